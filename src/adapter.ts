@@ -1,0 +1,201 @@
+/**
+ * What a runtime has to offer, so that the portable core can keep its contract.
+ * Types only. One object fulfils {@linkcode Adapter} per runtime.
+ *
+ * @module
+ */
+
+/** Address of one end of a TCP connection, or of a listener. Same shape as `Deno.NetAddr`. */
+export interface NetAddr {
+  /** Always `"tcp"`. */
+  readonly transport: "tcp";
+  /** IP address literal, without brackets. */
+  readonly hostname: string;
+  /** Port number, 0-65535. */
+  readonly port: number;
+}
+
+/** The receiving half of a connection, as its transport sees it. */
+export interface Incoming {
+  /**
+   * Bytes arrived. A `lent` chunk is the transport's memory and is valid during this call only;
+   * any other chunk belongs to the receiver from now on.
+   */
+  data(chunk: Uint8Array, lent: boolean): void;
+  /** The peer's FIN arrived, after all data. */
+  end(): void;
+  /** The connection is gone; `cause` is the runtime's own error. Data already given stays valid. */
+  failed(cause: unknown): void;
+}
+
+/** The sending half of a connection, as its transport sees it. */
+export interface Outgoing {
+  /** All that `write` took has reached the kernel: `writing` is false now. */
+  drained(): void;
+  /** The connection is gone; `cause` is the runtime's own error. */
+  failed(cause: unknown): void;
+}
+
+/**
+ * One open connection. No clock, no queue, no promise on the fast path: those are the core's.
+ * After `close` or `reset` a transport calls nobody any more.
+ */
+export interface Transport {
+  /** The runtime's own socket. */
+  readonly native: object;
+  readonly localAddr: NetAddr;
+  readonly remoteAddr: NetAddr;
+  /** Called once, before anything else; data, end and failure go to these from now on. */
+  start(incoming: Incoming, outgoing: Outgoing): void;
+  /**
+   * Data is wanted: at least one call to `incoming` follows. `size` is the room the reader has.
+   * Asking again while an answer is outstanding changes nothing.
+   */
+  pull(size: number): void;
+  /** Enough for now: soon no more `data`, so that TCP's own flow control stops the sender. */
+  pause(): void;
+  /**
+   * Takes a part of `data`, from its start, and answers how many bytes: these are now the
+   * transport's to send, in order. Called only while `writing` is false. Taking less than all sets
+   * `writing`. With `keep` the caller may reuse `data` at once, so what has not reached the kernel
+   * must have been copied; without it `data` stays untouched until `drained`.
+   * A failure goes to `outgoing.failed` (now or later), not to the caller.
+   */
+  write(data: Uint8Array, keep: boolean): number;
+  /** True while bytes that `write` took are not all in the kernel; `outgoing.drained` ends it. */
+  readonly writing: boolean;
+  /** Sends FIN; reading goes on. Called only while `writing` is false. */
+  closeWrite(): void | Promise<void>;
+  /** Closes the descriptor now. What the kernel has is still delivered. Idempotent. */
+  close(): void;
+  /** Closes with RST: the peer reads ECONNRESET. Idempotent. */
+  reset(): void;
+  ref(): void;
+  unref(): void;
+}
+
+/** One open listening socket. After `close` it calls nobody any more. */
+export interface ListenerTransport {
+  /** The runtime's own listener. */
+  readonly native: object;
+  readonly addr: NetAddr;
+  /** Called once, before anything else. */
+  start(incoming: IncomingConnections): void;
+  /** A connection is wanted: at least one call to `incoming` follows, sooner or later. */
+  pull(): void;
+  close(): void;
+  ref(): void;
+  unref(): void;
+}
+
+/** Where a listener's connections go. */
+export interface IncomingConnections {
+  accepted(transport: Transport): void;
+  failed(cause: unknown): void;
+}
+
+/** An attempt to connect that can be called off. */
+export interface Attempt {
+  /** Rejects with the runtime's own error. */
+  readonly opened: Promise<Transport>;
+  /**
+   * Ends the attempt: whatever it opened is closed, also in SYN-SENT. `opened` rejects, with
+   * anything, or stays pending. Idempotent; without effect once `opened` has resolved.
+   */
+  abort(): void;
+}
+
+/** Where to connect to. */
+export interface Target {
+  /** Name or IP literal, without brackets. */
+  readonly hostname: string;
+  readonly port: number;
+}
+
+/** Bind-time part of a listener; validated, defaults filled in. */
+export interface ListenPlan {
+  readonly hostname: string;
+  readonly port: number;
+  readonly reuseAddress: boolean;
+  readonly reusePort: boolean;
+  /** `undefined`: the system's default, dual-stack on most. */
+  readonly ipv6Only: boolean | undefined;
+  /** `undefined`: the runtime's default. */
+  readonly backlog: number | undefined;
+  /** An inherited descriptor that listens already; hostname and port do not count then. */
+  readonly fd: number | undefined;
+}
+
+/**
+ * System calls on descriptors, over the runtime's FFI. Numbers are raw: a result below 0 is
+ * `-errno`. No method throws and none keeps its arguments.
+ */
+export interface Kernel {
+  /** Answers 0 or -errno. */
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array): number;
+  /** Fills `value` and answers the length the kernel wrote, or -errno. */
+  getsockopt(fd: number, level: number, name: number, value: Uint8Array): number;
+  /** Fills `address` with a sockaddr and answers its length, or -errno. */
+  getsockname(fd: number, address: Uint8Array): number;
+  getpeername(fd: number, address: Uint8Array): number;
+  /** Answers a new descriptor (close-on-exec, non-blocking), or -errno. */
+  socket(domain: number, type: number, protocol: number): number;
+  bind(fd: number, address: Uint8Array): number;
+  listen(fd: number, backlog: number): number;
+  shutdown(fd: number, how: number): number;
+  close(fd: number): number;
+  /** The lowest descriptor that is free right now, or -errno. Leaves nothing open. */
+  lowestFree(): number;
+}
+
+/** Reach for the options of one socket, ours or the runtime's. */
+export interface Handle {
+  readonly kind: "connection" | "listener";
+  /**
+   * The descriptor, verified to be this very socket.
+   * @throws SocketError `EBADF` when closed, TypeError when it is no TCP socket,
+   * UnsupportedOptionError when the runtime gives no way to it.
+   */
+  fd(): number;
+  /** The runtime's own setters, where it has them for this socket. They throw the runtime's error. */
+  readonly setNoDelay?: (on: boolean) => void;
+  /** Switches keepalive and nothing else. */
+  readonly setKeepAlive?: (on: boolean) => void;
+  /** Switches keepalive on with all three values set. Seconds, seconds, number; whole and valid. */
+  readonly tuneKeepAlive?: (idle: number, interval: number, count: number) => void;
+}
+
+/** The runtime's own setters as data, for `capabilities()`: which {@linkcode Handle} methods exist. */
+export interface NativeSetters {
+  readonly setNoDelay: boolean;
+  readonly setKeepAlive: boolean;
+  readonly tuneKeepAlive: boolean;
+}
+
+/** Why there is no {@linkcode Kernel}, and what would help. */
+export interface NoKernel {
+  readonly reason: string;
+  readonly remedy: string;
+}
+
+/** What one runtime fulfils. */
+export interface Adapter {
+  readonly runtime: "deno" | "bun" | "node";
+  readonly version: string;
+  readonly natives: NativeSetters;
+  /**
+   * The system calls, loaded at the first use and kept. Never prompts: under Deno without
+   * `--allow-ffi` it answers why there are none.
+   */
+  kernel(): Kernel | NoKernel;
+  /** Dials every address of the name as RFC 8305 says; first one wins, the rest is closed. */
+  connect(target: Target): Attempt;
+  /** Rejects with the runtime's own error, or UnsupportedOptionError. */
+  listen(plan: ListenPlan): Promise<ListenerTransport>;
+  /** Whether `listen` could do it, without doing it: the reason why not, or `undefined`. */
+  cannotListen(plan: ListenPlan): { option: string; reason: string; remedy: string } | undefined;
+  /** An open native socket as a transport, or `undefined` when it is none of this runtime's. */
+  adopt(native: object): Transport | undefined;
+  /** The handle of a native socket or listener, or `undefined` when it is none of this runtime's. */
+  handle(native: object): Handle | undefined;
+}

@@ -1,0 +1,299 @@
+/**
+ * The error classes, and the way from a runtime's own error to one of them.
+ *
+ * @module
+ */
+
+import type { NetAddr } from "./adapter.ts";
+
+/** The call that failed. */
+export type Operation =
+  | "connect"
+  | "listen"
+  | "accept"
+  | "read"
+  | "write"
+  | "close"
+  | "setsockopt"
+  | "getsockopt"
+  | "getsockname";
+
+/** Where the error happened: an address, as far as it is known. */
+export type ErrorAddress = Pick<NetAddr, "hostname" | "port">;
+
+/** What {@linkcode TimeoutError} is made of. */
+export interface TimeoutErrorOptions {
+  /** The call that ran out of time. */
+  operation: "connect" | "read" | "write" | "accept";
+  /** The limit that was exceeded, in ms. */
+  timeout: number;
+  /** Peer (connect, read, write) or listening address (accept). */
+  address?: ErrorAddress;
+  /** Bytes of a timed-out write that are the connection's to send. */
+  bytesWritten?: number;
+  /** What the kernel knew at that moment, in a sentence. */
+  diagnosis?: string;
+}
+
+/**
+ * Our own clock ran out: a call took longer than its `timeout` or its `deadline`.
+ * The connection stays usable and no byte is lost. `name` is `"TimeoutError"` and `code`
+ * `"ETIMEDOUT"`. A peer that the kernel gave up is a {@linkcode DeadPeerError} instead.
+ *
+ * @example Go on after a timeout
+ * ```ts
+ * import { connect, listen, TimeoutError } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * using socket = await connect({ port: listener.addr.port, timeout: 20 });
+ * try {
+ *   await socket.read(new Uint8Array(64));
+ * } catch (error) {
+ *   if (!(error instanceof TimeoutError)) throw error;
+ *   console.log(error.operation, error.timeout); // read 20
+ * }
+ * ```
+ */
+export class TimeoutError extends Error {
+  override readonly name = "TimeoutError";
+  /** Always `"ETIMEDOUT"`. */
+  readonly code = "ETIMEDOUT";
+  /** The call that ran out of time. */
+  readonly operation: TimeoutErrorOptions["operation"];
+  /** The limit that was exceeded, in ms. */
+  readonly timeout: number;
+  /** Peer (connect, read, write) or listening address (accept). */
+  readonly address: ErrorAddress | undefined;
+  /** Of a write: exactly these first bytes of the data are the connection's to send. */
+  readonly bytesWritten: number | undefined;
+  /** What the kernel knew at that moment, in a sentence. */
+  readonly diagnosis: string | undefined;
+
+  /** Made by this library; construct one only to test how your code handles it. */
+  constructor(options: TimeoutErrorOptions) {
+    const { operation, timeout, address, bytesWritten, diagnosis } = options;
+    const where = formatAddress(operation, address);
+    const sent = bytesWritten === undefined ? "" : ` (${bytesWritten} bytes written)`;
+    super(
+      `Cannot ${operation}${where} within ${timeout} ms${sent}${diagnosis ? `: ${diagnosis}` : ""}`,
+    );
+    this.operation = operation;
+    this.timeout = timeout;
+    this.address = address;
+    this.bytesWritten = bytesWritten;
+    this.diagnosis = diagnosis;
+  }
+}
+
+/** What {@linkcode SocketError} is made of. */
+export interface SocketErrorOptions {
+  /** POSIX name, such as `"ECONNREFUSED"`. */
+  code: string;
+  /** The call that failed. */
+  operation: Operation;
+  /** The address it was about, as far as known. */
+  address?: ErrorAddress;
+  /** The runtime's own error. */
+  cause?: unknown;
+  /** Instead of the plain meaning of `code`. */
+  detail?: string;
+}
+
+/**
+ * The system refused or ended something. `code` is the POSIX name in every runtime
+ * (`ECONNREFUSED`, `ECONNRESET`, `EPIPE`, `EADDRINUSE`, `ENOTFOUND`, ...); `ECANCELED` when
+ * `close()` ended a pending call, `EBADF` for a call after it. `cause` is the runtime's own error.
+ *
+ * @example Tell a refused connection from other failures
+ * ```ts
+ * import { connect, listen, SocketError } from "@holdfast/tcp";
+ *
+ * const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: null });
+ * listener.close();
+ * try {
+ *   await connect({ port: listener.addr.port, timeout: 1_000 });
+ * } catch (error) {
+ *   if (!(error instanceof SocketError)) throw error;
+ *   console.log(error.code); // ECONNREFUSED
+ * }
+ * ```
+ */
+export class SocketError extends Error {
+  override readonly name: string = "SocketError";
+  /** POSIX name, such as `"ECONNREFUSED"`. */
+  readonly code: string;
+  /** The call that failed. */
+  readonly operation: Operation;
+  /** The address it was about, as far as known. */
+  readonly address: ErrorAddress | undefined;
+
+  /** Made by this library; construct one only to test how your code handles it. */
+  constructor(options: SocketErrorOptions) {
+    const { code, operation, address, cause, detail } = options;
+    super(
+      `Cannot ${operation}${formatAddress(operation, address)}: ${
+        detail ?? meanings[code] ?? "the system said no"
+      } (${code})`,
+      cause === undefined ? undefined : { cause },
+    );
+    this.code = code;
+    this.operation = operation;
+    this.address = address;
+  }
+}
+
+/**
+ * The kernel gave the peer up: keepalive probes, the user timeout or `deadPeerTimeout` ran out, or
+ * the network reported it unreachable. The connection is gone. Never our clock: that is a
+ * {@linkcode TimeoutError}.
+ *
+ * @example Reconnect only when the peer is gone
+ * ```ts
+ * import { DeadPeerError } from "@holdfast/tcp";
+ *
+ * const error = new DeadPeerError({ code: "ETIMEDOUT", operation: "read" });
+ * console.log(error instanceof DeadPeerError, error.code); // true ETIMEDOUT
+ * ```
+ */
+export class DeadPeerError extends SocketError {
+  override readonly name: string = "DeadPeerError";
+}
+
+/** What {@linkcode UnsupportedOptionError} is made of. */
+export interface UnsupportedOptionErrorOptions {
+  /** The option that cannot be set or read. */
+  option: string;
+  /** Runtime and version, such as `"node 20.20.2"`. */
+  runtime: string;
+  /** System, such as `"linux"`. */
+  system: string;
+  /** Why not. */
+  reason: string;
+  /** What would help. */
+  remedy?: string;
+}
+
+/**
+ * This runtime on this system has no way to set (or read) an option. Thrown before anything is
+ * dialled, bound or changed; never a silent no-op. `remedy` says what would help, such as
+ * `--allow-ffi` or installing `koffi`.
+ *
+ * @example Drop what cannot be set
+ * ```ts
+ * import { onlySupported } from "@holdfast/tcp";
+ *
+ * console.log(onlySupported({ noDelay: true })); // { noDelay: true }
+ * ```
+ */
+export class UnsupportedOptionError extends Error {
+  override readonly name = "UnsupportedOptionError";
+  /** The option that cannot be set or read. */
+  readonly option: string;
+  /** Runtime and version. */
+  readonly runtime: string;
+  /** Operating system. */
+  readonly system: string;
+  /** Why not. */
+  readonly reason: string;
+  /** What would help, if anything. */
+  readonly remedy: string | undefined;
+
+  /** Made by this library; construct one only to test how your code handles it. */
+  constructor(options: UnsupportedOptionErrorOptions) {
+    const { option, runtime, system, reason, remedy } = options;
+    super(
+      `Cannot use '${option}' in ${runtime} on ${system}: ${reason}${remedy ? `; ${remedy}` : ""}`,
+    );
+    this.option = option;
+    this.runtime = runtime;
+    this.system = system;
+    this.reason = reason;
+    this.remedy = remedy;
+  }
+}
+
+const meanings: Record<string, string> = {
+  EACCES: "permission denied",
+  EADDRINUSE: "address already in use",
+  EADDRNOTAVAIL: "no such address on this machine",
+  EBADF: "the socket is closed",
+  ECANCELED: "the socket was closed meanwhile",
+  ECONNABORTED: "connection aborted",
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "connection reset by peer",
+  EHOSTUNREACH: "no route to host",
+  EINVAL: "invalid argument",
+  EMFILE: "too many open files",
+  ENETUNREACH: "network unreachable",
+  ENOTCONN: "the socket is not connected",
+  ENOTFOUND: "host name not found",
+  EPIPE: "the sending side is closed",
+  ETIMEDOUT: "the kernel gave the peer up",
+};
+
+/** Codes with which the kernel gives up an established connection. */
+const deadPeerCodes = new Set(["ETIMEDOUT", "EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH"]);
+
+/**
+ * The runtime's error as one of ours. Errors that already are ours pass through.
+ * On an established connection (read, write) the kernel's giving up is a {@linkcode DeadPeerError}.
+ */
+export function toSocketError(
+  cause: unknown,
+  operation: Operation,
+  address?: ErrorAddress,
+): Error {
+  if (
+    cause instanceof SocketError || cause instanceof TimeoutError ||
+    cause instanceof UnsupportedOptionError
+  ) return cause;
+  const code = codeOf(cause);
+  // No code: not the system's doing but somebody's bug or a missing permission. Show it as it is.
+  if (code === undefined && cause instanceof Error) return cause;
+  const established = operation === "read" || operation === "write";
+  const Class = established && deadPeerCodes.has(code ?? "") ? DeadPeerError : SocketError;
+  return new Class({ code: code ?? "EIO", operation, address, cause });
+}
+
+/** Class names of `Deno.errors` that stand for one POSIX code, where an error has no `code`. */
+const denoNames: Record<string, string> = {
+  AddrInUse: "EADDRINUSE",
+  AddrNotAvailable: "EADDRNOTAVAIL",
+  BadResource: "EBADF",
+  BrokenPipe: "EPIPE",
+  ConnectionAborted: "ECONNABORTED",
+  ConnectionRefused: "ECONNREFUSED",
+  ConnectionReset: "ECONNRESET",
+  HostUnreachable: "EHOSTUNREACH",
+  Interrupted: "ECANCELED",
+  NetworkUnreachable: "ENETUNREACH",
+  NotConnected: "ENOTCONN",
+  PermissionDenied: "EACCES",
+  TimedOut: "ETIMEDOUT",
+};
+
+function codeOf(cause: unknown): string | undefined {
+  if (typeof cause !== "object" || cause === null) return undefined;
+  const { code, name, message } = cause as { code?: unknown; name?: string; message?: string };
+  if (typeof code === "string" && /^E[A-Z0-9_]+$/.test(code) && !code.startsWith("ERR_")) {
+    return code === "EAI_NONAME" || code === "EAI_NODATA" ? "ENOTFOUND" : code;
+  }
+  if (message?.startsWith("failed to lookup address information")) {
+    return message.includes("Temporary failure") ? "EAI_AGAIN" : "ENOTFOUND";
+  }
+  return name === undefined ? undefined : denoNames[name];
+}
+
+function formatAddress(operation: Operation, address: ErrorAddress | undefined): string {
+  if (address === undefined) return "";
+  const { hostname, port } = address;
+  const host = hostname.includes(":") ? `[${hostname}]` : hostname;
+  const preposition = operation === "read"
+    ? "from"
+    : operation === "accept" || operation === "listen"
+    ? "on"
+    : operation === "setsockopt" || operation === "getsockopt" || operation === "close"
+    ? "for"
+    : "to";
+  return ` ${preposition} ${host}:${port}`;
+}
