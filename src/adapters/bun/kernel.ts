@@ -1,0 +1,56 @@
+/**
+ * System calls through `bun:ffi`.
+ *
+ * @module
+ */
+
+import type { Kernel, NoKernel } from "../../adapter.ts";
+import {
+  errnoFunction,
+  kernelOf,
+  type Libc,
+  libraryNames,
+  noLibrary,
+  signatures,
+} from "../../os/libc.ts";
+import { builtin } from "../../os/system.ts";
+
+/** What is used of `bun:ffi`. */
+interface BunFFI {
+  dlopen(file: string, symbols: Record<string, unknown>): { symbols: Record<string, unknown> };
+  read: { i32(pointer: unknown): number };
+}
+
+let kept: Kernel | NoKernel | undefined;
+
+/** The system calls, or why there are none. Loaded at the first call. */
+export function kernel(): Kernel | NoKernel {
+  if (kept !== undefined) return kept;
+  const none = noLibrary();
+  if (none !== undefined) return kept = none;
+  try {
+    return kept = kernelOf(load());
+  } catch (cause) {
+    return kept = { reason: `the C library cannot be loaded: ${cause}`, remedy: "" };
+  }
+}
+
+function load(): Libc {
+  const ffi = builtin<BunFFI>("bun:ffi")!;
+  const symbols: Record<string, unknown> = { [errnoFunction()]: { args: [], returns: "ptr" } };
+  for (const [name, parameters] of Object.entries(signatures)) {
+    const args = parameters.map((type) => type === "buffer" ? "ptr" : type);
+    symbols[name] = { args, returns: "i32" };
+  }
+  let failure: unknown;
+  for (const file of libraryNames()) {
+    try {
+      const libc = ffi.dlopen(file, symbols).symbols;
+      const location = libc[errnoFunction()] as () => unknown;
+      return { ...libc as unknown as Libc, errno: () => ffi.read.i32(location()) };
+    } catch (cause) {
+      failure ??= cause;
+    }
+  }
+  throw failure;
+}

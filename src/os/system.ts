@@ -1,0 +1,43 @@
+/**
+ * Which operating system this is, and the process it runs in. Read when asked, not at import.
+ *
+ * @module
+ */
+
+import type { SockaddrSystem } from "./sockaddr.ts";
+
+/** What is used of `process`, which all three runtimes have as a global. */
+export interface Host {
+  readonly platform: string;
+  readonly arch: string;
+  readonly versions: Readonly<Record<string, string | undefined>>;
+  cwd(): string;
+  getBuiltinModule(name: string): unknown;
+}
+
+/** The global `process`. */
+export function host(): Host {
+  return (globalThis as unknown as { process: Host }).process;
+}
+
+/** A built-in module, loaded at this call. `undefined` where the runtime has none of that name. */
+export function builtin<Module extends object>(name: string): Module | undefined {
+  return host().getBuiltinModule(name) as Module | undefined;
+}
+
+/** A system whose kernel numbers are known here. */
+export type KnownSystem = SockaddrSystem;
+
+/** The running system; one that is not listed gets its `process.platform`. */
+export function systemName(): string {
+  const { platform } = host();
+  return platform === "win32" ? "windows" : platform;
+}
+
+/** The running system, or `undefined` where no kernel number is known: never a guess. */
+export function knownSystem(): KnownSystem | undefined {
+  const name = systemName();
+  return name === "linux" || name === "darwin" || name === "freebsd" || name === "windows"
+    ? name
+    : undefined;
+}
