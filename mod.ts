@@ -1,0 +1,68 @@
+/**
+ * TCP sockets whose timeouts, address reuse and keepalive mean the same in Deno, Bun and Node.js.
+ *
+ * A timeout asks how long to wait for a call; keepalive asks whether the peer of an idle connection
+ * is still there. A robust program uses both: {@linkcode connect} and {@linkcode listen} take them
+ * together, and {@linkcode setOptions} gives keepalive to sockets that other libraries opened.
+ *
+ * @example A client that neither hangs nor stays on a dead connection
+ * ```ts
+ * import { connect, listen } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 30_000 });
+ * using socket = await connect({
+ *   hostname: "127.0.0.1",
+ *   port: listener.addr.port,
+ *   timeout: 10_000,
+ *   keepAlive: { idle: 60_000, interval: 10_000, count: 3 },
+ * });
+ * console.log(socket.getOptions().keepAlive); // { idle: 60000, interval: 10000, count: 3 }
+ * ```
+ *
+ * @module
+ */
+
+// Opening sockets
+export { connect } from "./src/connect.ts";
+export { listen } from "./src/listen.ts";
+export { wrap, type WrapOptions } from "./src/wrap.ts";
+export type { TcpConnection } from "./src/connection.ts";
+export type { TcpListener } from "./src/listener.ts";
+export type { NetAddr } from "./src/adapter.ts";
+
+// Time
+export { Deadline } from "./src/deadline.ts";
+export type { CallOptions } from "./src/calls.ts";
+
+// Options
+export type {
+  ConnectOptions,
+  ConnectTimeouts,
+  KeepAliveOptions,
+  ListenOptions,
+  ListenTimeouts,
+  SocketOptions,
+  Timeouts,
+} from "./src/options.ts";
+export {
+  type AnySocket,
+  getOptions,
+  getsockopt,
+  setOptions,
+  setsockopt,
+  tcpInfo,
+} from "./src/socket_options.ts";
+export type { TcpInfo } from "./src/tcp_info.ts";
+export { constants } from "./src/constants.ts";
+export { capabilities, onlySupported } from "./src/capabilities.ts";
+export type { Capabilities, Capability, Road } from "./src/capabilities.ts";
+
+// Errors
+export { DeadPeerError, SocketError, TimeoutError, UnsupportedOptionError } from "./src/errors.ts";
+export type {
+  ErrorAddress,
+  Operation,
+  SocketErrorOptions,
+  TimeoutErrorOptions,
+  UnsupportedOptionErrorOptions,
+} from "./src/errors.ts";

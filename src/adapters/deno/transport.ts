@@ -1,0 +1,196 @@
+/**
+ * A `Deno.Conn` as a transport.
+ *
+ * @module
+ */
+
+import type { Incoming, NetAddr, Outgoing, Transport } from "../../adapter.ts";
+import { lingerZero } from "../../socket_options.ts";
+import { handle } from "./handle.ts";
+
+/** What this file uses of `Deno.TcpConn` and `Deno.TlsConn`. */
+export interface DenoConn {
+  readonly localAddr: NetAddr;
+  readonly remoteAddr: NetAddr;
+  read(into: Uint8Array): Promise<number | null>;
+  write(data: Uint8Array): Promise<number>;
+  closeWrite(): Promise<void>;
+  close(): void;
+  ref(): void;
+  unref(): void;
+  setNoDelay?(on?: boolean): void;
+  setKeepAlive?(on?: boolean): void;
+}
+
+/** Largest read and largest copy of a write. */
+const chunkSize = 65_536;
+/** A read that has to wait asks for at least this much, so that small reads share one. */
+const smallest = 1_024;
+
+/**
+ * Pull: Deno can neither cancel a read nor a write (https://github.com/denoland/deno/issues/13688),
+ * so each goes to memory of ours and runs to its end; a caller that stops waiting leaves it be.
+ */
+export class DenoTransport implements Transport {
+  readonly native: DenoConn;
+  writing = false;
+  #incoming!: Incoming;
+  #outgoing!: Outgoing;
+  #reading = false;
+  #closed = false;
+  #buffer: Uint8Array | undefined = undefined;
+  /** The chunk being read belongs to the receiver. */
+  #given = false;
+  /** What is being written, from `#written` on. */
+  #out: Uint8Array | undefined = undefined;
+  #written = 0;
+  #scratch: Uint8Array | undefined = undefined;
+  #writeFailure: { cause: unknown } | undefined = undefined;
+
+  constructor(native: DenoConn) {
+    this.native = native;
+  }
+
+  get localAddr(): NetAddr {
+    return this.native.localAddr;
+  }
+
+  get remoteAddr(): NetAddr {
+    return this.native.remoteAddr;
+  }
+
+  start(incoming: Incoming, outgoing: Outgoing): void {
+    this.#incoming = incoming;
+    this.#outgoing = outgoing;
+  }
+
+  pull(size: number): void {
+    if (this.#reading || this.#closed) return;
+    this.#reading = true;
+    this.#given = size === 0;
+    let buffer = this.#buffer;
+    if (this.#given) buffer = new Uint8Array(chunkSize);
+    else if (buffer === undefined || (buffer.length < size && buffer.length < chunkSize)) {
+      buffer = new Uint8Array(Math.min(Math.max(size, smallest), chunkSize));
+    }
+    this.#buffer = buffer!;
+    this.native.read(this.#buffer).then(this.#onRead, this.#onReadError);
+  }
+
+  /** Nothing to do: one chunk a pull. */
+  pause(): void {}
+
+  write(data: Uint8Array, keep: boolean): number {
+    this.writing = true;
+    this.#out = keep ? this.#copy(data) : data;
+    this.#written = 0;
+    this.native.write(this.#out).then(this.#onWritten, this.#onWriteError);
+    return this.#out.length;
+  }
+
+  closeWrite(): Promise<void> {
+    return this.native.closeWrite();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.native.close();
+  }
+
+  reset(): void {
+    if (this.#closed) return;
+    lingerZero(handle(this.native)!);
+    this.close();
+  }
+
+  ref(): void {
+    this.native.ref();
+  }
+
+  unref(): void {
+    this.native.unref();
+  }
+
+  readonly #onRead = (size: number | null): void => {
+    this.#reading = false;
+    if (this.#closed) return;
+    const buffer = this.#buffer!;
+    if (size === null) return this.#onEnd();
+    if (this.#given) {
+      this.#buffer = undefined;
+      this.#incoming.data(buffer.subarray(0, size), false);
+    } else {
+      // A full buffer promises more: read more at once next time.
+      if (size === buffer.length && size < chunkSize) this.#buffer = undefined;
+      this.#incoming.data(size === buffer.length ? buffer : buffer.subarray(0, size), true);
+    }
+  };
+
+  /**
+   * The kernel tells an error once, to whichever call comes first; after it, reading ends as if the
+   * peer had finished. So an end counts only when no write has met an error.
+   */
+  #onEnd(): void {
+    if (this.writing && this.#writeFailure === undefined) {
+      setTimeout(() => this.#settleEnd(), 0);
+    } else this.#settleEnd();
+  }
+
+  #settleEnd(): void {
+    if (this.#closed) return;
+    if (this.#writeFailure === undefined) this.#incoming.end();
+    else this.#incoming.failed(this.#writeFailure.cause);
+  }
+
+  readonly #onReadError = (cause: unknown): void => {
+    this.#reading = false;
+    if (this.#closed) return;
+    this.#incoming.failed(cause);
+    this.#outgoing.failed(cause);
+  };
+
+  readonly #onWritten = (size: number): void => {
+    if (this.#closed) return this.#giveBack();
+    this.#written += size;
+    if (this.#written < this.#out!.length) {
+      this.native.write(this.#out!.subarray(this.#written))
+        .then(this.#onWritten, this.#onWriteError);
+      return;
+    }
+    this.writing = false;
+    this.#giveBack();
+    this.#outgoing.drained();
+  };
+
+  readonly #onWriteError = (cause: unknown): void => {
+    this.#giveBack();
+    if (this.#closed) return;
+    this.writing = false;
+    // EPIPE says only that some earlier call was told the error.
+    if ((cause as { name?: string }).name !== "BrokenPipe") this.#writeFailure = { cause };
+    this.#outgoing.failed(cause);
+  };
+
+  #copy(data: Uint8Array): Uint8Array {
+    const size = Math.min(data.length, chunkSize);
+    const scratch = this.#scratch = size <= smallest
+      ? small.pop() ?? new Uint8Array(smallest)
+      : large.pop() ?? new Uint8Array(chunkSize);
+    scratch.set(size === data.length ? data : data.subarray(0, size));
+    return scratch.subarray(0, size);
+  }
+
+  #giveBack(): void {
+    const scratch = this.#scratch;
+    this.#out = undefined;
+    if (scratch === undefined) return;
+    this.#scratch = undefined;
+    const pool = scratch.length === smallest ? small : large;
+    if (pool.length < 64) pool.push(scratch);
+  }
+}
+
+/** Memory for copies, shared by all connections: a connection that does not write holds none. */
+const small: Uint8Array[] = [];
+const large: Uint8Array[] = [];

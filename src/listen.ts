@@ -1,0 +1,71 @@
+/**
+ * Listening: options to adapter to listener.
+ *
+ * @module
+ */
+
+import type { ListenerTransport } from "./adapter.ts";
+import { toSocketError, UnsupportedOptionError } from "./errors.ts";
+import { Listener, type Prepare, type TcpListener } from "./listener.ts";
+import type { ListenOptions } from "./options.ts";
+import { adapter } from "./runtime.ts";
+import { applyPlan, checkSupported, inheritPlan } from "./socket_options.ts";
+import { checkListen } from "./validate.ts";
+import { systemName } from "./os/system.ts";
+
+/**
+ * Listens for TCP connections. `timeout` is required: a number is the read and write timeout of
+ * accepted connections, the object form names `accept` too. With `reuseAddress` (the default) a
+ * server restarts at once on a port whose old connections are in TIME_WAIT; two live listeners on
+ * one port are refused all the same. Socket options given here hold for every accepted connection.
+ *
+ * @param options Where, the limits, bind-time options, and socket options for accepted connections.
+ * @throws {TypeError | RangeError} An option is unknown, missing or out of range; nothing was bound.
+ * @throws {UnsupportedOptionError} An option cannot be set on this platform; nothing was bound.
+ * @throws {SocketError} Such as `EADDRINUSE`, `EADDRNOTAVAIL` or `EACCES`.
+ *
+ * @example An echo server
+ * ```ts
+ * import { connect, listen } from "@holdfast/tcp";
+ *
+ * const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 30_000 });
+ * (async () => {
+ *   for await (const socket of listener) socket.readable.pipeTo(socket.writable).catch(() => {});
+ * })();
+ *
+ * using socket = await connect({ port: listener.addr.port, timeout: 5_000 });
+ * await socket.write(new TextEncoder().encode("hello"));
+ * console.log(await socket.read(new Uint8Array(64))); // 5
+ * listener.close();
+ * ```
+ */
+export async function listen(options: ListenOptions): Promise<TcpListener> {
+  const { listen: plan, timeouts, socket } = checkListen(options);
+  const runtime = adapter();
+  checkSupported(socket, "connection");
+  const obstacle = runtime.cannotListen(plan);
+  if (obstacle !== undefined) {
+    const { version } = runtime;
+    throw new UnsupportedOptionError({
+      ...obstacle,
+      runtime: `${runtime.runtime} ${version}`,
+      system: systemName(),
+    });
+  }
+  const address = plan.fd === undefined ? plan : undefined;
+  let transport: ListenerTransport | undefined;
+  try {
+    transport = await runtime.listen(plan);
+    // Connections that came before the listener had its options did not inherit them.
+    let before = inheritPlan(runtime.handle(transport.native)!, socket);
+    const prepare: Prepare = ({ native }) => {
+      if (before <= 0) return;
+      before--;
+      applyPlan(runtime.handle(native)!, socket);
+    };
+    return new Listener(transport, timeouts, prepare);
+  } catch (error) {
+    transport?.close();
+    throw toSocketError(error, "listen", address);
+  }
+}

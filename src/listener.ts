@@ -1,0 +1,212 @@
+/**
+ * A listening socket: the public type, and its one implementation over a listener transport.
+ *
+ * @module
+ */
+
+import type { IncomingConnections, ListenerTransport, NetAddr, Transport } from "./adapter.ts";
+import { Call, type CallOptions, type CallOwner, CallQueue } from "./calls.ts";
+import { Connection, type TcpConnection } from "./connection.ts";
+import { SocketError, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
+import type { ListenTimeouts, SocketOptions } from "./options.ts";
+import { getOptions, setOptions } from "./socket_options.ts";
+import { type TimerQueue, timers as sharedTimers } from "./timers.ts";
+import { checkCall } from "./validate.ts";
+
+/**
+ * A listening socket with a limit on `accept`. It has the shape of `Deno.TcpListener`.
+ *
+ * @example Serve until nobody comes any more
+ * ```ts
+ * import { connect, listen, TimeoutError } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 5_000 });
+ * using client = await connect({ port: listener.addr.port, timeout: 5_000 });
+ * using server = await listener.accept({ timeout: 1_000 });
+ * console.log(server.remoteAddr.port === client.localAddr.port); // true
+ * const late = await listener.accept({ timeout: 10 }).catch((error) => error);
+ * console.log(late instanceof TimeoutError); // true
+ * ```
+ */
+export interface TcpListener extends AsyncIterable<TcpConnection> {
+  /** The runtime's own listener: `Deno.Listener`, Bun's listener or `net.Server`. */
+  readonly native: object;
+  /** The address it listens on. */
+  readonly addr: NetAddr;
+  /** The limits it gives to `accept` and to accepted connections, in ms; `null` is none. */
+  readonly timeouts: ListenTimeouts;
+  /**
+   * Waits for the next connection. Calls are served in order.
+   *
+   * @param options Limits of this call; the earliest counts. Default: the accept timeout.
+   * @throws {TimeoutError} Nobody came in time. The next connection goes to the next call.
+   * @throws {SocketError} Such as `EMFILE`; `ECANCELED` when closed meanwhile; `EBADF` after.
+   */
+  accept(options?: CallOptions): Promise<TcpConnection>;
+  /** `setOptions` for the listening socket. */
+  setOptions(options: SocketOptions): SocketOptions;
+  /** `getOptions` for the listening socket. */
+  getOptions(): SocketOptions;
+  /**
+   * Stops listening and closes connections that nobody accepted. A pending `accept` rejects with
+   * {@linkcode SocketError} `ECANCELED`; iteration just ends. Idempotent.
+   */
+  close(): void;
+  /** Lets a pending `accept` keep the process alive (the default). */
+  ref(): void;
+  /** Lets the process end while an `accept` is pending. */
+  unref(): void;
+  /** Connections until the listener is closed. Leaving the loop early closes it. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<TcpConnection>;
+  /** Same as `close()`. */
+  [Symbol.dispose](): void;
+  /** Same as `close()`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** What a listener does to a connection before anyone sees it. Throws when that one is gone. */
+export type Prepare = (transport: Transport) => void;
+
+/** The one implementation. */
+export class Listener
+  implements TcpListener, IncomingConnections, CallOwner<TcpConnection, Call<TcpConnection>> {
+  readonly timeouts: ListenTimeouts;
+  readonly #transport: ListenerTransport;
+  readonly #prepare: Prepare;
+  readonly #timers: TimerQueue;
+  readonly #calls: CallQueue<TcpConnection, Call<TcpConnection>>;
+  /** Connections that came before anyone asked, and errors likewise. */
+  readonly #arrived: (TcpConnection | { error: Error })[] = [];
+  #closed = false;
+
+  constructor(
+    transport: ListenerTransport,
+    timeouts: ListenTimeouts,
+    prepare: Prepare,
+    timers: TimerQueue = sharedTimers,
+  ) {
+    this.#transport = transport;
+    this.timeouts = timeouts;
+    this.#prepare = prepare;
+    this.#timers = timers;
+    this.#calls = new CallQueue(this, timers);
+    transport.start(this);
+  }
+
+  get native(): object {
+    return this.#transport.native;
+  }
+
+  get addr(): NetAddr {
+    return this.#transport.addr;
+  }
+
+  accept(options?: CallOptions): Promise<TcpConnection> {
+    if (options !== undefined) {
+      try {
+        options = checkCall(options, "accept");
+      } catch (error) {
+        return Promise.reject(error);
+      }
+      const refusal = this.#closed ? undefined : this.#calls.refusal(options);
+      if (refusal !== undefined) return Promise.reject(refusal.reason);
+    }
+    if (this.#closed) return Promise.reject(this.#error("EBADF"));
+    const first = this.#arrived.shift();
+    if (first !== undefined) {
+      return "error" in first ? Promise.reject(first.error) : Promise.resolve(first);
+    }
+    const promise = this.#calls.enter(this.#calls.take(), options, this.timeouts.accept);
+    this.#transport.pull();
+    return promise;
+  }
+
+  /** A connection has come: it goes to the first call, or waits for one. */
+  accepted(transport: Transport): void {
+    if (this.#closed) return transport.close();
+    try {
+      this.#prepare(transport);
+    } catch {
+      // A client that has gone already must not end the accept loop: wait for the next one.
+      transport.close();
+      if (this.#calls.head !== undefined) this.#transport.pull();
+      return;
+    }
+    const { read, write } = this.timeouts;
+    const connection = new Connection(transport, { read, write }, this.#timers);
+    const call = this.#calls.head;
+    if (call === undefined) return void this.#arrived.push(connection);
+    this.#calls.leave(call);
+    call.resolve(connection);
+    if (this.#calls.head !== undefined) this.#transport.pull();
+  }
+
+  /** One accept went wrong; the listener goes on. */
+  failed(cause: unknown): void {
+    if (this.#closed) return;
+    const error = toSocketError(cause, "accept", this.addr);
+    const call = this.#calls.head;
+    if (call === undefined) return void this.#arrived.push({ error });
+    this.#calls.leave(call);
+    call.reject(error);
+    if (this.#calls.head !== undefined) this.#transport.pull();
+  }
+
+  setOptions(options: SocketOptions): SocketOptions {
+    return setOptions(this, options);
+  }
+
+  getOptions(): SocketOptions {
+    return getOptions(this);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#calls.rejectAll(() => this.#error("ECANCELED"));
+    this.#calls.dispose();
+    this.#transport.close();
+    for (const arrived of this.#arrived.splice(0)) {
+      if (!("error" in arrived)) arrived.close();
+    }
+  }
+
+  ref(): void {
+    this.#transport.ref();
+  }
+
+  unref(): void {
+    this.#transport.unref();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<TcpConnection, void, undefined> {
+    try {
+      while (!this.#closed) yield await this.accept();
+    } catch (error) {
+      if (!this.#closed) throw error;
+    } finally {
+      this.close();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
+  }
+
+  create(queue: CallQueue<TcpConnection, Call<TcpConnection>>): Call<TcpConnection> {
+    return new Call(queue);
+  }
+
+  describe(): Omit<TimeoutErrorOptions, "timeout"> {
+    return { operation: "accept", address: this.addr };
+  }
+
+  #error(code: string): SocketError {
+    return new SocketError({ code, operation: "accept", address: this.addr });
+  }
+}

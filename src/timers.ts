@@ -1,0 +1,183 @@
+/**
+ * One native timer for all timeouts of the process.
+ *
+ * Most timeouts never ring: the call ends first. So ending a call only marks its alarm, and arming
+ * it again for a later time only writes that time; the heap is touched when an alarm is new, when
+ * it has to ring earlier than the queue would look, and once whenever the queue looks at it.
+ *
+ * @module
+ */
+
+import { builtin } from "./os/system.ts";
+
+/** Where time comes from; tests bring their own. */
+export interface Clock {
+  /** Monotonic, ms. */
+  now(): number;
+  /** Runs `wake` after `ms` (1 to 2^31 - 1), without keeping the process alive. */
+  start(wake: () => void, ms: number): unknown;
+  stop(timer: unknown): void;
+}
+
+/** Something to do at a point in time. Reused: at most one ring for each arming. */
+export abstract class Alarm {
+  /** When to ring; `Infinity` while disarmed. */
+  due: number = Infinity;
+  /** When the queue looks at it next, never later than `due`. */
+  look: number = 0;
+  /** Place in the heap, -1 while not in it. */
+  slot: number = -1;
+
+  /** Called once, at `due` or later, disarmed. Must not throw. */
+  abstract ring(): void;
+}
+
+/** Longest delay that the runtimes' own timers take; beyond it they fire at once. */
+const longest = 2 ** 31 - 1;
+
+/** A binary heap of alarms over one native timer. */
+export class TimerQueue {
+  /** How late the native timer fired, in ms, in the tick that is running or ran last. */
+  lag = 0;
+  readonly #clock: Clock;
+  readonly #heap: Alarm[] = [];
+  readonly #tick: () => void = () => this.#run();
+  #timer: unknown = undefined;
+  /** When the native timer fires; `Infinity` while there is none. */
+  #wake = Infinity;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Now, on the clock that `due` is on. */
+  now(): number {
+    return this.#clock.now();
+  }
+
+  /** How many alarms the queue still has to look at. */
+  get size(): number {
+    return this.#heap.length;
+  }
+
+  /** Rings `alarm` at `due`, instead of when it would have rung. */
+  arm(alarm: Alarm, due: number): void {
+    alarm.due = due;
+    if (alarm.slot < 0) {
+      alarm.look = due;
+      this.#up(alarm, this.#heap.length);
+    } else if (due < alarm.look) {
+      alarm.look = due;
+      this.#up(alarm, alarm.slot);
+    } else return;
+    if (due < this.#wake) this.#start(due);
+  }
+
+  /** Keeps `alarm` from ringing. It stays where it is, ready to be armed again. */
+  disarm(alarm: Alarm): void {
+    alarm.due = Infinity;
+  }
+
+  /** Forgets `alarm` altogether. */
+  remove(alarm: Alarm): void {
+    alarm.due = Infinity;
+    const { slot } = alarm;
+    if (slot < 0) return;
+    alarm.slot = -1;
+    const last = this.#heap.pop()!;
+    if (last !== alarm) {
+      this.#down(last, slot);
+      this.#up(last, last.slot);
+    }
+    if (this.#heap.length === 0) this.#stop();
+  }
+
+  #run(): void {
+    const now = this.#clock.now();
+    this.lag = Math.max(0, now - this.#wake);
+    this.#timer = undefined;
+    // While running, arming must not start timers: the loop below sees every alarm.
+    this.#wake = -Infinity;
+    let first: Alarm | undefined;
+    while ((first = this.#heap[0]) !== undefined && first.look <= now) {
+      if (first.due <= now) {
+        this.remove(first);
+        first.ring();
+      } else if (first.due === Infinity) {
+        this.remove(first);
+      } else {
+        first.look = first.due;
+        this.#down(first, 0);
+      }
+    }
+    this.#wake = Infinity;
+    if (first !== undefined) this.#start(first.look);
+  }
+
+  #start(at: number): void {
+    this.#stop();
+    this.#wake = at;
+    const delay = Math.ceil(at - this.#clock.now());
+    this.#timer = this.#clock.start(this.#tick, Math.min(Math.max(delay, 1), longest));
+  }
+
+  #stop(): void {
+    if (this.#timer === undefined) return;
+    this.#clock.stop(this.#timer);
+    this.#timer = undefined;
+    this.#wake = Infinity;
+  }
+
+  #up(alarm: Alarm, slot: number): void {
+    const heap = this.#heap;
+    while (slot > 0) {
+      const above = (slot - 1) >> 1;
+      const parent = heap[above]!;
+      if (parent.look <= alarm.look) break;
+      heap[slot] = parent;
+      parent.slot = slot;
+      slot = above;
+    }
+    heap[slot] = alarm;
+    alarm.slot = slot;
+  }
+
+  #down(alarm: Alarm, slot: number): void {
+    const heap = this.#heap;
+    for (;;) {
+      let below = 2 * slot + 1;
+      if (below >= heap.length) break;
+      if (below + 1 < heap.length && heap[below + 1]!.look < heap[below]!.look) below++;
+      const child = heap[below]!;
+      if (alarm.look <= child.look) break;
+      heap[slot] = child;
+      child.slot = slot;
+      slot = below;
+    }
+    heap[slot] = alarm;
+    alarm.slot = slot;
+  }
+}
+
+interface NodeTimers {
+  setTimeout(wake: () => void, ms: number): { unref(): unknown };
+  clearTimeout(timer: unknown): void;
+}
+
+let nodeTimers: NodeTimers | undefined;
+
+/** `node:timers`, whose timers can be unref'd the same way in all three runtimes. */
+function native(): NodeTimers {
+  return nodeTimers ??= builtin<NodeTimers>("node:timers")!;
+}
+
+/** The queue that every connection and listener of the process shares. */
+export const timers: TimerQueue = new TimerQueue({
+  now: () => performance.now(),
+  start(wake, ms) {
+    const timer = native().setTimeout(wake, ms);
+    timer.unref();
+    return timer;
+  },
+  stop: (timer) => native().clearTimeout(timer),
+});

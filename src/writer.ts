@@ -1,0 +1,170 @@
+/**
+ * The sending half of a connection: calls that wait until the kernel has their bytes.
+ *
+ * @module
+ */
+
+import type { Outgoing, Transport } from "./adapter.ts";
+import { Call, type CallOptions, type CallOwner, CallQueue } from "./calls.ts";
+import { SocketError, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
+import type { TimerQueue } from "./timers.ts";
+
+const nothing = new Uint8Array(0);
+
+class WriteCall extends Call<number> {
+  data: Uint8Array = nothing;
+  /** So much of `data` is the connection's to send. */
+  offset = 0;
+  /** Whether the caller may reuse `data` before the kernel has it: when the call can end early. */
+  keep = false;
+  /** Sends FIN instead of data. */
+  fin = false;
+}
+
+/** Sends writes in order, each whole; a write that ends early says how far it came. */
+export class Writer implements Outgoing, CallOwner<number, WriteCall> {
+  /** Default limit of a write, ms. */
+  timeout: number | null;
+  /** Bytes that became the connection's to send so far. */
+  bytesWritten = 0;
+  readonly #transport: Transport;
+  readonly #diagnose: (() => string | undefined) | undefined;
+  readonly #calls: CallQueue<number, WriteCall>;
+  #finished = false;
+  #closed = false;
+  #failure: { cause: unknown } | undefined = undefined;
+
+  constructor(
+    transport: Transport,
+    timeout: number | null,
+    timers: TimerQueue,
+    diagnose?: () => string | undefined,
+  ) {
+    this.#transport = transport;
+    this.timeout = timeout;
+    this.#diagnose = diagnose;
+    this.#calls = new CallQueue(this, timers);
+  }
+
+  /** Resolves to `data.length` once the kernel has all of `data`. */
+  write(data: Uint8Array, options: CallOptions | undefined): Promise<number> {
+    const refusal = this.#refusal(options);
+    if (refusal !== undefined) return Promise.reject(refusal.reason);
+    if (data.length === 0) return Promise.resolve(0);
+    const limit = options?.timeout === undefined ? this.timeout : options.timeout;
+    const keep = limit !== null || options?.deadline !== undefined ||
+      options?.signal !== undefined;
+    let taken = 0;
+    if (this.#calls.head === undefined && !this.#transport.writing) {
+      taken = this.#hand(data, keep);
+      if (this.#failure !== undefined) return Promise.reject(this.#error());
+      if (taken === data.length && !this.#transport.writing) return Promise.resolve(taken);
+    }
+    const call = this.#calls.take();
+    call.data = data;
+    call.offset = taken;
+    call.keep = keep;
+    return this.#calls.enter(call, options, this.timeout);
+  }
+
+  /** Sends FIN after all that was written before. */
+  async closeWrite(): Promise<void> {
+    if (this.#finished && !this.#closed) return;
+    const refusal = this.#refusal(undefined);
+    if (refusal !== undefined) throw refusal.reason;
+    this.#finished = true;
+    if (this.#calls.head === undefined && !this.#transport.writing) {
+      return await this.#transport.closeWrite();
+    }
+    const call = this.#calls.take();
+    call.fin = true;
+    await this.#calls.enter(call, undefined, this.timeout);
+    await this.#transport.closeWrite();
+  }
+
+  /** Whether bytes wait for the kernel to take them. */
+  get waiting(): boolean {
+    return this.#transport.writing;
+  }
+
+  /** The kernel has all it was given. */
+  drained(): void {
+    for (let call = this.#calls.head; call !== undefined; call = this.#calls.head) {
+      if (call.offset < call.data.length) {
+        const rest = call.offset === 0 ? call.data : call.data.subarray(call.offset);
+        call.offset += this.#hand(rest, call.keep);
+        if (this.#transport.writing || this.#failure !== undefined) return;
+      } else {
+        this.#calls.leave(call);
+        call.resolve(call.offset);
+        this.#clear(call);
+        // FIN goes out now; whatever came after it in the queue was refused.
+      }
+    }
+  }
+
+  /** The connection is gone: rejects what waits and all that comes. */
+  failed(cause: unknown): void {
+    if (this.#closed || this.#failure !== undefined) return;
+    this.#failure = { cause };
+    this.#calls.rejectAll(() => this.#error());
+  }
+
+  /** Rejects what waits. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const address = this.#transport.remoteAddr;
+    this.#calls.rejectAll(() =>
+      new SocketError({ code: "ECANCELED", operation: "write", address })
+    );
+    this.#calls.dispose();
+  }
+
+  create(queue: CallQueue<number, WriteCall>): WriteCall {
+    return new WriteCall(queue as unknown as CallQueue<number, Call<number>>);
+  }
+
+  describe(call: WriteCall): Omit<TimeoutErrorOptions, "timeout"> {
+    return {
+      operation: "write",
+      address: this.#transport.remoteAddr,
+      bytesWritten: call.offset,
+      diagnosis: this.#diagnose?.(),
+    };
+  }
+
+  left(call: WriteCall): void {
+    if (call.fin) this.#finished = false;
+    this.#clear(call);
+  }
+
+  #clear(call: WriteCall): void {
+    call.data = nothing;
+    call.offset = 0;
+    call.fin = false;
+  }
+
+  #hand(data: Uint8Array, keep: boolean): number {
+    const taken = this.#transport.write(data, keep);
+    this.bytesWritten += taken;
+    return taken;
+  }
+
+  /** Why a write cannot even start. */
+  #refusal(options: CallOptions | undefined): { reason: unknown } | undefined {
+    const address = this.#transport.remoteAddr;
+    if (this.#closed) {
+      return { reason: new SocketError({ code: "EBADF", operation: "write", address }) };
+    }
+    const refusal = options === undefined ? undefined : this.#calls.refusal(options);
+    if (refusal !== undefined) return refusal;
+    if (this.#failure !== undefined) return { reason: this.#error() };
+    if (!this.#finished) return undefined;
+    return { reason: new SocketError({ code: "EPIPE", operation: "write", address }) };
+  }
+
+  #error(): Error {
+    return toSocketError(this.#failure!.cause, "write", this.#transport.remoteAddr);
+  }
+}

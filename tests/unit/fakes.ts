@@ -1,0 +1,104 @@
+/** Stand-ins for the clock and the wire, so that the core can be driven step by step. */
+
+import type { Incoming, NetAddr, Outgoing, Transport } from "../../src/adapter.ts";
+import type { Clock } from "../../src/timers.ts";
+
+/** Time passes only when a test says so. */
+export class FakeClock implements Clock {
+  started = 0;
+  #now = 0;
+  #next = 1;
+  readonly #timers: Map<number, { at: number; wake: () => void }> = new Map();
+
+  get running(): number {
+    return this.#timers.size;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  start(wake: () => void, ms: number): unknown {
+    if (!(ms >= 1 && ms <= 2 ** 31 - 1)) throw new Error(`no native timer takes ${ms}`);
+    this.started++;
+    this.#timers.set(this.#next, { at: this.#now + ms, wake });
+    return this.#next++;
+  }
+
+  stop(timer: unknown): void {
+    this.#timers.delete(timer as number);
+  }
+
+  /** Lets `ms` pass, with every timer on its time. */
+  advance(ms: number): void {
+    const end = this.#now + ms;
+    for (;;) {
+      const due = [...this.#timers].filter(([, { at }]) => at <= end)
+        .sort(([, a], [, b]) => a.at - b.at)[0];
+      if (due === undefined) break;
+      this.#timers.delete(due[0]);
+      this.#now = Math.max(this.#now, due[1].at);
+      due[1].wake();
+    }
+    this.#now = end;
+  }
+
+  /** Lets `ms` pass in one go, as when the event loop is blocked. */
+  block(ms: number): void {
+    this.#now += ms;
+    this.advance(0);
+  }
+}
+
+const addr = (port: number): NetAddr => ({ transport: "tcp", hostname: "192.0.2.1", port });
+
+/** A wire without a kernel: takes `room` bytes at once, the rest when drained. */
+export class FakeTransport implements Transport {
+  readonly native = {};
+  readonly localAddr: NetAddr = addr(1);
+  readonly remoteAddr: NetAddr = addr(2);
+  writing = false;
+  room = Infinity;
+  incoming!: Incoming;
+  outgoing!: Outgoing;
+  pulls = 0;
+  pauses = 0;
+  readonly log: string[] = [];
+  readonly sent: number[] = [];
+
+  start(incoming: Incoming, outgoing: Outgoing): void {
+    this.incoming = incoming;
+    this.outgoing = outgoing;
+  }
+  pull(): void {
+    this.pulls++;
+  }
+  pause(): void {
+    this.pauses++;
+  }
+  write(data: Uint8Array): number {
+    if (this.writing) throw new Error("write while writing");
+    const size = Math.min(this.room, data.length);
+    this.sent.push(...data.subarray(0, size));
+    this.room -= size;
+    if (size < data.length) this.writing = true;
+    return size;
+  }
+  /** The kernel has room again. */
+  drain(room: number): void {
+    this.room = room;
+    this.writing = false;
+    this.outgoing.drained();
+  }
+  closeWrite(): void {
+    this.log.push("FIN");
+  }
+  close(): void {
+    this.log.push("close");
+  }
+  reset(): void {
+    this.log.push("RST");
+  }
+  ref(): void {}
+  unref(): void {}
+}
