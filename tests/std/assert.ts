@@ -15,6 +15,10 @@ export function assert(value: unknown, message = ""): asserts value {
   if (!value) raise(message || `Expected a truthy value, but got ${inspect(value)}`);
 }
 
+export function assertFalse(value: unknown, message = ""): asserts value is false {
+  if (value) raise(message || `Expected a falsy value, but got ${inspect(value)}`);
+}
+
 export function assertExists<T>(value: T, message?: string): asserts value is NonNullable<T> {
   if (value === undefined || value === null) {
     raise(message ?? `Expected actual: "${value}" to not be null or undefined`);

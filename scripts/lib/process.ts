@@ -1,0 +1,109 @@
+/**
+ * Runs a program to its end, or to a time limit, and keeps what it wrote.
+ *
+ * @module
+ */
+
+import { spawn } from "node:child_process";
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+
+export interface RunOptions {
+  cwd?: string;
+  /** Added to the environment; `undefined` takes a variable out. */
+  env?: Record<string, string | undefined>;
+  /** Time limit in ms. */
+  timeout?: number;
+  /** Shows the output while it comes, instead of keeping it only. */
+  show?: boolean;
+}
+
+export interface RunResult {
+  /** Exit code, or `null` when a signal ended it. */
+  code: number | null;
+  /** Standard output and standard error, as they came. */
+  output: string;
+  timedOut: boolean;
+  ms: number;
+}
+
+const windows = process.platform === "win32";
+
+export async function run(
+  command: string,
+  args: string[],
+  options: RunOptions = {},
+): Promise<RunResult> {
+  const { cwd, env, timeout = 600_000, show = false } = options;
+  const start = performance.now();
+  const child = spawn(command, args, {
+    cwd,
+    env: merged(env),
+    stdio: ["ignore", "pipe", "pipe"],
+    // A group of its own: what a hanging test started ends with it.
+    detached: !windows,
+    // npm and npx are .cmd files on Windows.
+    shell: windows && /^np[mx]$/.test(command),
+  });
+  let output = "";
+  const keep = (chunk: Uint8Array) => {
+    const text = new TextDecoder().decode(chunk);
+    output += text;
+    if (show) process.stdout.write(text);
+  };
+  child.stdout.on("data", keep);
+  child.stderr.on("data", keep);
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    kill(child.pid);
+  }, timeout);
+  try {
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("exit", (code) => {
+        // A grandchild may hold the pipes open: what comes later than this is nobody's.
+        Promise.race([closed(child), sleep(1_000, undefined, { ref: false })])
+          .then(() => resolve(code));
+      });
+    });
+    return { code, output, timedOut, ms: performance.now() - start };
+  } finally {
+    clearTimeout(timer);
+    kill(child.pid);
+    child.stdout.destroy();
+    child.stderr.destroy();
+  }
+}
+
+/** The same, for a program that has to succeed: answers its output. */
+export async function must(
+  command: string,
+  args: string[],
+  options: RunOptions = {},
+): Promise<string> {
+  const { code, output, timedOut } = await run(command, args, options);
+  if (code === 0) return output;
+  const how = timedOut ? "ran out of time" : `ended with ${code}`;
+  throw new Error(`Cannot go on as '${command} ${args.join(" ")}' ${how}:\n${output.trim()}`);
+}
+
+function closed(child: { once(event: "close", listener: () => void): unknown }): Promise<void> {
+  return new Promise((resolve) => child.once("close", () => resolve()));
+}
+
+function kill(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    if (windows) spawn("taskkill", ["/pid", String(pid), "/t", "/f"], { stdio: "ignore" });
+    else process.kill(-pid, "SIGKILL");
+  } catch {
+    // Gone already, and with it its group.
+  }
+}
+
+function merged(env: Record<string, string | undefined> = {}): Record<string, string> {
+  const all: Record<string, string | undefined> = { ...process.env, ...env };
+  for (const name of Object.keys(all)) if (all[name] === undefined) delete all[name];
+  return all as Record<string, string>;
+}

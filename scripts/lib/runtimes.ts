@@ -1,0 +1,48 @@
+/**
+ * The three runtimes in their pinned versions, from the PATH or from npm.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import versions from "../versions.json" with { type: "json" };
+import { must, run } from "./process.ts";
+
+export { versions };
+
+export interface Runtime {
+  name: "deno" | "bun" | "node";
+  version: string;
+  binary: string;
+}
+
+/** The runtime that runs this script, and Bun and Node. */
+export async function find(name: Runtime["name"], version?: string): Promise<Runtime> {
+  version ??= versions[name];
+  if (name === "deno") {
+    const [, running = ""] = navigator.userAgent.split("/");
+    if (running !== version) console.log(`note: this is Deno ${running}, ${version} is pinned`);
+    return { name, version: running, binary: process.execPath };
+  }
+  return { name, version, binary: await onPath(name, version) ?? await fromNpm(name, version) };
+}
+
+const printPath = ["-p", "process.execPath"];
+
+async function onPath(name: string, version: string): Promise<string | undefined> {
+  try {
+    const { output } = await run(name, ["--version"], { timeout: 10_000 });
+    if (output.trim().replace(/^v/, "") !== version) return undefined;
+    return (await must(name, printPath)).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Asks once for the path: going through npx for every test file would cost a second each. */
+async function fromNpm(name: string, version: string): Promise<string> {
+  const output = await must("npx", ["-y", `${name}@${version}`, ...printPath]);
+  const path = output.trim().split("\n").at(-1);
+  if (!path) throw new Error(`Cannot find ${name} ${version} through npx:\n${output}`);
+  return path;
+}

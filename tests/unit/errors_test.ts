@@ -1,0 +1,105 @@
+import { test } from "node:test";
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertInstanceOf,
+  assertStrictEquals,
+} from "@std/assert";
+import {
+  DeadPeerError,
+  SocketError,
+  TimeoutError,
+  toSocketError,
+  UnsupportedOptionError,
+} from "../../src/errors.ts";
+
+const address = { hostname: "192.0.2.1", port: 6379 };
+
+test("TimeoutError says operation, address, limit and bytes", () => {
+  const error = new TimeoutError({
+    operation: "write",
+    timeout: 250,
+    address,
+    bytesWritten: 7,
+    diagnosis: "the peer's receive window is closed",
+  });
+  assertEquals(
+    error.message,
+    "Cannot write to 192.0.2.1:6379 within 250 ms (7 bytes written): " +
+      "the peer's receive window is closed",
+  );
+  assertEquals([error.name, error.code], ["TimeoutError", "ETIMEDOUT"]);
+  assertEquals([error.operation, error.timeout, error.bytesWritten], ["write", 250, 7]);
+  assertEquals(error.address, address);
+});
+
+test("an error's address has the preposition of its operation and brackets around IPv6", () => {
+  const v6 = { hostname: "::1", port: 1 };
+  const message = (operation: "connect" | "read" | "accept") =>
+    new TimeoutError({ operation, timeout: 1, address: v6 }).message;
+  assertEquals(message("connect"), "Cannot connect to [::1]:1 within 1 ms");
+  assertEquals(message("read"), "Cannot read from [::1]:1 within 1 ms");
+  assertEquals(message("accept"), "Cannot accept on [::1]:1 within 1 ms");
+});
+
+test("the kernel giving up an open connection is a DeadPeerError, anything else is not", () => {
+  for (const code of ["ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"]) {
+    const cause = Object.assign(new Error("native"), { code });
+    for (const operation of ["read", "write"] as const) {
+      const error = toSocketError(cause, operation, address);
+      assertInstanceOf(error, DeadPeerError);
+      assertEquals([error.name, error.code, error.operation], ["DeadPeerError", code, operation]);
+      assertStrictEquals(error.cause, cause);
+    }
+    assertFalse(toSocketError(cause, "connect") instanceof DeadPeerError);
+  }
+  const reset = toSocketError(Object.assign(new Error("native"), { code: "ECONNRESET" }), "read");
+  assertInstanceOf(reset, SocketError);
+  assertFalse(reset instanceof DeadPeerError);
+});
+
+test("codes come from whatever the runtime's error has", () => {
+  const code = (properties: object) => {
+    const error = toSocketError(Object.assign(new Error("native"), properties), "connect");
+    assertInstanceOf(error, SocketError);
+    return error.code;
+  };
+  assertEquals(code({ code: "ECONNREFUSED" }), "ECONNREFUSED");
+  assertEquals(code({ name: "AddrInUse" }), "EADDRINUSE");
+  assertEquals(code({ name: "ConnectionReset", code: "ERR_SOMETHING" }), "ECONNRESET");
+  assertEquals(code({ code: "EAI_NONAME" }), "ENOTFOUND");
+  assertEquals(
+    code({ message: "failed to lookup address information: Name or service not known" }),
+    "ENOTFOUND",
+  );
+  assertEquals(
+    code({ message: "failed to lookup address information: Temporary failure in name resolution" }),
+    "EAI_AGAIN",
+  );
+});
+
+test("errors that are ours, and errors without a code, stay as they are", () => {
+  const ours = [
+    new TimeoutError({ operation: "read", timeout: 1 }),
+    new SocketError({ code: "EPIPE", operation: "write" }),
+    new UnsupportedOptionError({ option: "x", runtime: "r", system: "s", reason: "because" }),
+    new TypeError("somebody's bug"),
+  ];
+  for (const error of ours) assertStrictEquals(toSocketError(error, "read"), error);
+});
+
+test("UnsupportedOptionError names option, runtime, system, reason and remedy", () => {
+  const error = new UnsupportedOptionError({
+    option: "userTimeout",
+    runtime: "deno 2.9.6",
+    system: "linux",
+    reason: "there is no FFI",
+    remedy: "needs --allow-ffi",
+  });
+  assertEquals(
+    error.message,
+    "Cannot use 'userTimeout' in deno 2.9.6 on linux: there is no FFI; needs --allow-ffi",
+  );
+  assert(error instanceof Error);
+});
