@@ -141,9 +141,15 @@ export interface Kernel {
   /** Answers a new descriptor (close-on-exec, non-blocking), or -errno. */
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array): number;
+  /** Starts the handshake; on a descriptor of `socket` that is usually -EINPROGRESS. */
+  connect(fd: number, address: Uint8Array): number;
   listen(fd: number, backlog: number): number;
   shutdown(fd: number, how: number): number;
   close(fd: number): number;
+  /** Answers a second descriptor (close-on-exec) for the same socket, or -errno. */
+  dup(fd: number): number;
+  /** What the last failed call of this thread left behind, also one of the runtime's own. */
+  errno(): number;
   /** The lowest descriptor that is free right now, or -errno. Leaves nothing open. */
   lowestFree(): number;
 }

@@ -26,6 +26,7 @@ export const signatures: Readonly<Record<CFunction, readonly CType[]>> = {
   getpeername: ["i32", "buffer", "buffer"],
   socket: ["i32", "i32", "i32"],
   bind: ["i32", "buffer", "u32"],
+  connect: ["i32", "buffer", "u32"],
   listen: ["i32", "i32"],
   shutdown: ["i32", "i32"],
   close: ["i32"],
@@ -44,6 +45,7 @@ export interface Libc {
   getpeername(fd: number, address: Uint8Array, size: Uint32Array): number;
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array, size: number): number;
+  connect(fd: number, address: Uint8Array, size: number): number;
   listen(fd: number, backlog: number): number;
   shutdown(fd: number, how: number): number;
   close(fd: number): number;
@@ -127,9 +129,16 @@ export function kernelOf(libc: Libc): Kernel {
       return fd;
     },
     bind: (fd, address) => answer(libc.bind(fd, address, address.length)),
+    connect: (fd, address) => answer(libc.connect(fd, address, address.length)),
     listen: (fd, backlog) => answer(libc.listen(fd, backlog)),
     shutdown: (fd, how) => answer(libc.shutdown(fd, how)),
     close: (fd) => answer(libc.close(fd)),
+    dup(fd) {
+      const copy = answer(libc.dup(fd));
+      if (copy >= 0) control(copy, F_SETFD, FD_CLOEXEC);
+      return copy;
+    },
+    errno: () => libc.errno(),
     lowestFree() {
       let fd = libc.dup(STDERR);
       if (fd < 0) fd = libc.socket(AF_INET, SOCK_STREAM, 0);

@@ -78,6 +78,11 @@ export function decode(bytes: Uint8Array, system: SockaddrSystem): NetAddr | und
   return { transport: "tcp", hostname, port };
 }
 
+/** The address family that `encode` wrote. */
+export function familyOf(bytes: Uint8Array, system: SockaddrSystem): number {
+  return bytes.length === 16 ? AF_INET : AF_INET6[system];
+}
+
 /** The bytes of an IP literal in network order, 4 or 16 of them; `undefined` when it is none. */
 export function parse(literal: string): Uint8Array | undefined {
   if (!literal.includes(":")) return parse4(literal);

@@ -1,0 +1,21 @@
+/**
+ * An errno as the kind of error that the runtimes throw.
+ *
+ * @module
+ */
+
+import { builtin } from "./system.ts";
+
+/** Carries what Node's errors carry. */
+export interface SystemError extends Error {
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+}
+
+/** The error for a system call that answered `-errno`; `result` is that negative number. */
+export function systemError(result: number, syscall: string): SystemError {
+  const util = builtin<{ getSystemErrorName(result: number): string }>("node:util")!;
+  const code = util.getSystemErrorName(result);
+  return Object.assign(new Error(`${syscall} ${code}`), { code, errno: result, syscall });
+}
