@@ -1,0 +1,290 @@
+/**
+ * What contract tests share: a connected pair, an address that never answers, a look at the
+ * kernel's tables, and other processes of the same runtime.
+ *
+ * @module
+ */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { connect as netConnect, type Socket } from "node:net";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import {
+  connect,
+  type ConnectOptions,
+  listen,
+  type ListenOptions,
+  type TcpConnection,
+  type TcpListener,
+} from "@holdfast/tcp";
+
+/** Long enough for everything that is to happen at all, also on a busy machine. */
+export const patience = 10_000;
+
+export const sleep = (ms: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, ms));
+
+/** `promise`, or an error after `ms`: a test that hangs says where. */
+export async function within<T>(ms: number, promise: PromiseLike<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const error = new Error(`Nothing within ${ms} ms`);
+  try {
+    return await Promise.race([
+      promise,
+      new Promise<never>((_, reject) => timer = setTimeout(() => reject(error), ms)),
+    ]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Waits until `condition` holds; fails after `ms`. */
+export async function until(
+  condition: () => boolean,
+  what: string,
+  ms: number = patience,
+): Promise<void> {
+  const end = performance.now() + ms;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`Not within ${ms} ms: ${what}`);
+    await sleep(5);
+  }
+}
+
+/** Both ends of a connection over loopback. */
+export interface Pair extends Disposable {
+  listener: TcpListener;
+  client: TcpConnection;
+  server: TcpConnection;
+}
+
+export async function pair(
+  options: { listen?: Partial<ListenOptions>; connect?: Partial<ConnectOptions> } = {},
+): Promise<Pair> {
+  const listener = await listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    timeout: patience,
+    ...options.listen,
+  });
+  try {
+    const { hostname, port } = listener.addr;
+    const [client, server] = await Promise.all([
+      connect({ hostname, port, timeout: patience, ...options.connect }),
+      listener.accept(),
+    ]);
+    const close = () => {
+      client.close();
+      server.close();
+      listener.close();
+    };
+    return { listener, client, server, [Symbol.dispose]: close };
+  } catch (error) {
+    listener.close();
+    throw error;
+  }
+}
+
+/** Reads exactly `size` bytes. */
+export async function readExactly(socket: TcpConnection, size: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(size);
+  for (let filled = 0; filled < size;) {
+    const count = await socket.read(bytes.subarray(filled));
+    if (count === null) throw new Error(`The stream ended after ${filled} of ${size} bytes`);
+    filled += count;
+  }
+  return bytes;
+}
+
+/** The byte at `position` of a stream that never repeats within 16 MB: finds gaps and repeats. */
+export function streamByte(position: number): number {
+  let x = Math.imul(position + 1, 0x9e3779b1);
+  x = Math.imul(x ^ (x >>> 15), 0x85ebca6b);
+  return (x ^ (x >>> 13)) & 0xff;
+}
+
+/** `size` bytes of that stream, from `position` on. */
+export function streamBytes(position: number, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  for (let i = 0; i < size; i++) bytes[i] = streamByte(position + i);
+  return bytes;
+}
+
+/** The first place where `bytes` differs from that stream, or -1. */
+export function firstDifference(bytes: Uint8Array, position: number): number {
+  for (let i = 0; i < bytes.length; i++) {
+    if (bytes[i] !== streamByte(position + i)) return position + i;
+  }
+  return -1;
+}
+
+// Other processes
+
+/** Path of a file beside the tests. */
+export const testFile = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+/**
+ * Starts a script under the runtime that runs this test. Only Deno needs flags for that; how
+ * imports resolve comes from deno.json, tsconfig.json and NODE_OPTIONS.
+ */
+export function startRuntime(script: string, args: string[] = []): ChildProcess {
+  const flags = "Deno" in globalThis ? ["run", "-A", "--no-check"] : [];
+  return spawn(process.execPath, [...flags, script, ...args], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+}
+
+/** How a process ended. */
+export interface Ended {
+  code: number | null;
+  output: string;
+  /** From its start to its end. */
+  ms: number;
+}
+
+/** Runs a script under the same runtime to its end; kills it after `ms`. */
+export async function spawnRuntime(
+  script: string,
+  args: string[] = [],
+  ms: number = 2 * patience,
+): Promise<Ended> {
+  const start = performance.now();
+  const child = startRuntime(script, args);
+  let output = "";
+  child.stdout!.on("data", (chunk: Uint8Array) => output += new TextDecoder().decode(chunk));
+  const timer = setTimeout(() => child.kill("SIGKILL"), ms);
+  try {
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", resolve);
+    });
+    return { code, output, ms: performance.now() - start };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The first line a process prints. */
+export async function firstLine(child: ChildProcess): Promise<string> {
+  let output = "";
+  return await within(
+    patience,
+    new Promise<string>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("exit", (code) => reject(new Error(`Ended with ${code} and: ${output}`)));
+      child.stdout!.on("data", (chunk: Uint8Array) => {
+        output += new TextDecoder().decode(chunk);
+        const [line, rest] = output.split("\n", 2);
+        if (rest !== undefined) resolve(line!);
+      });
+    }),
+  );
+}
+
+/** An address where the handshake is never completed. */
+export interface HangingAddress extends Disposable {
+  hostname: string;
+  port: number;
+}
+
+/**
+ * A listener that accepts nothing, its backlog filled up, so that the next SYN stays unanswered
+ * (FACTS: loopback needs no root for that). Runtimes that ignore the backlog get 513 fillers.
+ */
+export async function hangingAddress(): Promise<HangingAddress> {
+  const child = startRuntime(testFile("programs/silent.ts"));
+  const fillers: Socket[] = [];
+  const dispose = () => {
+    for (const filler of fillers) filler.destroy();
+    child.kill("SIGKILL");
+  };
+  try {
+    const hostname = "127.0.0.1";
+    const port = Number(await firstLine(child));
+    for (;;) {
+      const filler = netConnect({ host: hostname, port });
+      const filled = await new Promise<boolean>((resolve, reject) => {
+        const timer = setTimeout(() => resolve(false), 500);
+        filler.once("error", reject);
+        filler.once("connect", () => {
+          clearTimeout(timer);
+          resolve(true);
+        });
+      });
+      fillers.push(filler);
+      if (filled) continue;
+      // This one hangs, as the next one will. Its SYN must not be in the tables of the test.
+      fillers.pop()!.destroy();
+      return { hostname, port, [Symbol.dispose]: dispose };
+    }
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+}
+
+// The kernel's tables
+
+/** Why the kernel's tables cannot be read here, or `undefined`. */
+export const noTables: string | undefined = process.platform === "linux"
+  ? undefined
+  : `reads /proc, which ${process.platform} does not have`;
+
+const states = [
+  ...["", "ESTABLISHED", "SYN-SENT", "SYN-RECV", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT"],
+  ...["CLOSE", "CLOSE-WAIT", "LAST-ACK", "LISTEN", "CLOSING", "NEW-SYN-RECV"],
+];
+
+/** A row of /proc/net/tcp: what `ss -tano` shows, without another program. */
+export interface SocketRow {
+  state: string;
+  localPort: number;
+  remotePort: number;
+  /** 0 none, 1 retransmission, 2 keepalive, 3 TIME-WAIT, 4 zero window probe. */
+  timer: number;
+  /** When the timer rings, ms from now. */
+  timerMs: number;
+  sendQueue: number;
+  receiveQueue: number;
+}
+
+/** Sockets of the system that have `port` at either end, in `state` if given. */
+export function socketsOf(port: number, state?: string): SocketRow[] {
+  return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((file) => {
+    const [, ...lines] = readFileSync(file, "utf8").trim().split("\n");
+    return lines.map(socketRow);
+  }).filter((row) =>
+    (row.localPort === port || row.remotePort === port) &&
+    (state === undefined || row.state === state)
+  );
+}
+
+function socketRow(line: string): SocketRow {
+  const [, local = "", remote = "", state = "", queues = "", timer = ""] = line.trim().split(/\s+/);
+  const hex = (text: string | undefined) => parseInt(text ?? "", 16);
+  const [sendQueue, receiveQueue] = queues.split(":").map(hex);
+  const [kind, ticks] = timer.split(":").map(hex);
+  return {
+    state: states[hex(state)] ?? state,
+    localPort: hex(local.split(":").at(-1)),
+    remotePort: hex(remote.split(":").at(-1)),
+    timer: kind!,
+    // Ticks of USER_HZ, which is 100 on every Linux.
+    timerMs: ticks! * 10,
+    sendQueue: sendQueue!,
+    receiveQueue: receiveQueue!,
+  };
+}
+
+/** How many sockets this process has open. */
+export function openDescriptors(): number {
+  return readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
+    } catch {
+      // The descriptor of the directory itself is gone by now.
+      return false;
+    }
+  }).length;
+}
