@@ -55,6 +55,7 @@ export interface TimeoutErrorOptions {
  * ```
  */
 export class TimeoutError extends Error {
+  /** `"TimeoutError"`. */
   override readonly name = "TimeoutError";
   /** Always `"ETIMEDOUT"`. */
   readonly code = "ETIMEDOUT";
@@ -119,6 +120,7 @@ export interface SocketErrorOptions {
  * ```
  */
 export class SocketError extends Error {
+  /** `"SocketError"`. */
   override readonly name: string = "SocketError";
   /** POSIX name, such as `"ECONNREFUSED"`. */
   readonly code: string;
@@ -156,6 +158,7 @@ export class SocketError extends Error {
  * ```
  */
 export class DeadPeerError extends SocketError {
+  /** `"DeadPeerError"`. */
   override readonly name: string = "DeadPeerError";
 }
 
@@ -186,6 +189,7 @@ export interface UnsupportedOptionErrorOptions {
  * ```
  */
 export class UnsupportedOptionError extends Error {
+  /** `"UnsupportedOptionError"`. */
   override readonly name = "UnsupportedOptionError";
   /** The option that cannot be set or read. */
   readonly option: string;

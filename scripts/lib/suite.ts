@@ -98,7 +98,10 @@ function args(
 ): string[] {
   switch (name) {
     case "deno":
-      return ["test", "-A", "--no-check", ...denoArgs, `--junit-path=${report}`, file];
+      return [
+        ...["test", "-A", "--no-check", `--preload=${uncaught}`, ...denoArgs],
+        ...[`--junit-path=${report}`, file],
+      ];
     case "bun":
       // Five seconds per test by default, unlike the other two.
       return [
@@ -114,11 +117,15 @@ function args(
   }
 }
 
+const uncaught = new URL("uncaught.ts", import.meta.url).href;
+
 /** A file that crashed, hung or has no test leaves no report, or one that looks fine. */
 function judge(tests: TestResult[], { code, output, timedOut, ms }: RunResult): TestResult[] {
   const fail = (name: string): TestResult => ({ name, status: "failed", detail: tail(output) });
   if (timedOut) return [...tests, fail(`stopped after ${seconds(ms)}`)];
   if (tests.length === 0) return [fail(`no test ran, exit code ${code}`)];
+  const thrown = /^\[uncaught\] .*$/m.exec(output);
+  if (thrown) return [...tests, fail(thrown[0])];
   if (code !== 0 && !tests.some(({ status }) => status === "failed")) {
     return [...tests, fail(`exit code ${code}`)];
   }

@@ -1,0 +1,58 @@
+/**
+ * `deno task check`: format, lint, types by two checkers, docs, publishing, and the project's own
+ * rules. Runs them all and then says which failed.
+ *
+ * @module
+ */
+
+import { rm } from "node:fs/promises";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { jsrProblem, stdArgs } from "./lib/jsr.ts";
+import { run } from "./lib/process.ts";
+import * as rules from "./lib/rules.ts";
+import { versions } from "./lib/runtimes.ts";
+
+process.chdir(fileURLToPath(new URL("..", import.meta.url)));
+const std = stdArgs(await jsrProblem());
+const tsc = `npm:typescript@${versions.typescript}/tsc`;
+const types = ".cache/types";
+const failed: string[] = [];
+
+async function step(name: string, problems: Promise<string[]>): Promise<void> {
+  const found = await problems;
+  console.log(`${found.length ? "FAIL" : "ok  "} ${name}`);
+  for (const problem of found) console.log(problem.replace(/^/gm, "       "));
+  if (found.length) failed.push(name);
+}
+
+async function deno(...args: string[]): Promise<string[]> {
+  const { code, output } = await run(process.execPath, args, { env: { NO_COLOR: "1" } });
+  if (code === 0) return [];
+  const lines = output.trim().split("\n").filter((line) => !/^Check /.test(line));
+  const more = lines.length - 60;
+  return [...lines.slice(0, 60), ...more > 0 ? [`(${more} lines more)`] : []];
+}
+
+await step("deno fmt", deno("fmt", "--check"));
+await step("deno lint", deno("lint"));
+await step("deno check", deno("check", ...std, "mod.ts", "src", "tests", "scripts"));
+await rm(types, { recursive: true, force: true });
+await step(
+  `typescript ${versions.typescript}`,
+  // Emits declarations, which the rule about `any` reads.
+  deno(
+    ...["run", "-A", tsc, "-p", "tsconfig.json", "--noEmit", "false", "--emitDeclarationOnly"],
+    ...["--outDir", types],
+  ),
+);
+await step("no 'any' in the types", rules.noAnyInTypes(types));
+await step("deno doc --lint", deno("doc", "--lint", "mod.ts"));
+await step("deno publish", deno("publish", "--dry-run", "--allow-dirty"));
+await step("no imports of runtime modules", rules.noRuntimeImports());
+await step("one place detects the runtime", rules.oneRuntimeDetection());
+await step("tests skip with a reason", rules.plainTests());
+await step("pinned Deno in docs", rules.pinnedDeno());
+
+console.log(failed.length ? `\nfailed: ${failed.join(", ")}` : "\nall checks passed");
+process.exit(failed.length ? 1 : 0);

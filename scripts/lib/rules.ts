@@ -1,0 +1,79 @@
+/**
+ * Rules of this project that no linter knows. Each answers what breaks it.
+ *
+ * @module
+ */
+
+import { glob, readFile } from "node:fs/promises";
+import versions from "../versions.json" with { type: "json" };
+
+/** Text of the files that a pattern matches, by path. */
+async function read(pattern: string): Promise<[path: string, text: string][]> {
+  const paths = (await Array.fromAsync(glob(pattern))).map((path) => path.replaceAll("\\", "/"));
+  return await Promise.all(paths.sort().map(async (path) => [path, await readFile(path, "utf8")]));
+}
+
+/** Lines of code that match, with their place; comments do not count. */
+function find([path, text]: [string, string], pattern: RegExp, complaint: string): string[] {
+  const code = text.replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, " "));
+  return code.split("\n").flatMap((line, index) =>
+    pattern.test(line.replace(/\/\/.*/, "")) ? [`${path}:${index + 1}: ${complaint}`] : []
+  );
+}
+
+/** Importing the package does no I/O, and `require()` and bundlers can load it. */
+export async function noRuntimeImports(): Promise<string[]> {
+  return [...await read("mod.ts"), ...await read("src/**/*.ts")].flatMap((file) => [
+    ...find(file, /\bfrom\s+["'](?!\.)|^\s*import\s+["']/, "imports something else than src/"),
+    ...find(file, /\bimport\s*\(/, "imports dynamically; use process.getBuiltinModule"),
+    ...find(file, /^(?:export )?(?:(?:const|let) .*= )?await\b/, "top-level await"),
+  ]);
+}
+
+/** Only runtime.ts asks which runtime this is; an adapter may name its own. */
+export async function oneRuntimeDetection(): Promise<string[]> {
+  const files = (await read("src/**/*.ts")).filter(([path]) => path !== "src/runtime.ts");
+  const detects = /\bversions\.(?:bun|deno|node)\b|\buserAgent\b|["'](?:Deno|Bun)["'] in\b/;
+  return files.flatMap((file) => [
+    ...find(file, detects, "detects the runtime"),
+    ...["Deno", "Bun"].filter((name) => !file[0].includes(`/adapters/${name.toLowerCase()}/`))
+      .flatMap((name) =>
+        find(
+          file,
+          new RegExp(`globalThis\\W+${name}\\b|(?<![\\w."'\`])${name}\\.\\w+\\(`),
+          `uses ${name}`,
+        )
+      ),
+  ]);
+}
+
+/** What users see has real types. */
+export async function noAnyInTypes(directory: string): Promise<string[]> {
+  return (await read(`${directory}/**/*.d.ts`)).flatMap((file) =>
+    find(file, /(?:[:<|&,(=]|=>)\s*any\b/, "'any' in the types that users see")
+  );
+}
+
+/** Deno's reports cannot tell these from a passed test, or the runtimes differ in them. */
+export async function plainTests(): Promise<string[]> {
+  return (await read("tests/**/*.ts")).flatMap((file) => [
+    ...find(file, /\bt\.skip\(|\.todo\b|\btodo:|\bskip:\s*true\b/, "use tests/support/skip.ts"),
+    ...find(file, /\b(?:before|after)(?:Each)?\(|\bt\.test\(|\bdescribe\(/, "flat tests only"),
+    ...find(file, /\bonly:\s*true|\btest\.only\(/, "leaves the other tests out"),
+  ]);
+}
+
+/** The commands that people copy name the pinned version. */
+export async function pinnedDeno(): Promise<string[]> {
+  const files = [
+    ...await read("*.md"),
+    ...await read("docs/**/*.md"),
+    ...await read(".ci/run"),
+    ...await read(".github/workflows/*.yml"),
+  ];
+  return files.flatMap(([path, text]) =>
+    [...text.matchAll(/\bdeno@([\d.]+\d)/g)]
+      .filter(([, version]) => version !== versions.deno)
+      .map(([found]) => `${path}: ${found}, but scripts/versions.json says ${versions.deno}`)
+  );
+}
