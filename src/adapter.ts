@@ -150,6 +150,8 @@ export interface Kernel {
   dup(fd: number): number;
   /** What the last failed call of this thread left behind, also one of the runtime's own. */
   errno(): number;
+  /** All descriptors of this process are below this number. */
+  descriptorLimit(): number;
   /** The lowest descriptor that is free right now, or -errno. Leaves nothing open. */
   lowestFree(): number;
 }
@@ -184,6 +186,11 @@ export interface NoKernel {
   readonly remedy: string;
 }
 
+/** An option of `listen` that the platform cannot set. */
+export interface ListenObstacle extends NoKernel {
+  readonly option: string;
+}
+
 /** What one runtime fulfils. */
 export interface Adapter {
   readonly runtime: "deno" | "bun" | "node";
@@ -199,7 +206,7 @@ export interface Adapter {
   /** Rejects with the runtime's own error, or UnsupportedOptionError. */
   listen(plan: ListenPlan): Promise<ListenerTransport>;
   /** Whether `listen` could do it, without doing it: the reason why not, or `undefined`. */
-  cannotListen(plan: ListenPlan): { option: string; reason: string; remedy: string } | undefined;
+  cannotListen(plan: ListenPlan): ListenObstacle | undefined;
   /** An open native socket as a transport, or `undefined` when it is none of this runtime's. */
   adopt(native: object): Transport | undefined;
   /** The handle of a native socket or listener, or `undefined` when it is none of this runtime's. */

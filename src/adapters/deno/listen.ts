@@ -4,7 +4,17 @@
  * @module
  */
 
-import type { IncomingConnections, ListenerTransport, ListenPlan, NetAddr } from "../../adapter.ts";
+import type {
+  IncomingConnections,
+  ListenerTransport,
+  ListenObstacle,
+  ListenPlan,
+  NetAddr,
+} from "../../adapter.ts";
+import { openListening } from "../../os/listening.ts";
+import { resolve } from "../../happy_eyeballs.ts";
+import { listenOnDescriptor } from "../node/listen.ts";
+import { kernel } from "./kernel.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
 /** What this file uses of `Deno.Listener`. */
@@ -74,4 +84,38 @@ class DenoListenerTransport implements ListenerTransport {
     this.#accepting = false;
     if (!this.#closed) this.#incoming.failed(cause);
   };
+}
+
+/** The option of `plan` that `Deno.listen` has no way to express, if any. */
+function beyondDeno(plan: ListenPlan): string | undefined {
+  if (plan.fd !== undefined) return undefined;
+  if (!plan.reuseAddress) return "reuseAddress";
+  return plan.ipv6Only === undefined ? undefined : "ipv6Only";
+}
+
+/** Why `plan` is out of reach, or `undefined`. */
+export function cannotListen(plan: ListenPlan): ListenObstacle | undefined {
+  const option = beyondDeno(plan);
+  const calls = option === undefined ? undefined : kernel();
+  if (calls === undefined || !("reason" in calls)) return undefined;
+  return { option: option!, reason: `Deno.listen has no such option, and ${calls.reason}`, remedy: calls.remedy };
+}
+
+/** Listens as `plan` says. */
+export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
+  if (plan.fd !== undefined) return await listenOnDescriptor(plan.fd);
+  const { hostname, port, reusePort, backlog } = plan;
+  const calls = beyondDeno(plan) === undefined ? undefined : kernel();
+  if (calls !== undefined && "listen" in calls) {
+    const fd = openListening(calls, plan, await resolve(hostname));
+    try {
+      return await listenOnDescriptor(fd, backlog);
+    } catch (error) {
+      calls.close(fd);
+      throw error;
+    }
+  }
+  const { Deno } = globalThis as unknown as { Deno: DenoListen };
+  const tcpBacklog = backlog === undefined ? {} : { tcpBacklog: backlog };
+  return new DenoListenerTransport(Deno.listen({ hostname, port, reusePort, ...tcpBacklog }));
 }
