@@ -1,0 +1,28 @@
+/**
+ * Node.js.
+ *
+ * @module
+ */
+
+import type { Adapter } from "../../adapter.ts";
+import { host } from "../../os/system.ts";
+import { connect } from "./connect.ts";
+import { handle, natives } from "./handle.ts";
+import { kernel } from "./kernel.ts";
+import { cannotListen, listen } from "./listen.ts";
+import { adoptSocket } from "./transport.ts";
+
+/** The adapter for Node.js. */
+export const nodeAdapter: Adapter = {
+  runtime: "node",
+  get version(): string {
+    return host().versions.node!;
+  },
+  natives,
+  kernel,
+  connect,
+  listen,
+  cannotListen,
+  adopt: adoptSocket,
+  handle,
+};

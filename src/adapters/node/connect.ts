@@ -1,0 +1,63 @@
+/**
+ * Dialling through `net.connect`, one address an attempt.
+ *
+ * @module
+ */
+
+import type { Attempt, Target, Transport } from "../../adapter.ts";
+import { race } from "../../happy_eyeballs.ts";
+import { builtin } from "../../os/system.ts";
+import { type NodeSocket, NodeTransport } from "./transport.ts";
+
+interface NodeNet {
+  connect(options: {
+    host: string;
+    port: number;
+    allowHalfOpen: boolean;
+    autoSelectFamily: boolean;
+    onread: { buffer: Uint8Array; callback(size: number, buffer: Uint8Array): boolean };
+  }): NodeSocket;
+}
+
+/** What all dialled sockets are read into; the reader takes its bytes before the next read. */
+let buffer: Uint8Array | undefined;
+
+/** Dials every address of the name, as RFC 8305 says. */
+export function connect(target: Target): Attempt {
+  return race(target, (address, _family, port) => new NodeAttempt(address, port));
+}
+
+class NodeAttempt implements Attempt {
+  readonly opened: Promise<Transport>;
+  readonly #socket: NodeSocket;
+  #transport: NodeTransport | undefined = undefined;
+
+  constructor(host: string, port: number) {
+    const socket = this.#socket = builtin<NodeNet>("node:net")!.connect({
+      host,
+      port,
+      allowHalfOpen: true,
+      autoSelectFamily: false,
+      onread: {
+        buffer: buffer ??= new Uint8Array(65_536),
+        callback: (size, buffer) => {
+          this.#transport!.received(buffer.subarray(0, size), true);
+          return true;
+        },
+      },
+    });
+    // Nobody reads yet. Before the connection is open this keeps it from reading at all.
+    socket.pause();
+    this.opened = new Promise((resolve, reject) => {
+      socket.on("error", reject);
+      socket.once("connect", () => {
+        socket.off("error", reject);
+        resolve(this.#transport = new NodeTransport(socket));
+      });
+    });
+  }
+
+  abort(): void {
+    if (this.#transport === undefined) this.#socket.destroy();
+  }
+}

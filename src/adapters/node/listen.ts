@@ -1,0 +1,138 @@
+/**
+ * Listening through `net.createServer`; on a descriptor also in Deno.
+ *
+ * @module
+ */
+
+import type { IncomingConnections, ListenerTransport, ListenPlan, NetAddr } from "../../adapter.ts";
+import { openListening } from "../../os/listening.ts";
+import { builtin, host, systemName } from "../../os/system.ts";
+import { kernel } from "./kernel.ts";
+import { listenTo, type NodeSocket } from "./transport.ts";
+
+/** What this file uses of `net.Server`. */
+interface NodeServer {
+  address(): { address: string; port: number };
+  listen(options: object): unknown;
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  once(event: string, listener: (...args: never[]) => void): unknown;
+  off(event: string, listener: (...args: never[]) => void): unknown;
+  close(): unknown;
+  ref(): unknown;
+  unref(): unknown;
+}
+
+interface NodeNet {
+  createServer(options: { allowHalfOpen: boolean; pauseOnConnect: boolean }): NodeServer;
+}
+
+interface NodeDns {
+  promises: { lookup(name: string): Promise<{ address: string }> };
+}
+
+/** Push: Node accepts what comes; who is not asked for yet waits in the core. */
+class NodeListenerTransport implements ListenerTransport {
+  readonly native: NodeServer;
+  readonly addr: NetAddr;
+  #incoming!: IncomingConnections;
+  #closed = false;
+
+  /** `native` listens. */
+  constructor(native: NodeServer) {
+    this.native = native;
+    const { address, port } = native.address();
+    this.addr = { transport: "tcp", hostname: address, port };
+  }
+
+  start(incoming: IncomingConnections): void {
+    this.#incoming = incoming;
+    this.native.on("connection", this.#onConnection);
+    this.native.on("error", this.#onError);
+  }
+
+  pull(): void {}
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.native.close();
+  }
+
+  ref(): void {
+    this.native.ref();
+  }
+
+  unref(): void {
+    this.native.unref();
+  }
+
+  // A second socket around the handle of the accepted one could read into shared memory as dialled
+  // sockets do; that was 5 to 10 % faster for small messages, and needs an undocumented option.
+  readonly #onConnection = (socket: NodeSocket): void => {
+    // The client has gone already, and its address with it.
+    if (this.#closed || socket.remotePort === undefined) socket.destroy();
+    else this.#incoming.accepted(listenTo(socket));
+  };
+
+  readonly #onError = (cause: unknown): void => {
+    if (!this.#closed) this.#incoming.failed(cause);
+  };
+}
+
+/** Listens as `plan` says; through the kernel where Node's own `listen` cannot. */
+export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
+  const { hostname, port, backlog, ipv6Only, reusePort, fd } = plan;
+  if (fd !== undefined) return await listenOnDescriptor(fd, backlog);
+  if (needsKernel(plan) === undefined) {
+    // `exclusive`: in a worker of node:cluster too, the socket is this process's own.
+    return await open({ host: hostname, port, backlog, ipv6Only, reusePort, exclusive: true });
+  }
+  const calls = kernel();
+  if ("reason" in calls) throw new Error(calls.reason);
+  const { address } = await builtin<NodeDns>("node:dns")!.promises.lookup(hostname);
+  return await listenOnDescriptor(openListening(calls, plan, address), backlog);
+}
+
+/** What Node cannot do with `plan`, at least not here. */
+export function cannotListen(
+  plan: ListenPlan,
+): { option: string; reason: string; remedy: string } | undefined {
+  if (plan.fd !== undefined && systemName() === "windows") {
+    return { option: "fd", reason: "Node.js takes no descriptors on Windows", remedy: "" };
+  }
+  const option = needsKernel(plan);
+  if (option === undefined) return undefined;
+  const calls = kernel();
+  return "reason" in calls ? { option, ...calls } : undefined;
+}
+
+/** A descriptor that listens, as a listener. Owns it from now on; it is closed if this fails. */
+export function listenOnDescriptor(fd: number, backlog?: number): Promise<ListenerTransport> {
+  return open({ fd, backlog });
+}
+
+function open(options: object): Promise<ListenerTransport> {
+  const { createServer } = builtin<NodeNet>("node:net")!;
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+  return new Promise((resolve, reject) => {
+    server.on("error", reject);
+    server.once("listening", () => {
+      server.off("error", reject);
+      resolve(new NodeListenerTransport(server));
+    });
+    server.listen(options);
+  });
+}
+
+/** The option of `plan` that Node's own `listen` cannot set. libuv always sets SO_REUSEADDR. */
+function needsKernel({ reuseAddress, reusePort }: ListenPlan): string | undefined {
+  if (!reuseAddress) return "reuseAddress";
+  if (reusePort && !hasReusePort()) return "reusePort";
+  return undefined;
+}
+
+/** From Node 22.12 and 23.1: https://nodejs.org/api/net.html#serverlistenoptions-callback */
+function hasReusePort(): boolean {
+  const [major = 0, minor = 0] = host().versions.node!.split(".").map(Number);
+  return major >= 24 || major === 23 && minor >= 1 || major === 22 && minor >= 12;
+}

@@ -1,0 +1,278 @@
+/**
+ * A `net.Socket` as a transport; also the `node:net` sockets of Deno and Bun.
+ *
+ * @module
+ */
+
+import type { Incoming, NetAddr, Outgoing, Transport } from "../../adapter.ts";
+import { builtin } from "../../os/system.ts";
+import { lingerZero } from "../../socket_options.ts";
+import { handle } from "./handle.ts";
+
+/** What this file uses of `net.Socket` and `tls.TLSSocket`. */
+export interface NodeSocket {
+  allowHalfOpen: boolean;
+  readonly localAddress?: string;
+  readonly localPort?: number;
+  readonly remoteAddress?: string;
+  readonly remotePort?: number;
+  readonly connecting: boolean;
+  readonly destroyed: boolean;
+  readonly encrypted?: boolean;
+  readonly errored: Error | null;
+  readonly readableEncoding: string | null;
+  readonly readableEnded: boolean;
+  readonly writableEnded: boolean;
+  readonly writableFinished: boolean;
+  readonly writableLength: number;
+  /** Not documented; the descriptor has no other place either. */
+  readonly _handle: { getpeername?(into: object): number } | null;
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  once(event: string, listener: (...args: never[]) => void): unknown;
+  off(event: string, listener: (...args: never[]) => void): unknown;
+  pause(): unknown;
+  resume(): unknown;
+  write(data: Uint8Array, done?: () => void): boolean;
+  end(done: (error?: Error | null) => void): unknown;
+  destroy(): unknown;
+  resetAndDestroy?(): unknown;
+  ref(): unknown;
+  unref(): unknown;
+}
+
+/** What this file uses of `node:buffer`. */
+interface NodeBuffer {
+  Buffer: { allocUnsafeSlow(size: number): Uint8Array };
+}
+
+/** What this file uses of `node:net`. */
+interface NodeNet {
+  Socket: abstract new (...args: never[]) => NodeSocket & object;
+}
+
+/** Memory for the copy of one write, shared by all connections until a write has to wait. */
+interface Scratch {
+  readonly size: number;
+  memory: Uint8Array | undefined;
+}
+
+/** Most that is copied at a time. */
+const chunkSize = 65_536;
+const large: Scratch = { size: chunkSize, memory: undefined };
+/** So that a short write that has to wait does not tie up a whole chunk. */
+const small: Scratch = { size: 4_096, memory: undefined };
+
+const nothing = new Uint8Array(0);
+
+/** Push: Node reads as long as it is not paused, and the callback of a write says when it is out. */
+export class NodeTransport implements Transport {
+  readonly native: NodeSocket;
+  readonly localAddr: NetAddr;
+  readonly remoteAddr: NetAddr;
+  writing = false;
+  #incoming!: Incoming;
+  #outgoing!: Outgoing;
+  #flowing = false;
+  #closed = false;
+  #over = false;
+  /** `writableLength` counts TLS records that are not encrypted yet, so it says nothing there. */
+  readonly #plain: boolean;
+
+  /** `native` is connected and paused, with nobody else listening to it. */
+  constructor(native: NodeSocket) {
+    this.native = native;
+    this.#plain = native.encrypted !== true;
+    this.localAddr = address(native.localAddress, native.localPort);
+    this.remoteAddr = address(native.remoteAddress, native.remotePort);
+    // For good: an error that comes after the end must find a listener, or it ends the process.
+    native.on("error", this.#onError);
+    native.on("end", this.#onEnd);
+    native.on("close", this.#onClose);
+  }
+
+  start(incoming: Incoming, outgoing: Outgoing): void {
+    this.#incoming = incoming;
+    this.#outgoing = outgoing;
+    if (this.native.readableEnded) incoming.end();
+  }
+
+  /** Bytes have arrived. `lent`: in memory that the next ones overwrite. */
+  received(chunk: Uint8Array, lent: boolean): void {
+    if (!this.#closed) this.#incoming.data(chunk, lent);
+  }
+
+  pull(): void {
+    if (this.#flowing || this.#closed) return;
+    this.#flowing = true;
+    this.native.resume();
+  }
+
+  pause(): void {
+    if (!this.#flowing || this.#closed) return;
+    this.#flowing = false;
+    this.native.pause();
+  }
+
+  write(data: Uint8Array, keep: boolean): number {
+    const { native } = this;
+    if (native.destroyed || native.errored !== null) {
+      // The error event is on its way and ends the wait.
+      this.writing = true;
+      return 0;
+    }
+    if (!keep) {
+      native.write(data);
+      if (!this.#sent()) this.#wait();
+      return data.length;
+    }
+    let taken = 0;
+    while (taken < data.length) {
+      const size = Math.min(data.length - taken, chunkSize);
+      const pool = size <= small.size ? small : large;
+      pool.memory ??= allocate(pool.size);
+      pool.memory.set(size === data.length ? data : data.subarray(taken, taken + size));
+      native.write(pool.memory.subarray(0, size));
+      taken += size;
+      if (!this.#sent()) {
+        // It belongs to that write now.
+        pool.memory = undefined;
+        this.#wait();
+        break;
+      }
+    }
+    return taken;
+  }
+
+  closeWrite(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.native.end((error) => {
+        if (!error) resolve();
+        else reject(this.native.errored ?? coded("ECANCELED", "the socket was destroyed"));
+      });
+    });
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.native.destroy();
+  }
+
+  reset(): void {
+    if (this.#closed) return;
+    const { native } = this;
+    if (this.#plain && native.resetAndDestroy !== undefined) {
+      this.#closed = true;
+      const reset = () => native.resetAndDestroy!();
+      // While FIN is being sent libuv refuses with EINVAL, and Node then loses the descriptor.
+      // https://docs.libuv.org/en/v1.x/tcp.html#c.uv_tcp_close_reset
+      if (native.writableEnded && !native.writableFinished && native.writableLength === 0) {
+        native.once("finish", reset);
+      } else reset();
+      return;
+    }
+    if (!native.destroyed) lingerZero(handle(native)!);
+    this.close();
+  }
+
+  ref(): void {
+    this.native.ref();
+  }
+
+  unref(): void {
+    this.native.unref();
+  }
+
+  /**
+   * Whether the kernel has all of what was written. libuv tries at once and keeps what the kernel
+   * does not take, in the memory it was given; `writableLength` is 0 only if nothing was kept.
+   */
+  #sent(): boolean {
+    return this.#plain && this.native.writableLength === 0 && this.native.errored === null;
+  }
+
+  /** An empty write is called back after all before it, so that others need no callback. */
+  #wait(): void {
+    this.writing = true;
+    this.native.write(nothing, this.#onWritten);
+  }
+
+  readonly #onWritten = (error?: unknown): void => {
+    // An error is the error event's to tell.
+    if (error || this.#closed) return;
+    this.writing = false;
+    this.#outgoing.drained();
+  };
+
+  readonly #onEnd = (): void => {
+    if (this.#closed) return;
+    const { native } = this;
+    // libuv before 1.52 (Node 20 to 24) may show a reset that follows the last data as an end. The
+    // kernel knows no peer any more then; after our own FIN that is true of a good end as well.
+    // https://github.com/libuv/libuv/pull/4997
+    if (!native.writableEnded) {
+      const result = native._handle?.getpeername?.({}) ?? 0;
+      if (result < 0) return this.#fail(coded("ECONNRESET", "read ECONNRESET"));
+    }
+    this.#incoming.end();
+  };
+
+  readonly #onError = (cause: unknown): void => this.#fail(cause);
+
+  /** Closed without an error: both halves have ended, or somebody destroyed the socket. */
+  readonly #onClose = (): void => {
+    if (this.native.readableEnded && this.native.writableFinished) return;
+    this.#fail(coded("ECANCELED", "the socket was destroyed"));
+  };
+
+  #fail(cause: unknown): void {
+    if (this.#closed || this.#over) return;
+    this.#over = true;
+    this.writing = false;
+    this.#incoming.failed(cause);
+    this.#outgoing.failed(cause);
+  }
+}
+
+/** A socket with nobody else reading from it, as a transport that gets its `data` events. */
+export function listenTo(native: NodeSocket): NodeTransport {
+  const transport = new NodeTransport(native);
+  native.on("data", (chunk: Uint8Array) => {
+    // A plain view: `slice` of a Buffer means something else than that of a Uint8Array.
+    transport.received(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length), false);
+  });
+  return transport;
+}
+
+/**
+ * An open `net.Socket` or `tls.TLSSocket` as a transport; `undefined` when `native` is none, or not
+ * open, or no TCP socket. Bytes that it has received and not handed out come first.
+ *
+ * @throws {TypeError} It decodes to text, so bytes may be lost already.
+ */
+export function adoptSocket(native: object): Transport | undefined {
+  if (!(native instanceof builtin<NodeNet>("node:net")!.Socket)) return undefined;
+  if (native.connecting || native.destroyed || native.remotePort === undefined) return undefined;
+  if (native.readableEncoding !== null) {
+    throw new TypeError(
+      "Cannot wrap as 'native' must not have an encoding: " +
+        `current value is ${native.readableEncoding}`,
+    );
+  }
+  native.allowHalfOpen = true;
+  native.pause();
+  return listenTo(native);
+}
+
+/** Of the kind that streams take as it is: they make a view of anything else at every write. */
+function allocate(size: number): Uint8Array {
+  return builtin<NodeBuffer>("node:buffer")!.Buffer.allocUnsafeSlow(size);
+}
+
+function address(hostname: string | undefined, port: number | undefined): NetAddr {
+  return { transport: "tcp", hostname: hostname ?? "", port: port ?? 0 };
+}
+
+function coded(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
