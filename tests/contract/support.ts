@@ -86,6 +86,21 @@ export async function pair(
   }
 }
 
+/** Counts who listens to `signal`. */
+export function spySignal(signal: AbortSignal): { listeners: number } {
+  const spy = { listeners: 0 };
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: unknown[]) => {
+    spy.listeners++;
+    return Reflect.apply(addEventListener, signal, args);
+  };
+  signal.removeEventListener = (...args: unknown[]) => {
+    spy.listeners--;
+    return Reflect.apply(removeEventListener, signal, args);
+  };
+  return spy;
+}
+
 /** Reads exactly `size` bytes. */
 export async function readExactly(socket: TcpConnection, size: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(size);
@@ -192,8 +207,8 @@ export interface HangingAddress extends Disposable {
  * A listener that accepts nothing, its backlog filled up, so that the next SYN stays unanswered
  * (FACTS: loopback needs no root for that). Runtimes that ignore the backlog get 513 fillers.
  */
-export async function hangingAddress(): Promise<HangingAddress> {
-  const child = startRuntime(testFile("programs/silent.ts"));
+export async function hangingAddress(listenOn: string = "127.0.0.1"): Promise<HangingAddress> {
+  const child = startRuntime(testFile("programs/silent.ts"), [listenOn]);
   const fillers: Socket[] = [];
   const dispose = () => {
     for (const filler of fillers) filler.destroy();

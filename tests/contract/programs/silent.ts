@@ -9,7 +9,8 @@ import { writeSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import process from "node:process";
 
-const server = createServer().listen({ host: "127.0.0.1", port: 0, backlog: 1 }, () => {
+const host = process.argv[2];
+const server = createServer().listen({ host, port: 0, backlog: 1 }, () => {
   writeSync(1, `${(server.address() as AddressInfo).port}\n`);
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 120_000);
   process.exit();
