@@ -31,6 +31,7 @@ export const signatures: Readonly<Record<CFunction, readonly CType[]>> = {
   shutdown: ["i32", "i32"],
   close: ["i32"],
   dup: ["i32"],
+  getdtablesize: [],
   fcntl: ["i32", "i32", "i64", "i64", "i64", "i64", "i64", "i64", "i64"],
 };
 
@@ -50,6 +51,7 @@ export interface Libc {
   shutdown(fd: number, how: number): number;
   close(fd: number): number;
   dup(fd: number): number;
+  getdtablesize(): number;
   fcntl(fd: number, command: number, ...value: [...sixZeros: bigint[], value: bigint]): number;
   /** What the last failed call on this thread left behind. */
   errno(): number;
@@ -139,6 +141,7 @@ export function kernelOf(libc: Libc): Kernel {
       return copy;
     },
     errno: () => libc.errno(),
+    descriptorLimit: () => libc.getdtablesize(),
     lowestFree() {
       let fd = libc.dup(STDERR);
       if (fd < 0) fd = libc.socket(AF_INET, SOCK_STREAM, 0);

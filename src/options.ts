@@ -1,0 +1,177 @@
+/**
+ * The options that callers give. Every time is in milliseconds.
+ *
+ * @module
+ */
+
+/**
+ * Values of keepalive. Times are rounded up to the next second, in which the kernel counts; what is
+ * left out keeps the value it has (system's default: 7200 s, 75 s, 9 on Linux).
+ */
+export interface KeepAliveOptions {
+  /**
+   * Idle time in ms before the first probe. More than 0, at most 32,767,000.
+   * `TCP_KEEPIDLE`, macOS `TCP_KEEPALIVE`; RFC 9293 section 3.8.4.
+   */
+  idle?: number;
+  /** Time in ms between two probes. More than 0, at most 32,767,000. `TCP_KEEPINTVL`. */
+  interval?: number;
+  /** Unanswered probes after which the peer counts as dead. 1-127. `TCP_KEEPCNT`. */
+  count?: number;
+}
+
+/**
+ * Options of a TCP socket. One that is left out is left alone. One that this runtime on this system
+ * cannot set is an {@linkcode UnsupportedOptionError} before anything changes, never a silent no-op;
+ * {@linkcode capabilities} says which.
+ */
+export interface SocketOptions {
+  /**
+   * Probes an idle connection, so that a dead peer is noticed and no middlebox forgets it. `true`
+   * and an object switch it on, `false` off. It does not watch data in flight: that is
+   * `userTimeout`, and `deadPeerTimeout` watches both. `SO_KEEPALIVE`; RFC 9293 section 3.8.4.
+   *
+   * @default system's (off)
+   */
+  keepAlive?: boolean | KeepAliveOptions;
+  /**
+   * Time in ms that sent data may stay unacknowledged, or a closed window closed, before the kernel
+   * gives the connection up. More than 0, at most 2,147,483,647; rounded up to whole ms on Linux and
+   * whole seconds elsewhere. `null` is the system's default. It also ends a live peer that does not
+   * read for that long. `TCP_USER_TIMEOUT`, macOS `TCP_RXT_CONNDROPTIME`, FreeBSD
+   * `TCP_MAXUNACKTIME`; RFC 5482.
+   *
+   * @default system's (about 15 minutes on Linux)
+   */
+  userTimeout?: number | null;
+  /**
+   * Reports a peer that is gone as {@linkcode DeadPeerError} this many ms after it was last heard
+   * from, whether the connection is idle, has data in flight or sits before a closed window, and
+   * never gives up a peer that is alive. At least 2,000. Not beside values of `keepAlive` or
+   * `userTimeout`.
+   */
+  deadPeerTimeout?: number;
+  /**
+   * Sends small segments at once instead of collecting them (Nagle's algorithm off).
+   * `TCP_NODELAY`; RFC 9293 section 3.7.4.
+   *
+   * @default true for `connect` and `listen`, in every runtime
+   */
+  noDelay?: boolean;
+  /**
+   * Time in ms for which the kernel may keep closing in the background while unsent data remains;
+   * rounded up to whole seconds. 0 discards the data and sends RST at `close()`. At most 32,767,000.
+   * `null` is off: the kernel sends what it has for as long as it takes. `SO_LINGER`.
+   *
+   * @default null
+   */
+  linger?: number | null;
+  /**
+   * Size of the kernel's receive buffer in bytes; setting it switches the kernel's own tuning off.
+   * At least 1; the kernel clamps it, and Linux doubles it, which `getOptions` shows. `SO_RCVBUF`.
+   */
+  receiveBufferSize?: number;
+  /** Size of the kernel's send buffer in bytes; as `receiveBufferSize`. `SO_SNDBUF`. */
+  sendBufferSize?: number;
+  /**
+   * Type of service (IPv4) or traffic class (IPv6), 0-255. The two lowest bits belong to congestion
+   * notification; the kernel keeps its own there. `IP_TOS`, `IPV6_TCLASS`; RFC 2474.
+   */
+  typeOfService?: number;
+  /** Time to live (IPv4) or hop limit (IPv6) of packets sent, 1-255. `IP_TTL`, `IPV6_UNICAST_HOPS`. */
+  hopLimit?: number;
+  /**
+   * Bytes not yet sent below which a socket counts as writable: smaller means less waiting in the
+   * kernel. 0 is the system's default. Linux and macOS. `TCP_NOTSENT_LOWAT`.
+   */
+  notSentLowWaterMark?: number;
+  /**
+   * Name of the congestion control algorithm, such as `"cubic"`. {@linkcode SocketError} `ENOENT`
+   * when the kernel has none of that name. Linux and FreeBSD. `TCP_CONGESTION`; RFC 5681.
+   */
+  congestionControl?: string;
+}
+
+/** What the kernel reports: {@linkcode SocketOptions}, and what can only be read. */
+export interface KernelOptions extends SocketOptions {
+  /** Largest segment the connection sends, in bytes. `TCP_MAXSEG`. */
+  readonly maxSegmentSize?: number;
+}
+
+/** Limits of reads and writes, in ms; `null` is none. */
+export interface Timeouts {
+  /** Longest wait of a read. */
+  read: number | null;
+  /** Longest time of a write, until the kernel has taken all of it. */
+  write: number | null;
+}
+
+/** Limits of a dialled connection, in ms; `null` is none. */
+export interface ConnectTimeouts extends Timeouts {
+  /** Longest time of the whole `connect`: name resolution, every address tried, the handshake. */
+  connect: number | null;
+}
+
+/** Limits of a listener and its connections, in ms; `null` is none. */
+export interface ListenTimeouts extends Timeouts {
+  /** Longest wait of an `accept`. */
+  accept: number | null;
+}
+
+/** Options of `connect`. */
+export interface ConnectOptions extends SocketOptions {
+  /**
+   * Name or IP address, IPv6 with or without brackets.
+   * @default "127.0.0.1"
+   */
+  hostname?: string;
+  /** Port, 1-65535. */
+  port: number;
+  /**
+   * Limit in ms of connecting, and of every later read and write; or the three by name. `null` is
+   * no limit. Required: a system's default is none, or minutes.
+   */
+  timeout: number | null | ConnectTimeouts;
+  /** Ends the attempt with its reason. It has no effect once connected. */
+  signal?: AbortSignal;
+}
+
+/** Options of `listen`. Socket options hold for every accepted connection. */
+export interface ListenOptions extends SocketOptions {
+  /**
+   * IP address or name to listen on.
+   * @default "0.0.0.0"
+   */
+  hostname?: string;
+  /** Port, 0-65535; 0 takes a free one. Required unless `fd` is given. */
+  port?: number;
+  /**
+   * Limit in ms of reads and writes of accepted connections, or `accept` and these two by name.
+   * `null` is no limit. Required.
+   */
+  timeout: number | null | ListenTimeouts;
+  /**
+   * Binds to a port whose old connections are in TIME_WAIT, so that a server can restart at once.
+   * Never allows two live listeners. `SO_REUSEADDR`.
+   * @default true
+   */
+  reuseAddress?: boolean;
+  /**
+   * Lets several processes listen on one port; all of them have to ask for it. `SO_REUSEPORT`.
+   * @default false
+   */
+  reusePort?: boolean;
+  /**
+   * Whether a listener on an IPv6 address leaves IPv4 alone. `IPV6_V6ONLY`; RFC 3493 section 5.3.
+   * @default system's (usually false)
+   */
+  ipv6Only?: boolean;
+  /**
+   * Connections that the kernel completes and keeps before they are accepted, 1-2147483647; clamped
+   * by the system. `listen(2)`.
+   * @default runtime's
+   */
+  backlog?: number;
+  /** A descriptor that listens already, such as one from socket activation. Instead of an address. */
+  fd?: number;
+}

@@ -1,0 +1,17 @@
+/**
+ * Which runtime this is. The only file that asks.
+ *
+ * @module
+ */
+
+import type { Adapter } from "./adapter.ts";
+import { bunAdapter } from "./adapters/bun/adapter.ts";
+import { denoAdapter } from "./adapters/deno/adapter.ts";
+import { nodeAdapter } from "./adapters/node/adapter.ts";
+
+/** The adapter of the runtime that executes this. */
+export function adapter(): Adapter {
+  if ("Deno" in globalThis) return denoAdapter;
+  if ("Bun" in globalThis) return bunAdapter;
+  return nodeAdapter;
+}
