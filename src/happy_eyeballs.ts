@@ -40,6 +40,12 @@ export function race(target: Target, dial: Dial, around: Surroundings = system):
   return new Race(target, dial, around);
 }
 
+/** The address to listen on: the first one of a name; an IP literal is its own. */
+export async function resolve(hostname: string): Promise<string> {
+  if (parse(hostname.split("%", 1)[0]!) !== undefined) return hostname;
+  return (await system.lookup(hostname))[0]!.address;
+}
+
 class Race implements Attempt {
   readonly opened: Promise<Transport>;
   readonly #port: number;
