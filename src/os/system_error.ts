@@ -4,7 +4,7 @@
  * @module
  */
 
-import { builtin } from "./system.ts";
+import { errnoName } from "./errno.ts";
 
 /** Carries what Node's errors carry. */
 export interface SystemError extends Error {
@@ -15,7 +15,6 @@ export interface SystemError extends Error {
 
 /** The error for a system call that answered `-errno`; `result` is that negative number. */
 export function systemError(result: number, syscall: string): SystemError {
-  const util = builtin<{ getSystemErrorName(result: number): string }>("node:util")!;
-  const code = util.getSystemErrorName(result);
+  const code = errnoName(-result);
   return Object.assign(new Error(`${syscall} ${code}`), { code, errno: result, syscall });
 }

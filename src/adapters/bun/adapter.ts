@@ -1,0 +1,28 @@
+/**
+ * What Bun offers.
+ *
+ * @module
+ */
+
+import type { Adapter } from "../../adapter.ts";
+import { host } from "../../os/system.ts";
+import { adopt } from "./adopt.ts";
+import { connect } from "./connect.ts";
+import { handle, natives } from "./handle.ts";
+import { kernel } from "./kernel.ts";
+import { cannotListen, listen } from "./listen.ts";
+
+/** The adapter for Bun. */
+export const bunAdapter: Adapter = {
+  runtime: "bun",
+  get version() {
+    return host().versions.bun!;
+  },
+  natives,
+  kernel,
+  connect,
+  listen,
+  cannotListen,
+  adopt,
+  handle,
+};

@@ -1,0 +1,68 @@
+/**
+ * Taking over a socket that Bun has opened already.
+ *
+ * @module
+ */
+
+import type { Transport } from "../../adapter.ts";
+import { systemError } from "../../os/system_error.ts";
+import { adoptSocket } from "../node/transport.ts";
+import { kernel } from "./kernel.ts";
+import { type BunSocket, handlers, Opener, takeOver } from "./socket.ts";
+import { BunTransport } from "./transport.ts";
+
+/** An open TCP or TLS socket of Bun's own API or of its `node:net`; `undefined` for anything else. */
+export function adopt(native: object): Transport | undefined {
+  if (!isBunSocket(native)) return adoptSocket(native);
+  if (native.fd < 0 || native.remotePort === undefined) return undefined;
+  const transport = native.listener === undefined ? reload(native) : duplicate(native);
+  transport.collect().locate();
+  // It may be paused or not, Bun does not tell. From here on it is, until somebody reads.
+  transport.pause();
+  return transport;
+}
+
+/** By what only Bun's sockets have. */
+function isBunSocket(native: object): native is BunSocket {
+  const { fd, reload, terminate } = native as Partial<BunSocket>;
+  return typeof fd === "number" && typeof reload === "function" && typeof terminate === "function";
+}
+
+function reload(native: BunSocket): BunTransport {
+  native.reload({ socket: handlers });
+  return new BunTransport(native);
+}
+
+/**
+ * All sockets of a listener share one set of handlers, so `reload` on one of them would take over
+ * the others and the listener as well. So the kernel's socket gets a second descriptor with our
+ * handlers, and Bun's first one closes, which `native`'s `close` handler hears.
+ */
+function duplicate(native: BunSocket): BunTransport {
+  const calls = kernel();
+  if (native.getTLSVersion() !== null) {
+    throw new TypeError(
+      "Cannot wrap as 'native' must not be a TLS socket accepted by Bun.listen: " +
+        "Bun gives no way to take over a single one",
+    );
+  }
+  if (!("dup" in calls)) {
+    throw new TypeError(
+      `Cannot wrap as 'native' must not be accepted by Bun.listen here: ${calls.reason}`,
+    );
+  }
+  const fd = calls.dup(native.fd);
+  if (fd < 0) throw systemError(fd, "dup");
+  const second = new Second();
+  takeOver(fd, second).catch(() => {});
+  native.end();
+  return second.transport!;
+}
+
+class Second extends Opener {
+  transport: BunTransport | undefined = undefined;
+
+  open(socket: BunSocket): void {
+    this.transport = new BunTransport(socket);
+  }
+}

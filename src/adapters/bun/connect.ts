@@ -1,0 +1,70 @@
+/**
+ * Dialling: the handshake is started by system calls, and Bun takes the descriptor over.
+ *
+ * `Bun.connect` itself cannot be called off, and reports an unreachable network or host as refused
+ * (https://github.com/oven-sh/bun/blob/main/src/bun.js/api/bun/socket.zig). On a descriptor that
+ * is still connecting Bun reports the end of the handshake as `drain`, or as `close` with the right
+ * error. This can go when `Bun.connect` takes an AbortSignal and keeps the error.
+ *
+ * @module
+ */
+
+import type { Attempt, Kernel, Outgoing, Target, Transport } from "../../adapter.ts";
+import { race } from "../../happy_eyeballs.ts";
+import { startHandshake } from "../../os/handshake.ts";
+import { connect as connectNode } from "../node/connect.ts";
+import { kernel } from "./kernel.ts";
+import { type BunSocket, Opener, takeOver } from "./socket.ts";
+import { BunTransport } from "./transport.ts";
+
+/** Without system calls (on Windows) Bun's `node:net` it is: it can call an attempt off, too. */
+export function connect(target: Target): Attempt {
+  const calls = kernel();
+  if (!("connect" in calls)) return connectNode(target);
+  return race(target, (address, _family, port) => new Dial(calls, address, port));
+}
+
+/** One handshake. */
+class Dial extends Opener implements Attempt, Outgoing {
+  readonly opened: Promise<Transport>;
+  #transport: BunTransport | undefined = undefined;
+  #over = false;
+  #resolve!: (transport: Transport) => void;
+  #reject!: (cause: unknown) => void;
+
+  constructor(calls: Kernel, address: string, port: number) {
+    super();
+    this.opened = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    try {
+      takeOver(startHandshake(calls, address, port), this).catch((cause) => this.failed(cause));
+    } catch (cause) {
+      this.failed(cause);
+    }
+  }
+
+  abort(): void {
+    if (this.#over) return;
+    this.failed(new Error("The attempt was called off"));
+    this.#transport?.close();
+  }
+
+  /** Bun has taken the descriptor, within its `connect`. The handshake goes on. */
+  open(socket: BunSocket): void {
+    this.#transport = new BunTransport(socket).collect();
+    this.#transport.connecting(this);
+  }
+
+  /** The handshake is over. */
+  drained(): void {
+    this.#over = true;
+    this.#resolve(this.#transport!.locate());
+  }
+
+  failed(cause: unknown): void {
+    this.#over = true;
+    this.#reject(cause);
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * Listening through `Bun.listen`, and on a descriptor of our own for what that cannot do.
+ *
+ * @module
+ */
+
+import type {
+  IncomingConnections,
+  ListenerTransport,
+  ListenObstacle,
+  ListenPlan,
+  NetAddr,
+} from "../../adapter.ts";
+import { resolve } from "../../happy_eyeballs.ts";
+import { openListening } from "../../os/listening.ts";
+import { systemName } from "../../os/system.ts";
+import { verifyTcp } from "../../os/tcp_socket.ts";
+import { kernel } from "./kernel.ts";
+import { type BunSocket, handlers, Opener, type Receiver } from "./socket.ts";
+import { BunTransport } from "./transport.ts";
+
+/** What this adapter uses of Bun's listener. */
+export interface BunListener {
+  /** -1 when closed. */
+  readonly fd: number;
+  getsockname(into: object): void;
+  stop(closeConnections: boolean): void;
+  ref(): void;
+  unref(): void;
+}
+
+interface BunListenAddress {
+  hostname: string;
+  port: number;
+  reusePort: boolean;
+}
+
+interface BunListen {
+  listen(
+    options: ({ fd: number } | BunListenAddress) & {
+      allowHalfOpen: boolean;
+      data: Receiver;
+      socket: typeof handlers;
+    },
+  ): BunListener;
+}
+
+/** Bun accepts at once whatever arrives: it has no way to wait until somebody asks. */
+class BunListenerTransport extends Opener implements ListenerTransport {
+  readonly native: BunListener;
+  readonly addr: NetAddr;
+  #incoming!: IncomingConnections;
+  #closed = false;
+
+  constructor(options: { fd: number } | BunListenAddress) {
+    super();
+    const { Bun } = globalThis as unknown as { Bun: BunListen };
+    this.native = Bun.listen({ ...options, allowHalfOpen: true, data: this, socket: handlers });
+    this.addr = addressOf(this.native);
+  }
+
+  start(incoming: IncomingConnections): void {
+    this.#incoming = incoming;
+  }
+
+  pull(): void {}
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    // The connections are not the listener's to close.
+    this.native.stop(false);
+  }
+
+  // On a listener that has stopped, Bun's `ref` would keep the process alive for good.
+  ref(): void {
+    if (!this.#closed) this.native.ref();
+  }
+
+  unref(): void {
+    if (!this.#closed) this.native.unref();
+  }
+
+  /** A connection has come. */
+  open(socket: BunSocket): void {
+    this.#incoming.accepted(new BunTransport(socket).locate());
+  }
+}
+
+function addressOf(listener: BunListener): NetAddr {
+  const name = { address: "", port: 0 };
+  listener.getsockname(name);
+  return { transport: "tcp", hostname: name.address, port: name.port };
+}
+
+/** The option of `plan` that takes system calls, if any. */
+function beyondBun(plan: ListenPlan): keyof ListenPlan | undefined {
+  if (plan.backlog !== undefined) return "backlog";
+  if (plan.fd !== undefined) return undefined;
+  if (!plan.reuseAddress) return "reuseAddress";
+  return plan.ipv6Only === undefined ? undefined : "ipv6Only";
+}
+
+/** Why `plan` is out of reach, or `undefined`. */
+export function cannotListen(plan: ListenPlan): ListenObstacle | undefined {
+  if (plan.reusePort && systemName() === "windows") {
+    return { option: "reusePort", reason: "Windows has no SO_REUSEPORT", remedy: "" };
+  }
+  const option = beyondBun(plan);
+  const calls = option === undefined ? undefined : kernel();
+  if (calls === undefined || "listen" in calls) return undefined;
+  const { reason, remedy } = calls;
+  return { option: option!, reason: `Bun.listen has no such option, and ${reason}`, remedy };
+}
+
+/** Listens as `plan` says. */
+export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
+  const calls = kernel();
+  if (plan.fd !== undefined) {
+    if ("listen" in calls) verifyTcp(calls, plan.fd);
+    return new BunListenerTransport({ fd: plan.fd });
+  }
+  const { port, reusePort, backlog } = plan;
+  const hostname = await resolve(plan.hostname);
+  if (beyondBun(plan) === undefined || !("listen" in calls)) {
+    return new BunListenerTransport({ hostname, port, reusePort });
+  }
+  const fd = openListening(calls, plan, hostname);
+  try {
+    const listener = new BunListenerTransport({ fd });
+    // Bun has called listen(2) again, with a backlog of its own.
+    if (backlog !== undefined) calls.listen(fd, backlog);
+    return listener;
+  } catch (error) {
+    calls.close(fd);
+    throw error;
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * Bun's socket as a transport.
+ *
+ * @module
+ */
+
+import type { Incoming, NetAddr, Outgoing, Transport } from "../../adapter.ts";
+import { SocketError } from "../../errors.ts";
+import { unmapped } from "../../os/sockaddr.ts";
+import { systemError } from "../../os/system_error.ts";
+import { kernel } from "./kernel.ts";
+import type { BunSocket, Receiver } from "./socket.ts";
+
+/** Push: Bun hands over each chunk in memory of its own, and takes what the kernel takes. */
+export class BunTransport implements Transport, Receiver {
+  readonly native: BunSocket;
+  localAddr: NetAddr = nowhere;
+  remoteAddr: NetAddr = nowhere;
+  writing = false;
+  #incoming: Incoming = nobody;
+  #outgoing: Outgoing = nobody;
+  #paused = false;
+  #finished = false;
+  /** The error that a write met. */
+  #broken: Error | undefined = undefined;
+
+  constructor(native: BunSocket) {
+    this.native = native;
+    native.data = this;
+  }
+
+  /** Keeps what happens before `start`, for when that is not called at once. */
+  collect(): this {
+    this.#incoming = this.#outgoing = new Early();
+    return this;
+  }
+
+  /** The handshake is on its way. It counts as a write: `outgoing` hears how it ends. */
+  connecting(outgoing: Outgoing): void {
+    this.writing = true;
+    this.#outgoing = outgoing;
+  }
+
+  /**
+   * Reads both addresses, which Bun forgets when the socket closes. Not before the handshake is
+   * over: what Bun does not know at the first question it never knows.
+   */
+  locate(): this {
+    const { localAddress, localPort, remoteAddress, remotePort } = this.native;
+    this.localAddr = netAddr(localAddress, localPort);
+    this.remoteAddr = netAddr(remoteAddress, remotePort);
+    return this;
+  }
+
+  start(incoming: Incoming, outgoing: Outgoing): void {
+    const early = this.#incoming;
+    this.#incoming = incoming;
+    this.#outgoing = outgoing;
+    if (early instanceof Early) early.replay(incoming, outgoing);
+  }
+
+  pull(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.native.resume();
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.native.pause();
+  }
+
+  write(data: Uint8Array): number {
+    const taken = this.native.write(data);
+    if (taken === data.length) return taken;
+    if (taken < 0) {
+      this.#broken ??= writeError();
+      this.#outgoing.failed(this.#broken);
+      return 0;
+    }
+    this.writing = true;
+    return taken;
+  }
+
+  closeWrite(): void {
+    this.#finished = true;
+    this.native.shutdown();
+  }
+
+  close(): void {
+    this.#incoming = this.#outgoing = nobody;
+    this.native.end();
+  }
+
+  reset(): void {
+    this.#incoming = this.#outgoing = nobody;
+    this.native.terminate();
+  }
+
+  ref(): void {
+    this.native.ref();
+  }
+
+  unref(): void {
+    this.native.unref();
+  }
+
+  open(): void {}
+
+  received(chunk: Uint8Array): void {
+    this.#incoming.data(chunk, false);
+  }
+
+  ended(): void {
+    // After an error that a write met, Bun ends reading as if the peer had finished.
+    if (this.#broken === undefined) this.#incoming.end();
+    else this.#incoming.failed(this.#broken);
+  }
+
+  writable(): void {
+    if (!this.writing) return;
+    this.writing = false;
+    this.#outgoing.drained();
+  }
+
+  closed(cause: unknown = this.#broken): void {
+    if (cause === undefined) {
+      // Both sides have finished: Bun closes then, without an `end` if we were first.
+      this.#incoming.end();
+      if (!this.#finished) this.#outgoing.failed(brokenPipe());
+    } else {
+      this.#incoming.failed(cause);
+      this.#outgoing.failed(cause);
+    }
+    this.#incoming = this.#outgoing = nobody;
+  }
+}
+
+/** What happened before somebody was there to hear it. */
+class Early implements Incoming, Outgoing {
+  readonly #chunks: Uint8Array[] = [];
+  #ended = false;
+  #failure: { cause: unknown } | undefined = undefined;
+
+  data(chunk: Uint8Array): void {
+    this.#chunks.push(chunk);
+  }
+
+  end(): void {
+    this.#ended = true;
+  }
+
+  failed(cause: unknown): void {
+    this.#failure ??= { cause };
+  }
+
+  drained(): void {}
+
+  replay(incoming: Incoming, outgoing: Outgoing): void {
+    for (const chunk of this.#chunks) incoming.data(chunk, false);
+    if (this.#ended) incoming.end();
+    if (this.#failure === undefined) return;
+    incoming.failed(this.#failure.cause);
+    outgoing.failed(this.#failure.cause);
+  }
+}
+
+const nobody: Incoming & Outgoing = { data() {}, end() {}, failed() {}, drained() {} };
+
+const nowhere: NetAddr = { transport: "tcp", hostname: "", port: 0 };
+
+function netAddr(address: string, port: number): NetAddr {
+  return { transport: "tcp", hostname: unmapped(address), port };
+}
+
+/** What the kernel says when a connection is gone. */
+const fatal = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"]);
+
+/**
+ * The error of the write that has just answered -1. Bun tells nobody which one it was, and the
+ * kernel tells it once; it is still in errno.
+ */
+function writeError(): Error {
+  const libc = kernel();
+  if (!("errno" in libc)) return brokenPipe();
+  const error = systemError(-libc.errno(), "write");
+  return fatal.has(error.code) ? error : brokenPipe();
+}
+
+function brokenPipe(): SocketError {
+  return new SocketError({ code: "EPIPE", operation: "write" });
+}

@@ -1,0 +1,43 @@
+/**
+ * A handshake started by system calls, for a runtime that takes the descriptor over.
+ *
+ * @module
+ */
+
+import type { Kernel } from "../adapter.ts";
+import { encode, familyOf, SOCK_STREAM } from "./sockaddr.ts";
+import { builtin, type KnownSystem, knownSystem } from "./system.ts";
+import { systemError } from "./system_error.ts";
+
+const EINPROGRESS: Partial<Record<KnownSystem, number>> = { linux: 115, darwin: 36, freebsd: 36 };
+/** After an interrupted connect(2) the handshake goes on all the same. */
+const EINTR = 4;
+
+/**
+ * A descriptor that is connecting to `address`, an IP literal; it is the caller's to close.
+ *
+ * @throws {SystemError} What the kernel refused at once; nothing is left open then.
+ */
+export function startHandshake(kernel: Kernel, address: string, port: number): number {
+  const system = knownSystem()!;
+  const sockaddr = encode(withScopeNumber(address), port, system);
+  const fd = kernel.socket(familyOf(sockaddr, system), SOCK_STREAM, 0);
+  if (fd < 0) throw systemError(fd, "socket");
+  const result = kernel.connect(fd, sockaddr);
+  if (result === 0 || result === -EINPROGRESS[system]! || result === -EINTR) return fd;
+  kernel.close(fd);
+  throw systemError(result, "connect");
+}
+
+/** `fe80::1%eth0` as `fe80::1%2`: the kernel knows interfaces by number. */
+function withScopeNumber(address: string): string {
+  const [literal = "", scope] = address.split("%", 2);
+  if (scope === undefined || /^\d+$/.test(scope)) return address;
+  const { networkInterfaces } = builtin<NodeOS>("node:os")!;
+  const entry = networkInterfaces()[scope]?.find((entry) => entry.scopeid);
+  return entry === undefined ? address : `${literal}%${entry.scopeid}`;
+}
+
+interface NodeOS {
+  networkInterfaces(): Record<string, { scopeid?: number }[] | undefined>;
+}
