@@ -1,0 +1,23 @@
+/**
+ * The main job on real sockets, in the three runtimes one after the other.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { run } from "./lib/process.ts";
+import { find } from "./lib/runtimes.ts";
+
+const act = fileURLToPath(new URL("./demo/act.ts", import.meta.url));
+const flags = { deno: ["run", "-A", "--no-check"], bun: [], node: ["--no-warnings"] };
+
+let failed = false;
+for (const name of ["deno", "bun", "node"] as const) {
+  const { binary, version } = await find(name);
+  console.log(`\n── ${name} ${version} ${"─".repeat(60 - name.length - version.length)}`);
+  const { code } = await run(binary, [...flags[name], act], { show: true, timeout: 60_000 });
+  if (code !== 0) failed = true;
+}
+console.log(failed ? "\nSomething went wrong above." : "\nThe same in all three.");
+process.exitCode = failed ? 1 : 0;
