@@ -15,6 +15,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { jsrProblem, stdArgs } from "./lib/jsr.ts";
+import { testPackage } from "./lib/package.ts";
 import { find, type Runtime } from "./lib/runtimes.ts";
 import { add, type Counts, format, runSuite } from "./lib/suite.ts";
 
@@ -47,7 +48,8 @@ const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 if (!values.package) {
   const files = (await Array.fromAsync(glob("tests/**/*_test.ts")))
     .map((file) => file.replaceAll("\\", "/"))
-    .filter((file) => file.includes(values.filter))
+    // Those need the built package.
+    .filter((file) => !file.startsWith("tests/package/") && file.includes(values.filter))
     .sort();
   for (const name of names) {
     if (values.runtime !== undefined && values.runtime !== name) continue;
@@ -64,6 +66,10 @@ if (!values.package) {
       }),
     );
   }
+}
+
+if (values.runtime === undefined) {
+  add(total, await testPackage(Number(values.timeout), values.filter));
 }
 
 console.log(`\n${format(total)}`);

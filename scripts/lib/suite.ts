@@ -28,6 +28,7 @@ export interface SuiteOptions {
   nodeImports: string[];
   /** Time limit per file in ms. */
   timeout: number;
+  env?: Record<string, string>;
 }
 
 export async function runSuite(runtime: Runtime, options: SuiteOptions): Promise<Counts> {
@@ -77,6 +78,7 @@ async function runFile(runtime: Runtime, file: string, options: SuiteOptions) {
       cwd: options.cwd,
       timeout: options.timeout,
       env: {
+        ...options.env,
         NO_COLOR: "1",
         NODE_OPTIONS: runtime.name === "node"
           ? options.nodeImports.map((url) => `--import=${url}`).join(" ")

@@ -1,0 +1,132 @@
+/**
+ * The npm package as its users get it: built, packed, installed into an empty project, and there
+ * put through the contract tests on every supported runtime.
+ *
+ * @module
+ */
+
+import { cp, glob, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import process from "node:process";
+import { must } from "./process.ts";
+import { find, type Runtime, versions } from "./runtimes.ts";
+import { add, type Counts, runSuite } from "./suite.ts";
+
+const npmQuiet = ["--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"];
+
+export async function testPackage(timeout: number, filter: string): Promise<Counts> {
+  const root = process.cwd();
+  const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const node = await find("node");
+  const olderNodes: Runtime[] = [];
+  for (const version of versions.olderNodes) olderNodes.push(await find("node", version));
+  const oldest = await find("node", versions.oldestNode);
+  const directory = await mkdtemp(join(tmpdir(), "holdfast-package-"));
+  try {
+    console.log(
+      `\n${(await must(process.execPath, ["run", "-A", "scripts/build_npm.ts"])).trim()}`,
+    );
+    const project = join(directory, "project");
+    const tarball = await install(project, node);
+    const tools = join(directory, "tools");
+    const { typescript, esbuild, publint, "@arethetypeswrong/cli": attw } = versions;
+    await npmInstall(
+      tools,
+      ...[`typescript@${typescript}`, `esbuild@${esbuild}`, `publint@${publint}`],
+      ...[`@arethetypeswrong/cli@${attw}`, `@types/node@${versions["@types/node"]}`],
+    );
+
+    const own = await tests(root, "tests/package/*_test.ts", filter);
+    if (own.length > 0) {
+      const nodes = [oldest, ...olderNodes, node].map(({ binary }) => binary);
+      add(
+        total,
+        await runSuite(node, {
+          label: "package",
+          files: own,
+          cwd: root,
+          denoArgs: [],
+          nodeImports: [new URL("../../tests/std/resolve.ts", import.meta.url).href],
+          timeout,
+          env: { HOLDFAST_PACKAGE: JSON.stringify({ project, tarball, tools, nodes }) },
+        }),
+      );
+    }
+
+    const files = await tests(project, "tests/contract/*_test.ts", filter);
+    if (files.length === 0) return total;
+    const suite = async (runtime: Runtime, addition = "") => {
+      const old = runtime.name === "node" && Number.parseInt(runtime.version) < 22;
+      const counts = await runSuite(runtime, {
+        label: `package, ${runtime.name} ${runtime.version}${addition}`,
+        files,
+        cwd: project,
+        denoArgs: ["--node-modules-dir=manual"],
+        nodeImports: old ? [new URL("../../tests/package/load_ts.mjs", import.meta.url).href] : [],
+        timeout,
+      });
+      add(total, counts);
+    };
+    for (const runtime of [await find("deno"), await find("bun"), node]) await suite(runtime);
+    for (const runtime of olderNodes) await suite(runtime, " without koffi");
+    await npmInstall(project, `koffi@${versions.koffi}`);
+    for (const runtime of olderNodes) await suite(runtime, " with koffi");
+    return total;
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
+/** Packs npm/, installs it into an empty project, copies the tests there. */
+async function install(project: string, node: Runtime): Promise<string> {
+  const output = await must("npm", ["pack", "--json", "--loglevel=error"], { cwd: "npm" });
+  const [{ filename }] = JSON.parse(output.slice(output.indexOf("[")));
+  const tarball = resolve("npm", filename);
+  await npmInstall(project, tarball);
+
+  for (const folder of ["contract", "support"]) {
+    await cp(join("tests", folder), join(project, "tests", folder), { recursive: true });
+  }
+  for (const name of ["assert", "net"]) {
+    const folder = join(project, "node_modules", "@std", name);
+    await mkdir(folder, { recursive: true });
+    const manifest = {
+      name: `@std/${name}`,
+      version: "0.0.0",
+      type: "module",
+      exports: "./mod.js",
+    };
+    await writeFile(join(folder, "package.json"), JSON.stringify(manifest));
+    await cp(join("tests", "std", `${name}.ts`), join(folder, "mod.js"));
+  }
+  // Node 20 knows no types, and no version takes them under node_modules.
+  const typed = [
+    ...await Array.fromAsync(glob(`${project}/tests/**/*.ts`)),
+    ...await Array.fromAsync(glob(`${project}/node_modules/@std/*/mod.js`)),
+  ];
+  await must(node.binary, ["--no-warnings", "--input-type=module", "-e", stripTypes, ...typed]);
+  return tarball;
+}
+
+const stripTypes = `
+import { readFileSync, writeFileSync } from "node:fs";
+import { stripTypeScriptTypes } from "node:module";
+for (const file of process.argv.slice(1)) {
+  writeFileSync(file, stripTypeScriptTypes(readFileSync(file, "utf8")));
+}`;
+
+async function npmInstall(directory: string, ...packages: string[]): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  const manifest = join(directory, "package.json");
+  const text = await readFile(manifest, "utf8").catch(() => undefined);
+  if (text === undefined) await writeFile(manifest, `{ "private": true, "type": "module" }\n`);
+  await must("npm", ["install", ...npmQuiet, ...packages], { cwd: directory });
+}
+
+async function tests(cwd: string, pattern: string, filter: string): Promise<string[]> {
+  return (await Array.fromAsync(glob(pattern, { cwd })))
+    .map((file) => file.replaceAll("\\", "/"))
+    .filter((file) => file.includes(filter))
+    .sort();
+}

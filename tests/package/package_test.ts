@@ -1,0 +1,221 @@
+/**
+ * The npm package as it was packed and installed. Knows nothing of how it was built.
+ */
+
+import { execFile } from "node:child_process";
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
+import { skip } from "../support/skip.ts";
+
+interface Place {
+  /** Where the package is installed. */
+  project: string;
+  tarball: string;
+  /** Where compilers and linters are installed. */
+  tools: string;
+  /** Every supported Node.js, oldest first. */
+  nodes: string[];
+}
+
+const { HOLDFAST_PACKAGE } = process.env;
+const place: Place = HOLDFAST_PACKAGE === undefined
+  ? { project: "", tarball: "", tools: "", nodes: [] }
+  : JSON.parse(HOLDFAST_PACKAGE);
+const { project, tarball, tools, nodes } = place;
+const node = nodes.at(-1) ?? "";
+const packaged = skip(
+  HOLDFAST_PACKAGE === undefined ? "needs the built package, see scripts/test.ts" : undefined,
+);
+const installed = join(project, "node_modules/@holdfast/tcp");
+
+const roundTrip = `
+  const listener = await tcp.listen({ hostname: "127.0.0.1", port: 0, timeout: 5_000 });
+  const accepted = listener.accept();
+  const socket = await tcp.connect({ port: listener.addr.port, timeout: 5_000 });
+  const peer = await accepted;
+  await socket.write(new TextEncoder().encode("hello"));
+  const into = new Uint8Array(16);
+  const size = await peer.read(into);
+  console.log(new TextDecoder().decode(into.subarray(0, size)));
+  for (const each of [socket, peer, listener]) each.close();
+`;
+
+/** Runs a program; its failure shows what it printed. */
+async function run(file: string, args: string[], cwd: string): Promise<string> {
+  const env = { ...process.env, NODE_OPTIONS: "", NODE_NO_WARNINGS: "1" };
+  try {
+    const { stdout } = await promisify(execFile)(file, args, { cwd, env, timeout: 120_000 });
+    return stdout.trim();
+  } catch (error) {
+    const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };
+    throw new Error(`${file} ${args.join(" ")} failed:\n${stdout}${stderr}`, { cause: error });
+  }
+}
+
+/** Runs a tool of `tools`. */
+async function tool(name: string, args: string[], cwd: string): Promise<string> {
+  const path = `${tools}/node_modules/${name}`;
+  const { bin } = JSON.parse(await readFile(`${path}/package.json`, "utf8"));
+  const file: string = typeof bin === "string" ? bin : Object.values<string>(bin)[0]!;
+  return await run(node, [join(path, file), ...args], cwd);
+}
+
+/** A directory inside the project, so that the package is found from there. */
+async function workshop(work: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await mkdtemp(join(project, "workshop-"));
+  try {
+    await work(directory);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
+async function filesOf(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
+    .sort();
+}
+
+test(
+  "the package holds scripts, a declaration for each, and four documents",
+  packaged,
+  async () => {
+    const files = await filesOf(installed);
+    const scripts = files.filter((file) => file.startsWith("esm/"));
+    const types = files.filter((file) => file.startsWith("types/"));
+    assert(scripts.includes("esm/mod.js"));
+    assertEquals(
+      types,
+      scripts.map((file) => file.replace("esm/", "types/").replace(/\.js$/, ".d.ts")),
+    );
+    const rest = files.filter((file) => !scripts.includes(file) && !types.includes(file));
+    assertEquals(rest, ["CHANGELOG.md", "LICENSE", "README.md", "package.json"]);
+  },
+);
+
+test("the manifest says what engines, bundlers and npm need", packaged, async () => {
+  const manifest = JSON.parse(await readFile(join(installed, "package.json"), "utf8"));
+  assertEquals(manifest.name, "@holdfast/tcp");
+  assertMatch(manifest.version, /^\d+\.\d+\.\d+/);
+  assertEquals(manifest.type, "module");
+  assertEquals(manifest.license, "MIT");
+  assertEquals(manifest.sideEffects, false);
+  assertEquals(manifest.engines, { node: ">=20.19" });
+  assertEquals(Object.keys(manifest.exports["."]), ["types", "default"]);
+  assertEquals(manifest.exports["."], { types: "./types/mod.d.ts", default: "./esm/mod.js" });
+  assertEquals(manifest.dependencies, undefined);
+  assertEquals(Object.keys(manifest.peerDependencies), ["koffi"]);
+  assertEquals(manifest.peerDependenciesMeta, { koffi: { optional: true } });
+});
+
+test("the packed size stays within 40 kB", packaged, async () => {
+  const { size } = await stat(tarball);
+  console.log(`packed: ${size} bytes`);
+  assertLess(size, 40_000);
+});
+
+test("every relative import names a file of the package", packaged, async () => {
+  const files = await filesOf(installed);
+  for (const file of files.filter((file) => /\.(js|d\.ts)$/.test(file))) {
+    const text = (await readFile(join(installed, file), "utf8")).replace(/\/\*[\s\S]*?\*\//g, "");
+    for (const [, specifier = ""] of text.matchAll(/(?:\bfrom\s*|\bimport\(?\s*)"([^"]+)"/g)) {
+      assertMatch(specifier, /^\.{1,2}\/.*\.js$/, `${file} imports ${specifier}`);
+      const target = join(dirname(file), specifier).replaceAll("\\", "/");
+      assert(
+        files.includes(file.endsWith(".js") ? target : target.replace(/\.js$/, ".d.ts")),
+        `${file} imports ${specifier}, which is not there`,
+      );
+    }
+  }
+});
+
+test("import and require() load it in every supported Node.js", packaged, async () => {
+  await workshop(async (directory) => {
+    const file = (name: string, text: string) => writeFile(join(directory, name), text);
+    await file("a.mjs", `import * as tcp from "@holdfast/tcp";${roundTrip}`);
+    await file("b.cjs", `const tcp = require("@holdfast/tcp");(async () => {${roundTrip}})();`);
+    for (const each of nodes) {
+      for (const script of ["a.mjs", "b.cjs"]) {
+        assertEquals(await run(each, [script], directory), "hello", `${script} in ${each}`);
+      }
+    }
+  });
+});
+
+const consumer = `
+import { connect, type ConnectOptions, listen, type TcpConnection, TimeoutError } from "@holdfast/tcp";
+export async function main(options: ConnectOptions): Promise<number> {
+  const socket: TcpConnection = await connect(options);
+  try {
+    const read: number | null = await socket.read(new Uint8Array(8), { timeout: 20 });
+    return read ?? 0;
+  } catch (error) {
+    if (error instanceof TimeoutError) return error.timeout;
+    throw error;
+  } finally {
+    socket.close();
+  }
+}
+export const listening = listen({ port: 0, timeout: null });
+// @ts-expect-error: the timeout is required
+connect({ port: 1 });
+`;
+
+const typings: [name: string, file: string, options: string[]][] = [
+  ["node16", "a.mts", ["--module", "node16", "--moduleResolution", "node16"]],
+  ["nodenext", "a.mts", ["--module", "nodenext", "--moduleResolution", "nodenext"]],
+  ["nodenext, from CommonJS", "a.cts", ["--module", "nodenext", "--moduleResolution", "nodenext"]],
+  ["bundler", "a.ts", ["--module", "esnext", "--moduleResolution", "bundler"]],
+];
+
+for (const [name, file, options] of typings) {
+  test(`its types hold with moduleResolution ${name}`, packaged, async () => {
+    await workshop(async (directory) => {
+      await writeFile(join(directory, file), consumer);
+      const strict = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--target", "es2022"];
+      const dom = ["--lib", "esnext,dom,dom.asynciterable", "--types", ""];
+      await tool("typescript", [...strict, ...options, ...dom, file], directory);
+      // As Node.js users have it: no DOM, the declarations of the oldest Node.js.
+      await cp(`${tools}/node_modules/@types`, `${directory}/node_modules/@types`, {
+        recursive: true,
+      });
+      await cp(`${tools}/node_modules/undici-types`, `${directory}/node_modules/undici-types`, {
+        recursive: true,
+      });
+      const types = ["--lib", "es2022", "--types", "node"];
+      await tool("typescript", [...strict, ...options, ...types, file], directory);
+    });
+  });
+}
+
+test("esbuild bundles it as a module and as CommonJS", packaged, async () => {
+  await workshop(async (directory) => {
+    await writeFile(
+      join(directory, "app.mjs"),
+      `import * as tcp from "@holdfast/tcp";(async () => {${roundTrip}})();`,
+    );
+    for (const [format, name] of [["esm", "out.mjs"], ["cjs", "out.cjs"]] as const) {
+      const bundle = ["app.mjs", "--bundle", "--platform=node", `--format=${format}`];
+      // Its bin is a program of this system, no script.
+      const esbuild = `${tools}/node_modules/esbuild/bin/esbuild`;
+      await run(esbuild, [...bundle, `--outfile=out/${name}`, "--log-level=error"], directory);
+      for (const each of nodes) {
+        assertEquals(await run(each, [`out/${name}`], directory), "hello", `${name} in ${each}`);
+      }
+    }
+  });
+});
+
+test("publint has nothing to say", packaged, async () => {
+  await tool("publint", ["run", installed, "--strict", "--pack", "false"], project);
+});
+
+test("@arethetypeswrong/cli finds no problem", packaged, async () => {
+  // Only Node.js versions that can require() a module are supported.
+  await tool("@arethetypeswrong/cli", [tarball, "--profile", "esm-only", "--no-color"], project);
+});
