@@ -1,0 +1,52 @@
+/**
+ * Descriptors of Deno's sockets. Deno shows none (https://github.com/denoland/deno/issues/6529), so
+ * the kernel is asked which descriptor has a socket's addresses. Can go when Deno shows them.
+ *
+ * @module
+ */
+
+import type { NetAddr } from "../../adapter.ts";
+import { UnsupportedOptionError } from "../../errors.ts";
+import { Descriptors } from "../../os/descriptors.ts";
+import { host, systemName } from "../../os/system.ts";
+import { kernel } from "./kernel.ts";
+
+interface DenoFiles {
+  permissions: { querySync(descriptor: { name: "read"; path: string }): { state: string } };
+  readDirSync(path: string): Iterable<{ name: string }>;
+}
+
+let kept: Descriptors | undefined;
+
+/** Finds descriptors. Never prompts. */
+export function descriptors(): Descriptors {
+  if (kept !== undefined) return kept;
+  const calls = kernel();
+  if ("reason" in calls) {
+    throw new UnsupportedOptionError({
+      option: "fd",
+      runtime: `deno ${host().versions.deno}`,
+      system: systemName(),
+      ...calls,
+    });
+  }
+  return kept = new Descriptors(calls, list);
+}
+
+function list(path: string): string[] {
+  const { Deno } = globalThis as unknown as { Deno: DenoFiles };
+  if (Deno.permissions.querySync({ name: "read", path }).state !== "granted") {
+    throw new Error("not allowed");
+  }
+  return Array.from(Deno.readDirSync(path), ({ name }) => name);
+}
+
+/**
+ * Runs `open`, and remembers the descriptor of the listener that it made, where FFI may be used:
+ * with `reusePort` several listeners of a process can have the same address.
+ */
+export function opening<Listener extends { readonly addr: NetAddr }>(
+  open: () => Listener,
+): Listener {
+  return "reason" in kernel() ? open() : descriptors().opening(open, (it) => it.addr);
+}

@@ -1,0 +1,126 @@
+/**
+ * Deno's connections and listeners as a {@linkcode Handle}, and those of its `node:net`.
+ *
+ * @module
+ */
+
+import type { Handle, NativeSetters, NetAddr } from "../../adapter.ts";
+import { UnsupportedOptionError } from "../../errors.ts";
+import { constants } from "../../os/constants.ts";
+import { host, systemName } from "../../os/system.ts";
+import { closed, readInt } from "../../os/tcp_socket.ts";
+import { type Finder, handle as nodeHandle } from "../node/handle.ts";
+import { descriptors } from "./descriptor.ts";
+import { kernel } from "./kernel.ts";
+
+/** What is used of `Deno.TcpConn`, and of `Deno.TlsConn`, which has no setters. */
+interface DenoConn {
+  readonly localAddr: NetAddr;
+  readonly remoteAddr: NetAddr;
+  setNoDelay?(on: boolean): void;
+  setKeepAlive?(on: boolean): void;
+}
+
+/** What is used of `Deno.Listener` and `Deno.TlsListener`. */
+interface DenoListener {
+  readonly addr: NetAddr;
+}
+
+/** What Deno's own connections can do. */
+export const natives: NativeSetters = {
+  setNoDelay: true,
+  setKeepAlive: true,
+  tuneKeepAlive: false,
+};
+
+/** The handle of one of Deno's sockets, or `undefined` when it is none. */
+export function handle(native: object): Handle | undefined {
+  if (resourceId(native) === undefined) return nodeHandle(native, finder);
+  const { addr } = native as DenoListener;
+  const { localAddr, remoteAddr } = native as DenoConn;
+  if (isTcp(localAddr) && isTcp(remoteAddr)) return connectionHandle(native as DenoConn);
+  return isTcp(addr) ? listenerHandle(native as DenoListener) : undefined;
+}
+
+function connectionHandle(conn: DenoConn): Handle {
+  const fd = () => {
+    // A closed connection shows its addresses as before, and another may have them by now.
+    if (conn.setNoDelay === undefined) mustBeOpen(conn);
+    const found = descriptors().connection(conn, conn.localAddr, conn.remoteAddr);
+    if (conn.setNoDelay !== undefined) mustTakeNoDelay(conn, found);
+    return found;
+  };
+  const { setNoDelay, setKeepAlive } = conn;
+  if (setNoDelay === undefined || setKeepAlive === undefined) return { kind: "connection", fd };
+  return {
+    kind: "connection",
+    fd,
+    setNoDelay: (on) => setNoDelay.call(conn, on),
+    setKeepAlive: (on) => setKeepAlive.call(conn, on),
+  };
+}
+
+function listenerHandle(listener: DenoListener): Handle {
+  const fd = () => {
+    mustBeOpen(listener);
+    return descriptors().listener(listener, listener.addr);
+  };
+  return { kind: "listener", fd };
+}
+
+const finder: Finder = {
+  connection: (owner, local, remote) => descriptors().connection(owner, local, remote),
+  listener: (owner, address) => descriptors().listener(owner, address),
+};
+
+/** A closed connection refuses even the value it has. */
+function mustTakeNoDelay(conn: DenoConn, fd: number): void {
+  const calls = kernel();
+  if ("reason" in calls) return;
+  const on = readInt(calls, fd, constants.IPPROTO_TCP!, constants.TCP_NODELAY!) > 0;
+  try {
+    conn.setNoDelay!(on);
+  } catch {
+    throw closed();
+  }
+}
+
+/** What is used of Deno's inside: which resources are open. */
+interface DenoCore {
+  resources(): Record<number, string>;
+}
+
+/**
+ * Listeners and TLS connections answer everything alike when they are closed, so this asks Deno's
+ * table of resources, https://github.com/denoland/deno/blob/v2.9.6/libs/core/01_core.js
+ * Can go with the search for descriptors.
+ */
+function mustBeOpen(native: object): void {
+  const { Deno } = globalThis as unknown as {
+    Deno: { internal: symbol } & Record<symbol, { core?: DenoCore } | undefined>;
+  };
+  const core = Deno[Deno.internal]?.core;
+  if (typeof core?.resources !== "function") {
+    throw new UnsupportedOptionError({
+      option: "fd",
+      runtime: `deno ${host().versions.deno}`,
+      system: systemName(),
+      reason: "this Deno does not tell whether the socket is open",
+    });
+  }
+  if (core.resources()[resourceId(native)!] === undefined) throw closed();
+}
+
+/** Number of the resource behind one of Deno's own objects; never given twice. */
+function resourceId(native: object): number | undefined {
+  for (const symbol of Object.getOwnPropertySymbols(native)) {
+    if (symbol.description === "Deno.internal.rid") {
+      return (native as Record<symbol, number>)[symbol];
+    }
+  }
+  return undefined;
+}
+
+function isTcp(address: NetAddr | undefined): boolean {
+  return address?.transport === "tcp";
+}

@@ -1,0 +1,171 @@
+/**
+ * `net.Socket`, `tls.TLSSocket`, `net.Server` and their kin as a {@linkcode Handle}; in Bun's and
+ * Deno's `node:net` too.
+ *
+ * @module
+ */
+
+import type { Handle, NativeSetters, NetAddr } from "../../adapter.ts";
+import { SocketError, UnsupportedOptionError } from "../../errors.ts";
+import { errnoName } from "../../os/errno.ts";
+import { builtin, host, systemName } from "../../os/system.ts";
+import { closed } from "../../os/tcp_socket.ts";
+
+/**
+ * The object below a socket. Its setters are used instead of the socket's, since those remember what
+ * they set last and do nothing when asked for the same again, whatever the kernel has by now:
+ * https://github.com/nodejs/node/blob/v26.x/lib/net.js (`setNoDelay`, `setKeepAlive`)
+ */
+interface Binding {
+  readonly fd?: number;
+  setNoDelay?(on: boolean): unknown;
+  setKeepAlive?(on: boolean, ...values: number[]): unknown;
+}
+
+interface NodeSocket {
+  readonly _handle?: Binding | null;
+  readonly destroyed: boolean;
+  readonly connecting: boolean;
+  readonly localAddress?: string;
+  readonly localPort?: number;
+  readonly remoteAddress?: string;
+  readonly remotePort?: number;
+  address(): { family?: string };
+}
+
+interface NodeServer {
+  readonly _handle?: Binding | null;
+  readonly listening: boolean;
+  address(): { address: string; port: number } | string | null;
+}
+
+interface NodeClasses {
+  Socket: new () => NodeSocket;
+  Server: new () => NodeServer;
+}
+
+/** Finds the descriptor of a socket whose object does not have it. */
+export interface Finder {
+  connection(owner: object, local: NetAddr, remote: NetAddr): number;
+  listener(owner: object, address: NetAddr): number;
+}
+
+/** Whether `setKeepAlive` takes interval and count: https://github.com/nodejs/node/pull/63825 */
+function tunes(): boolean {
+  const { node, bun, deno } = host().versions;
+  if (node === undefined || bun !== undefined || deno !== undefined) return false;
+  const [major = 0, minor = 0] = node.split(".").map(Number);
+  return major === 24 ? minor >= 21 : major === 26 ? minor >= 4 : major > 26;
+}
+
+/** What Node's own sockets can do. */
+export const natives: NativeSetters = {
+  setNoDelay: true,
+  // Before it could tune, `setKeepAlive` also set the idle time to 0: refused by Linux, a change elsewhere.
+  get setKeepAlive(): boolean {
+    return tunes() || systemName() === "linux";
+  },
+  get tuneKeepAlive(): boolean {
+    return tunes();
+  },
+};
+
+/** The handle of a `node:net` object, or `undefined` when it is none. */
+export function handle(native: object, finder?: Finder): Handle | undefined {
+  const { Socket, Server } = builtin<NodeClasses>("node:net")!;
+  if (native instanceof Socket) return socketHandle(native, finder);
+  if (native instanceof Server) return serverHandle(native, finder);
+  // Bun's http.Server is a class of its own.
+  const { Server: HttpServer } = builtin<NodeClasses>("node:http")!;
+  return native instanceof HttpServer ? serverHandle(native, finder) : undefined;
+}
+
+function socketHandle(socket: NodeSocket, finder: Finder | undefined): Handle {
+  const methods = {
+    kind: "connection",
+    fd: () => socketDescriptor(socket, finder),
+    setNoDelay: (on: boolean) => check(opened(socket).setNoDelay!(on)),
+  } as const;
+  if (!natives.setKeepAlive) return methods;
+  const tuning = natives.tuneKeepAlive;
+  return {
+    ...methods,
+    setKeepAlive(on: boolean): void {
+      const result = opened(socket).setKeepAlive!(on, 0);
+      // An older one has switched by then, and failed to set an idle time of 0.
+      if (tuning || !on) check(result);
+    },
+    tuneKeepAlive: tuning
+      ? (...values) => check(opened(socket).setKeepAlive!(true, ...values))
+      : undefined,
+  };
+}
+
+function serverHandle(server: NodeServer, finder: Finder | undefined): Handle {
+  return { kind: "listener", fd: () => serverDescriptor(server, finder) };
+}
+
+function serverDescriptor(server: NodeServer, finder: Finder | undefined): number {
+  if (!server.listening) throw closed("the server does not listen");
+  const address = server.address();
+  if (address === null || typeof address === "string") throw notTcp();
+  const fd = server._handle?.fd;
+  if (fd !== undefined && fd >= 0) return fd;
+  if (finder === undefined) throw noDescriptor();
+  const { address: hostname, port } = address;
+  return finder.listener(server, { transport: "tcp", hostname, port });
+}
+
+function socketDescriptor(socket: NodeSocket, finder: Finder | undefined): number {
+  // Bun's HTTP server gives sockets without a binding, open all the same.
+  const binding = socket._handle === null && finder !== undefined && !socket.destroyed &&
+      socket.remotePort !== undefined
+    ? {}
+    : opened(socket);
+  const { fd } = binding;
+  if (fd !== undefined && fd >= 0) return fd;
+  const { localAddress, localPort, remoteAddress, remotePort } = socket;
+  if (
+    finder === undefined || localAddress === undefined || localPort === undefined ||
+    remoteAddress === undefined || remotePort === undefined
+  ) throw noDescriptor();
+  return finder.connection(
+    socket,
+    { transport: "tcp", hostname: localAddress, port: localPort },
+    { transport: "tcp", hostname: remoteAddress, port: remotePort },
+  );
+}
+
+/** The binding of a socket that is connected over TCP. */
+function opened(socket: NodeSocket): Binding {
+  if (socket.destroyed) throw closed();
+  if (socket.connecting) throw notConnected("the socket is still connecting");
+  const binding = socket._handle;
+  if (binding === null || binding === undefined) throw notConnected("the socket is not connected");
+  if (socket.address().family === undefined) throw notTcp();
+  return binding;
+}
+
+/** Node answers 0 or -errno, Bun `false` for a closed socket, Deno nothing. */
+function check(result: unknown): void {
+  if (result === false) throw closed();
+  if (typeof result !== "number" || result >= 0) return;
+  throw new SocketError({ code: errnoName(-result), operation: "setsockopt" });
+}
+
+function notConnected(detail: string): SocketError {
+  return new SocketError({ code: "ENOTCONN", operation: "getsockopt", detail });
+}
+
+function notTcp(): TypeError {
+  return new TypeError("Cannot use the socket as it must be a TCP socket: this one is not TCP");
+}
+
+function noDescriptor(): UnsupportedOptionError {
+  return new UnsupportedOptionError({
+    option: "fd",
+    runtime: `node ${host().versions.node}`,
+    system: systemName(),
+    reason: "this socket has no descriptor of its own",
+  });
+}
