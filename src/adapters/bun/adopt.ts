@@ -22,10 +22,9 @@ export function adopt(native: object): Transport | undefined {
   return transport;
 }
 
-/** By what only Bun's sockets have. */
 function isBunSocket(native: object): native is BunSocket {
-  const { fd, reload, terminate } = native as Partial<BunSocket>;
-  return typeof fd === "number" && typeof reload === "function" && typeof terminate === "function";
+  const tag = Object.prototype.toString.call(native);
+  return tag === "[object TCPSocket]" || tag === "[object TLSSocket]";
 }
 
 function reload(native: BunSocket): BunTransport {

@@ -20,6 +20,7 @@ export class BunTransport implements Transport, Receiver {
   #incoming: Incoming = nobody;
   #outgoing: Outgoing = nobody;
   #paused = false;
+  #ended = false;
   #finished = false;
   /** The error that a write met. */
   #broken: Error | undefined = undefined;
@@ -112,6 +113,8 @@ export class BunTransport implements Transport, Receiver {
   }
 
   ended(): void {
+    if (this.#ended) return;
+    this.#ended = true;
     // After an error that a write met, Bun ends reading as if the peer had finished.
     if (this.#broken === undefined) this.#incoming.end();
     else this.#incoming.failed(this.#broken);
@@ -126,7 +129,7 @@ export class BunTransport implements Transport, Receiver {
   closed(cause: unknown = this.#broken): void {
     if (cause === undefined) {
       // Both sides have finished: Bun closes then, without an `end` if we were first.
-      this.#incoming.end();
+      this.ended();
       if (!this.#finished) this.#outgoing.failed(brokenPipe());
     } else {
       this.#incoming.failed(cause);
