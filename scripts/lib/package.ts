@@ -81,7 +81,8 @@ export async function testPackage(timeout: number, filter: string): Promise<Coun
 /** Packs npm/, installs it into an empty project, copies the tests there. */
 async function install(project: string, node: Runtime): Promise<string> {
   const output = await must("npm", ["pack", "--json", "--loglevel=error"], { cwd: "npm" });
-  const [{ filename }] = JSON.parse(output.slice(output.indexOf("[")));
+  const [{ filename, size }] = JSON.parse(output.slice(output.indexOf("[")));
+  console.log(`packed: ${size} bytes`);
   const tarball = resolve("npm", filename);
   await npmInstall(project, tarball);
 
@@ -89,7 +90,8 @@ async function install(project: string, node: Runtime): Promise<string> {
     await cp(join("tests", folder), join(project, "tests", folder), { recursive: true });
   }
   for (const name of ["assert", "net"]) {
-    const folder = join(project, "node_modules", "@std", name);
+    // Not the project's own node_modules: npm removes there what it did not install.
+    const folder = join(project, "tests", "node_modules", "@std", name);
     await mkdir(folder, { recursive: true });
     const manifest = {
       name: `@std/${name}`,
@@ -103,7 +105,7 @@ async function install(project: string, node: Runtime): Promise<string> {
   // Node 20 knows no types, and no version takes them under node_modules.
   const typed = [
     ...await Array.fromAsync(glob(`${project}/tests/**/*.ts`)),
-    ...await Array.fromAsync(glob(`${project}/node_modules/@std/*/mod.js`)),
+    ...await Array.fromAsync(glob(`${project}/tests/node_modules/@std/*/mod.js`)),
   ];
   await must(node.binary, ["--no-warnings", "--input-type=module", "-e", stripTypes, ...typed]);
   return tarball;
