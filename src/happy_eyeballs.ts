@@ -68,6 +68,7 @@ class Race implements Attempt {
       this.#reject = reject;
     });
     around.lookup(hostname).then((addresses) => {
+      if (addresses.length === 0) return this.#fail(notFound(hostname));
       this.#addresses = interleave(addresses);
       this.#next();
     }, (cause) => this.#fail(cause));
@@ -106,8 +107,8 @@ class Race implements Attempt {
 
   #lost(attempt: Attempt, cause: unknown): void {
     this.#running.delete(attempt);
-    // The first address is the one the system prefers: its failure tells most.
-    this.#failure ??= { cause };
+    // What a host answered tells more than that there is no way to another address of it.
+    if (this.#failure === undefined || isNoWay(this.#failure.cause)) this.#failure = { cause };
     this.#next();
   }
 
@@ -135,6 +136,15 @@ function interleave(addresses: Address[]): Address[] {
     if (i < second.length) result.push(second[i]!);
   }
   return result;
+}
+
+function isNoWay(cause: unknown): boolean {
+  const code = (cause as { code?: unknown } | undefined)?.code;
+  return code === "ENETUNREACH" || code === "EHOSTUNREACH" || code === "EADDRNOTAVAIL";
+}
+
+function notFound(name: string): Error {
+  return Object.assign(new Error(`getaddrinfo ENOTFOUND ${name}`), { code: "ENOTFOUND" });
 }
 
 interface NodeDns {

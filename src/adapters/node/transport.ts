@@ -75,7 +75,7 @@ export class NodeTransport implements Transport {
   #flowing = false;
   #closed = false;
   #over = false;
-  /** `writableLength` counts TLS records that are not encrypted yet, so it says nothing there. */
+  /** Not TLS, which takes data without sending it, and takes no empty write in Deno. */
   readonly #plain: boolean;
 
   /** `native` is connected and paused, with nobody else listening to it. */
@@ -119,6 +119,12 @@ export class NodeTransport implements Transport {
       // The error event is on its way and ends the wait.
       this.writing = true;
       return 0;
+    }
+    if (!this.#plain) {
+      const chunk = keep ? data.slice(0, chunkSize) : data;
+      this.writing = true;
+      native.write(chunk, this.#onWritten);
+      return chunk.length;
     }
     if (!keep) {
       native.write(data);
@@ -188,7 +194,7 @@ export class NodeTransport implements Transport {
    * does not take, in the memory it was given; `writableLength` is 0 only if nothing was kept.
    */
   #sent(): boolean {
-    return this.#plain && this.native.writableLength === 0 && this.native.errored === null;
+    return this.native.writableLength === 0 && this.native.errored === null;
   }
 
   /** An empty write is called back after all before it, so that others need no callback. */
