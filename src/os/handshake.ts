@@ -6,7 +6,8 @@
 
 import type { Kernel } from "../adapter.ts";
 import { encode, familyOf, SOCK_STREAM } from "./sockaddr.ts";
-import { builtin, type KnownSystem, knownSystem } from "./system.ts";
+import { withScopeNumber } from "./scope.ts";
+import { type KnownSystem, knownSystem } from "./system.ts";
 import { systemError } from "./system_error.ts";
 
 const EINPROGRESS: Partial<Record<KnownSystem, number>> = { linux: 115, darwin: 36, freebsd: 36 };
@@ -27,17 +28,4 @@ export function startHandshake(kernel: Kernel, address: string, port: number): n
   if (result === 0 || result === -EINPROGRESS[system]! || result === -EINTR) return fd;
   kernel.close(fd);
   throw systemError(result, "connect");
-}
-
-/** `fe80::1%eth0` as `fe80::1%2`: the kernel knows interfaces by number. */
-function withScopeNumber(address: string): string {
-  const [literal = "", scope] = address.split("%", 2);
-  if (scope === undefined || /^\d+$/.test(scope)) return address;
-  const { networkInterfaces } = builtin<NodeOS>("node:os")!;
-  const entry = networkInterfaces()[scope]?.find((entry) => entry.scopeid);
-  return entry === undefined ? address : `${literal}%${entry.scopeid}`;
-}
-
-interface NodeOS {
-  networkInterfaces(): Record<string, { scopeid?: number }[] | undefined>;
 }

@@ -5,24 +5,11 @@
  */
 
 import type { Kernel, ListenPlan } from "../adapter.ts";
+import { constants } from "./constants.ts";
+import { withScopeNumber } from "./scope.ts";
 import { encode, familyOf, SOCK_STREAM } from "./sockaddr.ts";
-import { type KnownSystem, knownSystem } from "./system.ts";
+import { knownSystem } from "./system.ts";
 import { systemError } from "./system_error.ts";
-
-/** Level and name of the options that count before `bind`. Windows has no {@linkcode Kernel}. */
-interface BindOptions {
-  readonly reuseAddress: readonly [number, number];
-  readonly reusePort: readonly [number, number];
-  readonly ipv6Only: readonly [number, number];
-}
-
-const bsd = { reuseAddress: [0xffff, 4], reusePort: [0xffff, 0x200], ipv6Only: [41, 27] } as const;
-
-const bindOptions: Partial<Record<KnownSystem, BindOptions>> = {
-  linux: { reuseAddress: [1, 2], reusePort: [1, 15], ipv6Only: [41, 26] },
-  darwin: bsd,
-  freebsd: bsd,
-};
 
 /** What the runtimes use; the kernel caps it (`net.core.somaxconn`). */
 const defaultBacklog = 511;
@@ -35,17 +22,18 @@ const defaultBacklog = 511;
  */
 export function openListening(kernel: Kernel, plan: ListenPlan, address: string): number {
   const system = knownSystem()!;
-  const names = bindOptions[system]!;
-  const sockaddr = encode(address, plan.port, system);
-  const family = familyOf(sockaddr, system);
-  const fd = succeed(kernel.socket(family, SOCK_STREAM, 0), "socket");
+  const { SOL_SOCKET, SO_REUSEADDR, SO_REUSEPORT, IPPROTO_IPV6, IPV6_V6ONLY } = constants;
+  const sockaddr = encode(withScopeNumber(address), plan.port, system);
+  const fd = succeed(kernel.socket(familyOf(sockaddr, system), SOCK_STREAM, 0), "socket");
   try {
-    const set = ([level, name]: readonly [number, number], on: boolean) =>
-      succeed(kernel.setsockopt(fd, level, name, flag(on)), "setsockopt");
-    set(names.reuseAddress, plan.reuseAddress);
-    if (plan.reusePort) set(names.reusePort, true);
+    const set = (level: number | undefined, name: number | undefined, on: boolean) =>
+      succeed(kernel.setsockopt(fd, level!, name!, flag(on)), "setsockopt");
+    set(SOL_SOCKET, SO_REUSEADDR, plan.reuseAddress);
+    if (plan.reusePort) set(SOL_SOCKET, SO_REUSEPORT, true);
     // An IPv4 socket has no such option and needs none.
-    if (plan.ipv6Only !== undefined && address.includes(":")) set(names.ipv6Only, plan.ipv6Only);
+    if (plan.ipv6Only !== undefined && address.includes(":")) {
+      set(IPPROTO_IPV6, IPV6_V6ONLY, plan.ipv6Only);
+    }
     succeed(kernel.bind(fd, sockaddr), "bind");
     succeed(kernel.listen(fd, plan.backlog ?? defaultBacklog), "listen");
     return fd;
