@@ -1,0 +1,360 @@
+import { test } from "node:test";
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
+import {
+  capabilities,
+  connect,
+  listen,
+  SocketError,
+  type TcpConnection,
+  TimeoutError,
+  UnsupportedOptionError,
+} from "@holdfast/tcp";
+import { skip } from "../support/skip.ts";
+import {
+  firstDifference,
+  noTables,
+  openDescriptors,
+  pair,
+  patience,
+  readExactly,
+  sleep,
+  socketsOf,
+  spySignal,
+  streamBytes,
+  until,
+  within,
+} from "./support.ts";
+
+const linger = capabilities().options.linger.set;
+const noReset = linger.road === "none" ? `reset: ${linger.reason}` : undefined;
+
+const zeros = new Uint8Array(16 * 2 ** 20);
+
+/** The error `promise` has to reject with. */
+const failure = (promise: Promise<unknown>): Promise<unknown> =>
+  within(
+    patience,
+    promise.then((value) => {
+      throw new Error(`Expected a rejection, got ${value}`);
+    }, (error: unknown) => error),
+  );
+
+function assertSocketError(error: unknown, code: string, operation: string, port: number): void {
+  assertInstanceOf(error, SocketError);
+  assertEquals([error.code, error.operation, error.address?.port], [code, operation, port]);
+}
+
+test("close: rejects everything that waits with ECANCELED", async () => {
+  using sockets = await pair();
+  const { client } = sockets;
+  const { port } = client.remoteAddr;
+  const controller = new AbortController();
+  const spy = spySignal(controller.signal);
+  const into = new Uint8Array(8).fill(0xee);
+  const reads = [
+    failure(client.read(into)),
+    failure(client.read(into, { timeout: 50, signal: controller.signal })),
+  ];
+  const writes = [
+    failure(client.write(zeros)),
+    failure(client.write(zeros, { timeout: 50, signal: controller.signal })),
+    failure(client.closeWrite()),
+  ];
+  client.close();
+  for (const error of await Promise.all(reads)) assertSocketError(error, "ECANCELED", "read", port);
+  for (const error of await Promise.all(writes)) {
+    assertSocketError(error, "ECANCELED", "write", port);
+  }
+  assertEquals(spy.listeners, 0);
+  await sockets.server.write(new Uint8Array(8)).catch(() => {});
+  await sleep(50);
+  assert(into.every((byte) => byte === 0xee));
+});
+
+test("close: calls after it reject with EBADF", async () => {
+  using sockets = await pair();
+  const { client } = sockets;
+  const { remoteAddr, localAddr } = client;
+  client.close();
+  const { port } = remoteAddr;
+  assertSocketError(await failure(client.read(new Uint8Array(1))), "EBADF", "read", port);
+  assertSocketError(await failure(client.write(new Uint8Array(1))), "EBADF", "write", port);
+  assertSocketError(await failure(client.closeWrite()), "EBADF", "write", port);
+  // Options say the same: the number may be somebody else's descriptor by now.
+  for (const call of [() => client.setNoDelay(true), () => client.getOptions()]) {
+    assertEquals(assertThrows(call, SocketError).code, "EBADF");
+  }
+  assertEquals([client.remoteAddr, client.localAddr], [remoteAddr, localAddr]);
+  client.ref();
+  client.unref();
+});
+
+test("close: twice is once, by any name", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  client.close();
+  client.close();
+  client[Symbol.dispose]();
+  await client[Symbol.asyncDispose]();
+  assertEquals(await server.read(new Uint8Array(1)), null);
+  await server[Symbol.asyncDispose]();
+  server.close();
+  assertSocketError(await failure(server.read(zeros)), "EBADF", "read", server.remoteAddr.port);
+});
+
+test("close: 'using' and 'await using' close", async () => {
+  using sockets = await pair();
+  const { hostname, port } = sockets.listener.addr;
+  for (const kind of ["sync", "async"]) {
+    const accepted = sockets.listener.accept();
+    if (kind === "sync") {
+      using socket = await connect({ hostname, port, timeout: patience });
+      await socket.write(new Uint8Array(3));
+    } else {
+      await using socket = await connect({ hostname, port, timeout: patience });
+      await socket.write(new Uint8Array(3));
+    }
+    const server = await accepted;
+    await readExactly(server, 3);
+    assertEquals(await server.read(new Uint8Array(1)), null);
+    server.close();
+  }
+});
+
+test("close: what was written before still arrives", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const size = 300_000;
+  const data = streamBytes(0, size);
+  await client.write(data, { timeout: null });
+  client.close();
+  data.fill(0xee);
+  await sleep(50);
+  const got = await readExactly(server, size);
+  assertEquals(firstDifference(got, 0), -1);
+  assertEquals(await server.read(new Uint8Array(1)), null);
+});
+
+test("close: leaves no descriptor", skip(noTables), async () => {
+  const before = openDescriptors();
+  for (let i = 0; i < 20; i++) {
+    using sockets = await pair();
+    const { client, server } = sockets;
+    // Each in another state of its life.
+    const pending = [client.read(new Uint8Array(9)).catch(() => {})];
+    if (i % 2) pending.push(client.write(zeros).then(() => {}, () => {}));
+    if (i % 3 === 0) await server.closeWrite();
+    if (i % 5 === 0) await sleep(5);
+    sockets[Symbol.dispose]();
+    await Promise.all(pending);
+  }
+  await until(() => openDescriptors() <= before, "every descriptor is closed", 2_000);
+});
+
+test("close: of a listener rejects a pending accept, and later ones", async () => {
+  const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
+  const { hostname, port } = listener.addr;
+  const pending = [failure(listener.accept()), failure(listener.accept({ timeout: 50 }))];
+  listener.close();
+  for (const error of await Promise.all(pending)) {
+    assertSocketError(error, "ECANCELED", "accept", port);
+  }
+  assertSocketError(await failure(listener.accept()), "EBADF", "accept", port);
+  listener.close();
+  listener[Symbol.dispose]();
+  await listener[Symbol.asyncDispose]();
+  assertEquals(listener.addr.port, port);
+  assertSocketError(
+    await failure(connect({ hostname, port, timeout: patience })),
+    "ECONNREFUSED",
+    "connect",
+    port,
+  );
+});
+
+test("close: of a listener leaves accepted connections alone", async () => {
+  using sockets = await pair();
+  const { client, server, listener } = sockets;
+  listener.close();
+  await client.write(Uint8Array.of(1, 2));
+  assertEquals(await readExactly(server, 2), Uint8Array.of(1, 2));
+});
+
+test("close: of a listener ends connections nobody accepted", skip(noTables), async () => {
+  const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
+  const { hostname, port } = listener.addr;
+  const clients = await Promise.all(
+    Array.from({ length: 5 }, () => connect({ hostname, port, timeout: patience })),
+  );
+  listener.close();
+  for (const client of clients) {
+    // FIN or RST, depending on who held the connection: the runtime or the kernel.
+    const result = await within(
+      patience,
+      client.read(new Uint8Array(1)).catch((error: unknown) => error),
+    );
+    if (result !== null) assertSocketError(result, "ECONNRESET", "read", port);
+    client.close();
+  }
+  await until(() => socketsOf(port, "ESTABLISHED").length === 0, "nothing is left", 2_000);
+});
+
+test("close: inside the callback of the call that just ended", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const closed = client.read(new Uint8Array(1)).then(() => client.close());
+  const queued = failure(client.read(new Uint8Array(1)));
+  await server.write(new Uint8Array(1));
+  await closed;
+  assertSocketError(await queued, "ECANCELED", "read", client.remoteAddr.port);
+  const late = server.read(new Uint8Array(1), { timeout: 5 }).catch(() => server.close());
+  await late;
+  assertSocketError(
+    await failure(server.read(new Uint8Array(1))),
+    "EBADF",
+    "read",
+    server.remoteAddr.port,
+  );
+});
+
+test("close: while closeWrite waits for its turn", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const written = client.write(zeros).catch((error) => error);
+  const finished = client.closeWrite().catch((error) => error);
+  await sleep(20);
+  const drained = (async () => {
+    try {
+      while (await server.read(new Uint8Array(2 ** 20)) !== null);
+    } catch { /* The end is not the point here. */ }
+  })();
+  // Closes in the very moment in which FIN is due.
+  await written;
+  client.close();
+  const error = await within(patience, finished);
+  if (error !== undefined) assertInstanceOf(error, SocketError);
+  await within(patience, drained);
+});
+
+test("reset: the peer reads ECONNRESET, every time", skip(noReset), async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const pending = failure(server.read(new Uint8Array(1)));
+  client.reset();
+  client.reset();
+  const { port } = server.remoteAddr;
+  assertSocketError(await pending, "ECONNRESET", "read", port);
+  for (let i = 0; i < 3; i++) {
+    assertSocketError(await failure(server.read(new Uint8Array(1))), "ECONNRESET", "read", port);
+  }
+  const error = await failure(server.write(new Uint8Array(1)));
+  assertInstanceOf(error, SocketError);
+  assert(["ECONNRESET", "EPIPE"].includes(error.code), error.code);
+  assertSocketError(
+    await failure(client.read(new Uint8Array(1))),
+    "EBADF",
+    "read",
+    client.remoteAddr.port,
+  );
+});
+
+test("reset: found by the next read, with nobody waiting", skip(noReset), async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  client.reset();
+  await sleep(100);
+  const { port } = server.remoteAddr;
+  for (let i = 0; i < 3; i++) {
+    assertSocketError(await failure(server.read(new Uint8Array(1))), "ECONNRESET", "read", port);
+  }
+});
+
+test("reset: found by a write first, the next read tells it too", skip(noReset), async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  client.reset();
+  await sleep(100);
+  const error = await failure(server.write(new Uint8Array(1)));
+  assertInstanceOf(error, SocketError);
+  assert(["ECONNRESET", "EPIPE"].includes(error.code), error.code);
+  for (let i = 0; i < 2; i++) {
+    assertSocketError(
+      await failure(server.read(new Uint8Array(1))),
+      "ECONNRESET",
+      "read",
+      server.remoteAddr.port,
+    );
+  }
+});
+
+test(
+  "reset: rejects what waits here, and leaves no TIME_WAIT",
+  skip(noReset ?? noTables),
+  async () => {
+    using sockets = await pair();
+    const { client } = sockets;
+    const { port } = client.localAddr;
+    const read = failure(client.read(new Uint8Array(1)));
+    const write = failure(client.write(zeros));
+    client.reset();
+    assertSocketError(await read, "ECANCELED", "read", client.remoteAddr.port);
+    assertSocketError(await write, "ECANCELED", "write", client.remoteAddr.port);
+    await until(() => socketsOf(port).length === 0, "nothing is left of the connection", 2_000);
+  },
+);
+
+test(
+  "reset: where the platform cannot, the connection stays as it was",
+  skip(
+    noReset === undefined ? "this platform can reset" : undefined,
+  ),
+  async () => {
+    using sockets = await pair();
+    const { client, server } = sockets;
+    assertThrows(() => client.reset(), UnsupportedOptionError);
+    await client.write(Uint8Array.of(1));
+    assertEquals(await readExactly(server, 1), Uint8Array.of(1));
+  },
+);
+
+test("ref and unref: change nothing for calls of a process that goes on", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  for (const socket of [client, server]) socket.unref();
+  const keepAlive = setInterval(() => {}, 1_000);
+  try {
+    await assertRejects(() => client.read(new Uint8Array(1), { timeout: 30 }), TimeoutError);
+    await server.write(Uint8Array.of(1));
+    assertEquals(await readExactly(client, 1), Uint8Array.of(1));
+    client.ref();
+    await client.write(Uint8Array.of(1));
+    assertEquals(await readExactly(server, 1), Uint8Array.of(1));
+  } finally {
+    clearInterval(keepAlive);
+  }
+});
+
+test("close: in any order with everything else, nothing hangs", async () => {
+  const settle = async (socket: TcpConnection) => {
+    const calls = [
+      socket.read(new Uint8Array(10)),
+      socket.write(zeros.subarray(0, 2 ** 20)),
+      socket.closeWrite(),
+      socket.read(new Uint8Array(10), { timeout: 20 }),
+      socket.write(new Uint8Array(10)),
+    ];
+    const ends = Math.random();
+    if (ends < 0.3) socket.close();
+    else setTimeout(() => socket.close(), ends * 30);
+    for (const result of await within(patience, Promise.allSettled(calls))) {
+      if (result.status === "rejected") {
+        const known = result.reason instanceof SocketError || result.reason instanceof TimeoutError;
+        assert(known, String(result.reason));
+      }
+    }
+  };
+  for (let round = 0; round < 40; round++) {
+    using sockets = await pair();
+    await Promise.all([settle(sockets.client), settle(sockets.server)]);
+  }
+});

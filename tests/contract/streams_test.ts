@@ -1,0 +1,301 @@
+import { createHash } from "node:crypto";
+import process from "node:process";
+import { test } from "node:test";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertInstanceOf,
+  assertLess,
+  assertStrictEquals,
+} from "@std/assert";
+import { capabilities, SocketError, TimeoutError } from "@holdfast/tcp";
+import { skip } from "../support/skip.ts";
+import {
+  firstDifference,
+  noTables,
+  openDescriptors,
+  pair,
+  patience,
+  readExactly,
+  sleep,
+  streamBytes,
+  until,
+  within,
+} from "./support.ts";
+
+const linger = capabilities().options.linger.set;
+const noReset = linger.road === "none" ? `reset: ${linger.reason}` : undefined;
+const megabyte = 2 ** 20;
+
+const failure = (promise: Promise<unknown>): Promise<unknown> =>
+  within(
+    patience,
+    promise.then((value) => {
+      throw new Error(`Expected a rejection, got ${value}`);
+    }, (error: unknown) => error),
+  );
+
+test("streams: the same object every time", async () => {
+  using sockets = await pair();
+  const { client } = sockets;
+  assertStrictEquals(client.readable, client.readable);
+  assertStrictEquals(client.writable, client.writable);
+  assertInstanceOf(client.readable, ReadableStream);
+  assertInstanceOf(client.writable, WritableStream);
+});
+
+test("streams: an echo server is one line", skip(noTables), async () => {
+  const before = openDescriptors();
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const echo = server.readable.pipeTo(server.writable);
+  const size = 10 * megabyte;
+  const sent = client.write(streamBytes(0, size)).then(() => client.closeWrite());
+  let position = 0;
+  for await (const chunk of client.readable) {
+    assertEquals(firstDifference(chunk, position), -1);
+    position += chunk.length;
+  }
+  assertEquals(position, size);
+  await Promise.all([sent, echo]);
+  assertEquals([client.bytesRead, server.bytesRead, server.bytesWritten], [size, size, size]);
+  // Both streams of the server have ended: it is closed.
+  const error = await failure(server.read(new Uint8Array(1)));
+  assertInstanceOf(error, SocketError);
+  assertEquals(error.code, "EBADF");
+  sockets[Symbol.dispose]();
+  await until(() => openDescriptors() <= before, "every descriptor is closed", 2_000);
+});
+
+test("streams: through a transform, as text", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const writer = server.writable.getWriter();
+  for (const part of ["h\u00e9llo ", "w\u00f6rld"]) {
+    await writer.write(new TextEncoder().encode(part));
+  }
+  await writer.close();
+  let text = "";
+  const decoded = client.readable
+    .pipeThrough(new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>);
+  const reader = decoded.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) text += part.value;
+  assertEquals(text, "h\u00e9llo w\u00f6rld");
+});
+
+test("streams: a slow reader stops the sender", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const chunk = streamBytes(0, megabyte);
+  const hash = createHash("sha256");
+  let stop = false;
+  const sent = (async () => {
+    const writer = client.writable.getWriter();
+    let chunks = 0;
+    for (; !stop; chunks++) {
+      await writer.ready;
+      await writer.write(chunk);
+      hash.update(chunk);
+    }
+    await writer.close();
+    return chunks * chunk.length;
+  })();
+  const reader = server.readable.getReader();
+  const received = createHash("sha256");
+  received.update((await reader.read()).value!);
+  await sleep(500);
+  const stalled = client.bytesWritten;
+  const memory = process.memoryUsage().rss;
+  await sleep(500);
+  // Nothing moves: the kernel is full, and neither end buffers without a limit.
+  assertEquals(client.bytesWritten, stalled);
+  assertLess(stalled - server.bytesRead, 16 * megabyte);
+  assertLess(server.bytesRead, 2 * megabyte);
+  assertLess(process.memoryUsage().rss - memory, 16 * megabyte);
+  stop = true;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    received.update(part.value);
+  }
+  const total = await within(patience, sent);
+  assertEquals(server.bytesRead, total);
+  assertEquals(received.digest("hex"), hash.digest("hex"));
+});
+
+test("streams: memory stays flat while a slow reader takes 200 MB", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const chunk = new Uint8Array(megabyte);
+  const total = 200 * megabyte;
+  const sent = (async () => {
+    const writer = client.writable.getWriter();
+    for (let i = 0; i < total; i += chunk.length) await writer.write(chunk);
+    await writer.close();
+  })();
+  let position = 0;
+  let base = 0;
+  let highest = 0;
+  for await (const part of server.readable) {
+    position += part.length;
+    if (position % 64 === 0 || part.length > 60_000) {
+      const { rss } = process.memoryUsage();
+      if (base === 0 && position > 20 * megabyte) base = rss;
+      highest = Math.max(highest, rss);
+    }
+    if (position % (4 * megabyte) < part.length) await sleep(5);
+  }
+  await sent;
+  assertEquals(position, total);
+  assertGreater(base, 0);
+  // Garbage of the chunks comes and goes; 200 MB held would show.
+  assertLess(highest - base, 120 * megabyte);
+});
+
+test("readable: errors with TimeoutError when nothing comes in time", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  client.setTimeouts({ read: 80 });
+  await server.write(Uint8Array.of(1, 2, 3));
+  const reader = client.readable.getReader();
+  assertEquals((await reader.read()).value, Uint8Array.of(1, 2, 3));
+  const error = await failure(reader.read());
+  assertInstanceOf(error, TimeoutError);
+  assertEquals([error.timeout, error.operation], [80, "read"]);
+  assertStrictEquals(await failure(reader.closed), error);
+  // The stream is over, the connection is not, and the bytes are still there.
+  await server.write(Uint8Array.of(4));
+  assertEquals(await readExactly(client, 1), Uint8Array.of(4));
+});
+
+test("writable: errors with TimeoutError when nothing leaves in time", async () => {
+  using sockets = await pair();
+  const { client } = sockets;
+  client.setTimeouts({ write: 80 });
+  const writer = client.writable.getWriter();
+  writer.closed.catch(() => {});
+  const error = await failure(writer.write(new Uint8Array(32 * megabyte)));
+  assertInstanceOf(error, TimeoutError);
+  assertEquals([error.timeout, error.operation], [80, "write"]);
+  assertEquals(error.bytesWritten, client.bytesWritten);
+  writer.releaseLock();
+});
+
+test("readable: chunks are the reader's own", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const reader = client.readable.getReader();
+  await server.write(Uint8Array.of(1, 1, 1));
+  const first = (await reader.read()).value!;
+  await server.write(Uint8Array.of(2, 2, 2));
+  const second = (await reader.read()).value!;
+  assertEquals([[...first], [...second]], [[1, 1, 1], [2, 2, 2]]);
+});
+
+test("readable: reads into the caller's buffer", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const reader = client.readable.getReader({ mode: "byob" });
+  await server.write(streamBytes(0, 100));
+  let view = new Uint8Array(64);
+  let position = 0;
+  while (position < 100) {
+    const { value } = await reader.read(view);
+    assertEquals(firstDifference(value!, position), -1);
+    position += value!.length;
+    view = new Uint8Array(value!.buffer);
+  }
+  await server.closeWrite();
+  assertEquals((await within(patience, reader.read(view))).done, true);
+});
+
+test("writable: close sends FIN, and reading goes on", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const writer = client.writable.getWriter();
+  writer.write(streamBytes(0, megabyte));
+  const closed = writer.close();
+  const got = await readExactly(server, megabyte);
+  assertEquals(firstDifference(got, 0), -1);
+  assertEquals(await server.read(new Uint8Array(1)), null);
+  await closed;
+  await server.write(Uint8Array.of(9));
+  assertEquals(await readExactly(client, 1), Uint8Array.of(9));
+});
+
+test("writable: abort resets", skip(noReset), async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  await client.writable.abort(new Error("no more"));
+  const error = await failure(server.read(new Uint8Array(1)));
+  assertInstanceOf(error, SocketError);
+  assertEquals(error.code, "ECONNRESET");
+});
+
+test("writable: abort while a write waits", skip(noReset), async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const writer = client.writable.getWriter();
+  writer.closed.catch(() => {});
+  const pending = failure(writer.write(new Uint8Array(32 * megabyte)));
+  await sleep(50);
+  const aborted = writer.abort("no more");
+  await within(patience, Promise.all([pending, aborted]));
+  const drain = (async () => {
+    while (await server.read(new Uint8Array(megabyte)) !== null);
+  })();
+  const error = await failure(drain);
+  assertInstanceOf(error, SocketError);
+  assertEquals(error.code, "ECONNRESET");
+});
+
+test("readable: cancel, then the end of the writable, closes the connection", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  await client.readable.cancel();
+  // Our direction is still open.
+  const writer = client.writable.getWriter();
+  await writer.write(Uint8Array.of(1));
+  assertEquals(await readExactly(server, 1), Uint8Array.of(1));
+  await writer.close();
+  assertEquals(await server.read(new Uint8Array(1)), null);
+  const error = await failure(client.read(new Uint8Array(1)));
+  assertInstanceOf(error, SocketError);
+  assertEquals(error.code, "EBADF");
+});
+
+test("readable: cancel with data on its way keeps nothing waiting", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const reader = client.readable.getReader();
+  await server.write(streamBytes(0, 1_000));
+  assertGreater((await reader.read()).value!.length, 0);
+  await reader.cancel("enough");
+  assertEquals((await reader.read()).done, true);
+});
+
+test("streams: close() ends both", async () => {
+  using sockets = await pair();
+  const { client } = sockets;
+  const reader = client.readable.getReader();
+  const writer = client.writable.getWriter();
+  writer.closed.catch(() => {});
+  const pending = [reader.read(), writer.write(new Uint8Array(32 * megabyte))].map(failure);
+  await sleep(20);
+  client.close();
+  for (const error of await Promise.all(pending)) {
+    assertInstanceOf(error, SocketError);
+    assertEquals(error.code, "ECANCELED");
+  }
+});
+
+test("readable: a peer's reset errors the stream", skip(noReset), async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const reader = client.readable.getReader();
+  const pending = failure(reader.read());
+  server.reset();
+  const error = await pending;
+  assertInstanceOf(error, SocketError);
+  assertEquals(error.code, "ECONNRESET");
+  assert(error.cause !== undefined);
+});
