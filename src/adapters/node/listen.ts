@@ -12,7 +12,8 @@ import { listenTo, type NodeSocket } from "./transport.ts";
 
 /** What this file uses of `net.Server`. */
 interface NodeServer {
-  address(): { address: string; port: number };
+  /** The path of a UNIX socket; `null` when it does not listen. */
+  address(): { address: string; port: number } | string | null;
   listen(options: object): unknown;
   on(event: string, listener: (...args: never[]) => void): unknown;
   once(event: string, listener: (...args: never[]) => void): unknown;
@@ -37,11 +38,9 @@ class NodeListenerTransport implements ListenerTransport {
   #incoming!: IncomingConnections;
   #closed = false;
 
-  /** `native` listens. */
-  constructor(native: NodeServer) {
+  constructor(native: NodeServer, addr: NetAddr) {
     this.native = native;
-    const { address, port } = native.address();
-    this.addr = { transport: "tcp", hostname: address, port };
+    this.addr = addr;
   }
 
   start(incoming: IncomingConnections): void {
@@ -106,7 +105,7 @@ export function cannotListen(
   return "reason" in calls ? { option, ...calls } : undefined;
 }
 
-/** A descriptor that listens, as a listener. Owns it from now on; it is closed if this fails. */
+/** A descriptor that listens, as a listener, which owns it from now on. */
 export function listenOnDescriptor(fd: number, backlog?: number): Promise<ListenerTransport> {
   return open({ fd, backlog });
 }
@@ -118,7 +117,13 @@ function open(options: object): Promise<ListenerTransport> {
     server.on("error", reject);
     server.once("listening", () => {
       server.off("error", reject);
-      resolve(new NodeListenerTransport(server));
+      const bound = server.address();
+      if (typeof bound === "object" && bound !== null) {
+        const addr = { transport: "tcp", hostname: bound.address, port: bound.port } as const;
+        return resolve(new NodeListenerTransport(server, addr));
+      }
+      server.close();
+      reject(Object.assign(new Error("no TCP socket"), { code: "EAFNOSUPPORT" }));
     });
     server.listen(options);
   });
