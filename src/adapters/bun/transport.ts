@@ -126,11 +126,11 @@ export class BunTransport implements Transport, Receiver {
     this.#outgoing.drained();
   }
 
-  closed(cause: unknown = this.#broken): void {
-    if (cause === undefined) {
+  closed(cause: unknown): void {
+    if (cause === undefined || this.#broken !== undefined) {
       // Both sides have finished: Bun closes then, without an `end` if we were first.
       this.ended();
-      if (!this.#finished) this.#outgoing.failed(brokenPipe());
+      if (!this.#finished && this.#broken === undefined) this.#outgoing.failed(brokenPipe());
     } else {
       this.#incoming.failed(cause);
       this.#outgoing.failed(cause);
