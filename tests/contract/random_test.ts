@@ -1,0 +1,268 @@
+/**
+ * Random reads, writes, timeouts, deadlines and aborts against a byte-exact stream.
+ * `HOLDFAST_SEED=n` repeats the choices of a run; the kernel's timing stays its own.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { test } from "node:test";
+import { assert, assertEquals, assertGreater, assertInstanceOf } from "@std/assert";
+import {
+  type CallOptions,
+  connect,
+  Deadline,
+  listen,
+  onlySupported,
+  type TcpConnection,
+  TimeoutError,
+} from "@holdfast/tcp";
+import { pair, patience, readExactly, sleep, within } from "./support.ts";
+
+const seed = Number(process.env.HOLDFAST_SEED ?? Math.floor(Math.random() * 2 ** 31));
+
+/** Mulberry32: small, and the same everywhere. */
+function randomFrom(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let x = Math.imul(state ^ (state >>> 15), 1 | state);
+    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
+    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+type Random = () => number;
+
+/** Mostly small, sometimes large. */
+const size = (random: Random, most: number): number =>
+  1 + Math.floor(most * Math.pow(random(), random() < 0.9 ? 8 : 1));
+
+const aborted = { why: "aborted" };
+
+/** Limits of one call: none, or any of the three, most of them about to end it. */
+function limits(random: Random, abortable: boolean): CallOptions | undefined {
+  if (random() < 0.3) return undefined;
+  const options: CallOptions = {};
+  const span = () => random() < 0.7 ? 0.05 + random() * 3 : patience;
+  if (random() < 0.6) options.timeout = random() < 0.05 ? null : span();
+  if (random() < 0.3) options.deadline = Deadline.after(span());
+  if (abortable && random() < 0.4) {
+    const controller = new AbortController();
+    options.signal = controller.signal;
+    const when = random();
+    if (when < 0.1) controller.abort(aborted);
+    else if (when < 0.3) queueMicrotask(() => controller.abort(aborted));
+    else if (when < 0.7) setTimeout(() => controller.abort(aborted), random() * 4);
+  }
+  return options;
+}
+
+/** Compares what was sent with what arrived, as far as both are known. */
+class Wire {
+  readonly #sent: Uint8Array[] = [];
+  readonly #received: Uint8Array[] = [];
+  position = 0;
+
+  sent(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#sent.push(bytes);
+    this.#compare();
+  }
+
+  received(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#received.push(bytes);
+    this.#compare();
+  }
+
+  get even(): boolean {
+    return this.#sent.length === 0 && this.#received.length === 0;
+  }
+
+  #compare(): void {
+    for (;;) {
+      const [sent] = this.#sent;
+      const [received] = this.#received;
+      if (sent === undefined || received === undefined) return;
+      const length = Math.min(sent.length, received.length);
+      for (let i = 0; i < length; i++) {
+        if (sent[i] !== received[i]) {
+          throw new Error(`Byte ${this.position + i} differs (seed ${seed})`);
+        }
+      }
+      this.position += length;
+      if (sent.length > length) this.#sent[0] = sent.subarray(length);
+      else this.#sent.shift();
+      if (received.length > length) this.#received[0] = received.subarray(length);
+      else this.#received.shift();
+    }
+  }
+}
+
+interface Tally {
+  operations: number;
+  timeouts: number;
+  aborts: number;
+}
+
+function count(tally: Tally, error: unknown): void {
+  if (error === aborted) tally.aborts++;
+  else {
+    assertInstanceOf(error, TimeoutError);
+    tally.timeouts++;
+  }
+}
+
+const noise = crypto.getRandomValues(new Uint8Array(65_536));
+
+/** Bytes unlike any neighbour's. */
+function randomBytes(random: Random, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length;) {
+    const from = Math.floor(random() * noise.length);
+    const part = noise.subarray(from, from + length - i);
+    bytes.set(part, i);
+    i += part.length;
+  }
+  return bytes;
+}
+
+async function sendAll(
+  socket: TcpConnection,
+  random: Random,
+  wire: Wire,
+  tally: Tally,
+  end: () => boolean,
+) {
+  while (!end()) {
+    // An abort carries no count, so it comes alone: the difference of the totals tells.
+    const calls = random() < 0.7 ? 1 : 2 + Math.floor(random() * 3);
+    const before = socket.bytesWritten;
+    await Promise.all(Array.from({ length: calls }, async () => {
+      const data = randomBytes(random, size(random, 60_000));
+      const copy = data.slice();
+      tally.operations++;
+      try {
+        assertEquals(await socket.write(data, limits(random, calls === 1)), data.length);
+        wire.sent(copy);
+      } catch (error) {
+        count(tally, error);
+        const sent = error instanceof TimeoutError
+          ? error.bytesWritten!
+          : socket.bytesWritten - before;
+        if (calls === 1) assertEquals(sent, socket.bytesWritten - before);
+        wire.sent(copy.subarray(0, sent));
+      }
+      data.fill(0xee);
+    }));
+    if (random() < 0.02) await sleep(random() * 5);
+  }
+  await socket.closeWrite();
+}
+
+async function receiveAll(socket: TcpConnection, random: Random, wire: Wire, tally: Tally) {
+  const abandoned: Uint8Array[] = [];
+  const check = (into: Uint8Array) => assert(into.every((byte) => byte === 0xee), `seed ${seed}`);
+  for (let ended = false; !ended;) {
+    const calls = random() < 0.7 ? 1 : 2 + Math.floor(random() * 3);
+    await Promise.all(Array.from({ length: calls }, async () => {
+      const into = new Uint8Array(size(random, 40_000)).fill(0xee);
+      tally.operations++;
+      try {
+        const got = await socket.read(into, limits(random, true));
+        if (got === null) ended = true;
+        else {
+          wire.received(into.slice(0, got));
+          check(into.subarray(got, got + 1_000));
+        }
+      } catch (error) {
+        count(tally, error);
+        if (abandoned.push(into) > 20) check(abandoned.shift()!);
+      }
+    }));
+    if (random() < 0.03) await sleep(random() * 8);
+  }
+  for (const into of abandoned) check(into);
+}
+
+test(`random: reads, writes, timeouts and aborts, both ways (seed ${seed})`, async () => {
+  console.log(`HOLDFAST_SEED=${seed}`);
+  // Small buffers, so that writes have to wait.
+  const small = onlySupported({ sendBufferSize: 16_384, receiveBufferSize: 16_384 });
+  const tally: Tally = { operations: 0, timeouts: 0, aborts: 0 };
+  const end = performance.now() + 12_000;
+  await within(
+    60_000,
+    Promise.all(Array.from({ length: 8 }, async (_, i) => {
+      const random = randomFrom(seed + i);
+      using sockets = await pair(i % 2 === 0 ? { listen: small, connect: small } : {});
+      const { client, server } = sockets;
+      const there = new Wire();
+      const back = new Wire();
+      const enough = () => performance.now() > end || tally.operations > 60_000;
+      await Promise.all([
+        sendAll(client, random, there, tally, enough),
+        receiveAll(server, random, there, tally),
+        sendAll(server, random, back, tally, enough),
+        receiveAll(client, random, back, tally),
+      ]);
+      assert(there.even && back.even, `something is missing at the end (seed ${seed})`);
+      assertEquals([there.position, back.position], [client.bytesWritten, server.bytesWritten]);
+      assertEquals([there.position, back.position], [server.bytesRead, client.bytesRead]);
+    })),
+  );
+  console.log(JSON.stringify(tally));
+  assertGreater(tally.operations, 20_000);
+  assertGreater(tally.timeouts, 200);
+  assertGreater(tally.aborts, 200);
+});
+
+test(`random: accepts against timeouts and aborts, no connection is lost (seed ${seed})`, async () => {
+  const random = randomFrom(~seed);
+  using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
+  const { hostname, port } = listener.addr;
+  const total = 1_000;
+  const tally: Tally = { operations: 0, timeouts: 0, aborts: 0 };
+  const clients: TcpConnection[] = [];
+  const dialled = (async () => {
+    while (clients.length < total) {
+      const burst = Math.min(total - clients.length, 1 + Math.floor(random() * 12));
+      const opened = await Promise.all(
+        Array.from({ length: burst }, () => connect({ hostname, port, timeout: patience })),
+      );
+      await Promise.all(opened.map(async (client, i) => {
+        const id = new Uint8Array(2);
+        new DataView(id.buffer).setUint16(0, clients.length + i);
+        await client.write(id);
+      }));
+      clients.push(...opened);
+      if (random() < 0.6) await sleep(random() * 6);
+    }
+  })();
+  const seen = new Set<number>();
+  const end = performance.now() + 30_000;
+  while (seen.size < total) {
+    assert(performance.now() < end, `${total - seen.size} connections are lost (seed ${seed})`);
+    const calls = 1 + Math.floor(random() * 4);
+    await Promise.all(Array.from({ length: calls }, async () => {
+      tally.operations++;
+      try {
+        // A limit always, so that the last accepts end.
+        using server = await listener.accept({ timeout: 20, ...limits(random, true) });
+        const id = new DataView((await readExactly(server, 2)).buffer).getUint16(0);
+        assert(!seen.has(id), `connection ${id} came twice (seed ${seed})`);
+        seen.add(id);
+      } catch (error) {
+        count(tally, error);
+      }
+    }));
+  }
+  await dialled;
+  console.log(JSON.stringify(tally));
+  await assertNobody(() => listener.accept({ timeout: 50 }));
+  assertGreater(tally.timeouts + tally.aborts, 100);
+  for (const client of clients) client.close();
+});
+
+async function assertNobody(accept: () => Promise<unknown>): Promise<void> {
+  assertInstanceOf(await accept().catch((error: unknown) => error), TimeoutError);
+}
