@@ -69,7 +69,12 @@ if (!values.package) {
 }
 
 if (values.runtime === undefined) {
-  add(total, await testPackage(Number(values.timeout), values.filter));
+  try {
+    add(total, await testPackage(Number(values.timeout), values.filter));
+  } catch (error) {
+    total.failed++;
+    console.log(`\nFAIL package: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 console.log(`\n${format(total)}`);
