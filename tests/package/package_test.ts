@@ -202,11 +202,14 @@ test("esbuild bundles it as a module and as CommonJS", packaged, async () => {
       join(directory, "app.mjs"),
       `import * as tcp from "@holdfast/tcp";(async () => {${roundTrip}})();`,
     );
+    const build = "require(process.argv[1]).buildSync(JSON.parse(process.argv[2]))";
     for (const [format, name] of [["esm", "out.mjs"], ["cjs", "out.cjs"]] as const) {
-      const bundle = ["app.mjs", "--bundle", "--platform=node", `--format=${format}`];
-      // Its bin is a program of this system, no script.
-      const esbuild = `${tools}/node_modules/esbuild/bin/esbuild`;
-      await run(esbuild, [...bundle, `--outfile=out/${name}`, "--log-level=error"], directory);
+      const options = {
+        ...{ absWorkingDir: directory, entryPoints: ["app.mjs"], outfile: `out/${name}` },
+        ...{ bundle: true, platform: "node", format, logLevel: "error" },
+      };
+      const esbuild = `${tools}/node_modules/esbuild`;
+      await run(node, ["-e", build, esbuild, JSON.stringify(options)], directory);
       for (const each of nodes) {
         assertEquals(await run(each, [`out/${name}`], directory), "hello", `${name} in ${each}`);
       }
