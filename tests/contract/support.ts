@@ -139,14 +139,27 @@ export function firstDifference(bytes: Uint8Array, position: number): number {
 /** Path of a file beside the tests. */
 export const testFile = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
+/** How to start another process of this runtime. */
+export interface StartOptions {
+  /** A command that starts it, such as `unshare -n`. */
+  through?: string[];
+  /** A descriptor that the process gets as its number 3. */
+  fd?: number;
+}
+
 /**
  * Starts a script under the runtime that runs this test. Only Deno needs flags for that; how
  * imports resolve comes from deno.json, tsconfig.json and NODE_OPTIONS.
  */
-export function startRuntime(script: string, args: string[] = []): ChildProcess {
+export function startRuntime(
+  script: string,
+  args: string[] = [],
+  { through = [], fd }: StartOptions = {},
+): ChildProcess {
   const flags = "Deno" in globalThis ? ["run", "-A", "--no-check"] : [];
-  return spawn(process.execPath, [...flags, script, ...args], {
-    stdio: ["pipe", "pipe", "inherit"],
+  const [command, ...rest] = [...through, process.execPath, ...flags, script, ...args];
+  return spawn(command!, rest, {
+    stdio: ["pipe", "pipe", "inherit", ...(fd === undefined ? [] : [fd])],
   });
 }
 
@@ -163,9 +176,10 @@ export async function spawnRuntime(
   script: string,
   args: string[] = [],
   ms: number = 2 * patience,
+  options?: StartOptions,
 ): Promise<Ended> {
   const start = performance.now();
-  const child = startRuntime(script, args);
+  const child = startRuntime(script, args, options);
   let output = "";
   child.stdout!.on("data", (chunk: Uint8Array) => output += new TextDecoder().decode(chunk));
   const timer = setTimeout(() => child.kill("SIGKILL"), ms);
