@@ -6,7 +6,7 @@
 
 import type { Incoming, NetAddr, Outgoing, Transport } from "../../adapter.ts";
 import { builtin } from "../../os/system.ts";
-import { lingerZero } from "../../socket_options.ts";
+import { lingerZero } from "../../apply.ts";
 import { handle } from "./handle.ts";
 
 /** What this file uses of `net.Socket` and `tls.TLSSocket`. */
