@@ -39,23 +39,19 @@ export type {
   ConnectOptions,
   ConnectTimeouts,
   KeepAliveOptions,
+  KernelOptions,
   ListenOptions,
   ListenTimeouts,
   SocketOptions,
   Timeouts,
 } from "./src/options.ts";
-export {
-  type AnySocket,
-  getOptions,
-  getsockopt,
-  setOptions,
-  setsockopt,
-  tcpInfo,
-} from "./src/socket_options.ts";
-export type { TcpInfo } from "./src/tcp_info.ts";
-export { constants } from "./src/constants.ts";
+export { type AnySocket, getOptions, setOptions } from "./src/socket_options.ts";
+export { getsockopt, setsockopt } from "./src/raw_options.ts";
+export { type TcpInfo, tcpInfo, type TcpState } from "./src/tcp_info.ts";
+export { type ConstantName, constants } from "./src/os/constants.ts";
 export { capabilities, onlySupported } from "./src/capabilities.ts";
-export type { Capabilities, Capability, Road } from "./src/capabilities.ts";
+export type { Capabilities, Capability, CapabilityName } from "./src/capabilities.ts";
+export type { Road } from "./src/roads.ts";
 
 // Errors
 export { DeadPeerError, SocketError, TimeoutError, UnsupportedOptionError } from "./src/errors.ts";

@@ -178,6 +178,8 @@ export interface NativeSetters {
   readonly setNoDelay: boolean;
   readonly setKeepAlive: boolean;
   readonly tuneKeepAlive: boolean;
+  /** Whether `Transport.reset` needs no {@linkcode Kernel}. */
+  readonly reset: boolean;
 }
 
 /** Why there is no {@linkcode Kernel}, and what would help. */
@@ -207,6 +209,8 @@ export interface Adapter {
   listen(plan: ListenPlan): Promise<ListenerTransport>;
   /** Whether `listen` could do it, without doing it: the reason why not, or `undefined`. */
   cannotListen(plan: ListenPlan): ListenObstacle | undefined;
+  /** Whether the runtime's own `listen` does it, without {@linkcode Kernel}. */
+  listensNatively(plan: ListenPlan): boolean;
   /** An open native socket as a transport, or `undefined` when it is none of this runtime's. */
   adopt(native: object): Transport | undefined;
   /** The handle of a native socket or listener, or `undefined` when it is none of this runtime's. */

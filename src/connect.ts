@@ -10,7 +10,7 @@ import { TimeoutError, toSocketError } from "./errors.ts";
 import { checkConnect } from "./validate.ts";
 import type { ConnectOptions } from "./options.ts";
 import { adapter } from "./runtime.ts";
-import { applyPlan, checkSupported } from "./socket_options.ts";
+import { applyPlan, checkSupported } from "./apply.ts";
 import { Alarm, timers } from "./timers.ts";
 
 /**

@@ -8,9 +8,9 @@ import type { NetAddr, Transport } from "./adapter.ts";
 import type { CallOptions } from "./calls.ts";
 import type { KeepAliveOptions, SocketOptions, Timeouts } from "./options.ts";
 import { Reader } from "./reader.ts";
-import { getOptions, setOptions, tcpInfo } from "./socket_options.ts";
+import { changeOptions, getOptions, setOptions } from "./socket_options.ts";
 import { readableStream, type StreamOwner, writableStream } from "./streams.ts";
-import type { TcpInfo } from "./tcp_info.ts";
+import { type TcpInfo, tcpInfo } from "./tcp_info.ts";
 import { type TimerQueue, timers as sharedTimers } from "./timers.ts";
 import { checkCall, checkData, checkFlag, checkTimeouts } from "./validate.ts";
 import { Writer } from "./writer.ts";
@@ -226,11 +226,11 @@ export class Connection implements TcpConnection, StreamOwner {
 
   setNoDelay(noDelay: boolean = true): void {
     checkFlag(noDelay, "noDelay");
-    setOptions(this, { noDelay });
+    changeOptions(this, { noDelay });
   }
 
   setKeepAlive(keepAlive: boolean | KeepAliveOptions = true): void {
-    setOptions(this, { keepAlive });
+    changeOptions(this, { keepAlive });
   }
 
   ref(): void {

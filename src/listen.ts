@@ -9,7 +9,7 @@ import { toSocketError, UnsupportedOptionError } from "./errors.ts";
 import { Listener, type Prepare, type TcpListener } from "./listener.ts";
 import type { ListenOptions } from "./options.ts";
 import { adapter } from "./runtime.ts";
-import { applyPlan, checkSupported, inheritPlan } from "./socket_options.ts";
+import { applyPlan, checkSupported, inheritPlan } from "./apply.ts";
 import { checkListen } from "./validate.ts";
 import { systemName } from "./os/system.ts";
 

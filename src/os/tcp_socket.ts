@@ -8,7 +8,7 @@ import type { Handle, Kernel } from "../adapter.ts";
 import { SocketError } from "../errors.ts";
 import { constants } from "./constants.ts";
 import { errnoName } from "./errno.ts";
-import { AF_INET, AF_INET6, SOCK_STREAM, SOCKADDR_SIZE } from "./sockaddr.ts";
+import { AF_INET, AF_INET6, decode, SOCK_STREAM, SOCKADDR_SIZE } from "./sockaddr.ts";
 import { knownSystem } from "./system.ts";
 
 const IPPROTO_TCP = 6;
@@ -69,4 +69,12 @@ export function kindOf(kernel: Kernel, fd: number): Handle["kind"] {
   const { SOL_SOCKET, SO_ACCEPTCONN } = constants;
   const listens = readInt(kernel, fd, SOL_SOCKET!, SO_ACCEPTCONN!);
   return listens > 0 ? "listener" : "connection";
+}
+
+/** IPv4, IPv6, or IPv6 that carries IPv4, whose packets follow the options of IPv4. */
+export function familyOf(kernel: Kernel, fd: number): "4" | "6" | "mapped" {
+  const length = kernel.getsockname(fd, address);
+  const decoded = decode(address.subarray(0, Math.max(0, length)), knownSystem()!);
+  if (decoded === undefined || !decoded.hostname.includes(":")) return "4";
+  return decoded.hostname.startsWith("::ffff:") ? "mapped" : "6";
 }

@@ -10,7 +10,7 @@ import { adopt } from "./adopt.ts";
 import { connect } from "./connect.ts";
 import { handle, natives } from "./handle.ts";
 import { kernel } from "./kernel.ts";
-import { cannotListen, listen } from "./listen.ts";
+import { cannotListen, listen, listensNatively } from "./listen.ts";
 
 /** The adapter for Bun. */
 export const bunAdapter: Adapter = {
@@ -23,6 +23,7 @@ export const bunAdapter: Adapter = {
   connect,
   listen,
   cannotListen,
+  listensNatively,
   adopt,
   handle,
 };

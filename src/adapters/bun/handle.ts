@@ -23,6 +23,7 @@ export const natives: NativeSetters = {
   setNoDelay: true,
   setKeepAlive: true,
   tuneKeepAlive: false,
+  reset: true,
 };
 
 /** The handle of one of Bun's sockets, or `undefined` when it is none. */

@@ -136,3 +136,8 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
     throw error;
   }
 }
+
+/** Whether the runtime's own `listen` does it. */
+export function listensNatively(plan: ListenPlan): boolean {
+  return beyondBun(plan) === undefined;
+}

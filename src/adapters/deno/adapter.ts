@@ -9,7 +9,7 @@ import { adoptSocket } from "../node/transport.ts";
 import { connect } from "./connect.ts";
 import { handle, natives } from "./handle.ts";
 import { kernel } from "./kernel.ts";
-import { cannotListen, listen } from "./listen.ts";
+import { cannotListen, listen, listensNatively } from "./listen.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
 interface DenoGlobal {
@@ -27,6 +27,7 @@ export const denoAdapter: Adapter = {
   connect,
   listen,
   cannotListen,
+  listensNatively,
   adopt: (native) => isConn(native) ? new DenoTransport(native) : adoptSocket(native),
   handle,
 };

@@ -31,6 +31,7 @@ export const natives: NativeSetters = {
   setNoDelay: true,
   setKeepAlive: true,
   tuneKeepAlive: false,
+  reset: false,
 };
 
 /** The handle of one of Deno's sockets, or `undefined` when it is none. */

@@ -14,6 +14,7 @@ import type {
 import { openListening } from "../../os/listening.ts";
 import { resolve } from "../../happy_eyeballs.ts";
 import { listenOnDescriptor } from "../node/listen.ts";
+import { opening } from "./descriptor.ts";
 import { kernel } from "./kernel.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
@@ -98,7 +99,11 @@ export function cannotListen(plan: ListenPlan): ListenObstacle | undefined {
   const option = beyondDeno(plan);
   const calls = option === undefined ? undefined : kernel();
   if (calls === undefined || !("reason" in calls)) return undefined;
-  return { option: option!, reason: `Deno.listen has no such option, and ${calls.reason}`, remedy: calls.remedy };
+  return {
+    option: option!,
+    reason: `Deno.listen has no such option, and ${calls.reason}`,
+    remedy: calls.remedy,
+  };
 }
 
 /** Listens as `plan` says. */
@@ -117,5 +122,11 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   }
   const { Deno } = globalThis as unknown as { Deno: DenoListen };
   const tcpBacklog = backlog === undefined ? {} : { tcpBacklog: backlog };
-  return new DenoListenerTransport(Deno.listen({ hostname, port, reusePort, ...tcpBacklog }));
+  const open = () => Deno.listen({ hostname, port, reusePort, ...tcpBacklog });
+  return new DenoListenerTransport(reusePort ? opening(open) : open());
+}
+
+/** Whether the runtime's own `listen` does it. */
+export function listensNatively(plan: ListenPlan): boolean {
+  return beyondDeno(plan) === undefined;
 }

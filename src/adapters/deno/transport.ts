@@ -5,7 +5,7 @@
  */
 
 import type { Incoming, NetAddr, Outgoing, Transport } from "../../adapter.ts";
-import { lingerZero } from "../../socket_options.ts";
+import { lingerZero } from "../../apply.ts";
 import { handle } from "./handle.ts";
 
 /** What this file uses of `Deno.TcpConn` and `Deno.TlsConn`. */

@@ -9,7 +9,7 @@ import { host } from "../../os/system.ts";
 import { connect } from "./connect.ts";
 import { handle, natives } from "./handle.ts";
 import { kernel } from "./kernel.ts";
-import { cannotListen, listen } from "./listen.ts";
+import { cannotListen, listen, listensNatively } from "./listen.ts";
 import { adoptSocket } from "./transport.ts";
 
 /** The adapter for Node.js. */
@@ -23,6 +23,7 @@ export const nodeAdapter: Adapter = {
   connect,
   listen,
   cannotListen,
+  listensNatively,
   adopt: adoptSocket,
   handle,
 };

@@ -68,6 +68,7 @@ export const natives: NativeSetters = {
   get tuneKeepAlive(): boolean {
     return tunes();
   },
+  reset: true,
 };
 
 /** The handle of a `node:net` object, or `undefined` when it is none. */

@@ -141,3 +141,8 @@ function hasReusePort(): boolean {
   const [major = 0, minor = 0] = host().versions.node!.split(".").map(Number);
   return major >= 24 || major === 23 && minor >= 1 || major === 22 && minor >= 12;
 }
+
+/** Whether the runtime's own `listen` does it. */
+export function listensNatively(plan: ListenPlan): boolean {
+  return needsKernel(plan) === undefined;
+}

@@ -1,0 +1,82 @@
+/**
+ * What every check of options shares: the message, and the copy of what the caller gave.
+ *
+ * @module
+ */
+
+/** A caller's options: any keys, any values. */
+export type Options = Readonly<Record<string, unknown>>;
+
+/** Throws: "Cannot connect as 'timeout' must be ...: current value is -1". */
+export function fail(
+  Class: typeof TypeError | typeof RangeError,
+  verb: string,
+  name: string,
+  expected: string,
+  value: unknown,
+): never {
+  throw new Class(`Cannot ${verb} as '${name}' ${expected}: current value is ${describe(value)}`);
+}
+
+/** A value in an error message: short, and never run as code. */
+export function describe(value: unknown): string {
+  switch (typeof value) {
+    case "string":
+      return value.length > 40 ? `${JSON.stringify(value.slice(0, 40))}...` : JSON.stringify(value);
+    case "bigint":
+      return `${value}n`;
+    case "symbol":
+    case "number":
+    case "boolean":
+    case "undefined":
+      return String(value);
+    case "function":
+      return "a function";
+    default:
+      return value === null ? "null" : Array.isArray(value) ? "an array" : "an object";
+  }
+}
+
+/**
+ * A copy of what the caller gave, so that getters run once and later changes have no effect.
+ * Keys of the prototype count: options may be an instance of a class.
+ *
+ * @throws {TypeError} `options` is no object, or a key is not among `keys`.
+ */
+export function own(
+  options: unknown,
+  keys: readonly string[],
+  verb: string,
+  within?: string,
+): Options {
+  const name = within ?? "options";
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    fail(TypeError, verb, name, "must be an object", options);
+  }
+  for (const key of Object.keys(options)) {
+    if (keys.includes(key)) continue;
+    const full = within === undefined ? key : `${within}.${key}`;
+    throw new TypeError(
+      `Cannot ${verb} as '${full}' is not an option: the options are ${keys.join(", ")}`,
+    );
+  }
+  const copy: Record<string, unknown> = Object.create(null);
+  for (const key of keys) copy[key] = (options as Options)[key];
+  return copy;
+}
+
+/** Checks an integer. */
+export function checkInteger(
+  value: unknown,
+  name: string,
+  min: number,
+  max: number,
+  verb: string,
+): number {
+  const expected = `must be an integer from ${min} to ${max}`;
+  if (typeof value !== "number") fail(TypeError, verb, name, expected, value);
+  if (!Number.isInteger(value) || value < min || value > max) {
+    fail(RangeError, verb, name, expected, value);
+  }
+  return value;
+}
