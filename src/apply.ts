@@ -104,6 +104,11 @@ function mustSet(kernel: Kernel, fd: number, place: Place, setting: Setting): vo
 export function inheritPlan(listener: Handle, plan: SocketPlan): number {
   const { settings } = plan;
   if (settings.length === 0) return 0;
+  // The runtime's own setters do it: no reason to load FFI, of which Node warns.
+  const { natives } = adapter();
+  const valued = isValued(plan);
+  const tuned = plan.tuning !== undefined;
+  if (settings.every(({ name }) => isNative(name, natives, tuned, valued))) return Infinity;
   // Elsewhere accepted sockets inherit some options and not others, each system its own.
   if (knownSystem() !== "linux" || "reason" in adapter().kernel()) return Infinity;
   applyPlan({ kind: "listener", fd: () => listener.fd() }, plan);
