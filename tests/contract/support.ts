@@ -306,11 +306,16 @@ function socketRow(line: string): SocketRow {
   };
 }
 
-/** How many sockets this process has open. */
+/** How many network sockets this process has open, in whatever state. */
 export function openDescriptors(): number {
+  // Runtimes make pairs of UNIX sockets for themselves whenever they like.
+  const unix = new Set(
+    readFileSync("/proc/net/unix", "utf8").split("\n").map((line) => line.trim().split(/\s+/)[6]),
+  );
   return readdirSync("/proc/self/fd").filter((fd) => {
     try {
-      return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
+      const [, inode] = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`)) ?? [];
+      return inode !== undefined && !unix.has(inode);
     } catch {
       // The descriptor of the directory itself is gone by now.
       return false;
