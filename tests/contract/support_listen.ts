@@ -1,0 +1,151 @@
+/**
+ * What the tests of listeners and options share: a connection in TIME_WAIT, the descriptor of a
+ * socket by way of the kernel's tables, and option values read by numbers of this file's own.
+ *
+ * @module
+ */
+
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import {
+  capabilities,
+  connect,
+  getsockopt,
+  listen,
+  type ListenOptions,
+  SocketError,
+  type TcpConnection,
+  type TcpListener,
+} from "@holdfast/tcp";
+import { assertEquals, assertInstanceOf } from "@std/assert";
+import { noTables, patience, socketsOf, until, within } from "./support.ts";
+
+/** Why the kernel cannot be asked for option values here, or `undefined`. */
+export const noKernel: string | undefined = (() => {
+  const { get, reason } = capabilities().options.hopLimit;
+  return get === "none" ? `reads options from the kernel: ${reason}` : undefined;
+})();
+
+/** Why the tests with Linux's own numbers cannot run here, or `undefined`. */
+export const notLinux: string | undefined = noTables ?? noKernel;
+
+/** Why `listen` does not take an option here, or `undefined`. */
+export function noBind(
+  name: "reuseAddress" | "reusePort" | "ipv6Only" | "backlog" | "fd",
+): string | undefined {
+  const { set, reason } = capabilities().options[name];
+  return set === "none" ? `${name}: ${reason}` : undefined;
+}
+
+/** Why there is no IPv6 here, or `undefined`. */
+export const noIpv6: string | undefined = await listen({ hostname: "::1", port: 0, timeout: null })
+  .then((listener) => listener.close(), (error) => `no IPv6 here: ${error.code}`) ?? undefined;
+
+/** Levels and names as `asm-generic/socket.h`, `linux/in.h`, `in6.h` and `tcp.h` have them. */
+export const linux = {
+  reuseAddress: [1, 2],
+  sendBufferSize: [1, 7],
+  receiveBufferSize: [1, 8],
+  keepAlive: [1, 9],
+  linger: [1, 13],
+  reusePort: [1, 15],
+  acceptConn: [1, 30],
+  tos: [0, 1],
+  ttl: [0, 2],
+  noDelay: [6, 1],
+  idle: [6, 4],
+  interval: [6, 5],
+  count: [6, 6],
+  tcpInfo: [6, 11],
+  congestion: [6, 13],
+  userTimeout: [6, 18],
+  notSentLowWaterMark: [6, 25],
+  hops: [41, 16],
+  v6Only: [41, 26],
+  trafficClass: [41, 67],
+} as const;
+
+/** Raw bytes of an option, of the descriptor that the kernel's tables name. */
+export function rawBytes(
+  socket: TcpConnection | TcpListener,
+  [level, name]: readonly [number, number],
+  length?: number,
+): Uint8Array {
+  return getsockopt({ fd: descriptorOf(socket) }, level, name, length);
+}
+
+/** As numbers: one, or the two of a struct. */
+export function rawInts(
+  socket: TcpConnection | TcpListener,
+  place: readonly [number, number],
+  length: 4 | 8 = 4,
+): number[] {
+  return [...new Int32Array(rawBytes(socket, place, length).slice().buffer)];
+}
+
+/** The descriptor of a socket of this process, without help of the library or the runtime. */
+export function descriptorOf(socket: TcpConnection | TcpListener): number {
+  const [local, remote] = "addr" in socket
+    ? [socket.addr.port, 0]
+    : [socket.localAddr.port, socket.remoteAddr.port];
+  const inode = inodeOf(local, remote);
+  const fd = readdirSync("/proc/self/fd").find((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) === `socket:[${inode}]`;
+    } catch {
+      return false;
+    }
+  });
+  if (fd === undefined) throw new Error(`No descriptor for inode ${inode}, port ${local}`);
+  return Number(fd);
+}
+
+function inodeOf(localPort: number, remotePort: number): string {
+  const port = (address = "") => parseInt(address.split(":").at(-1)!, 16);
+  for (const file of ["/proc/net/tcp", "/proc/net/tcp6"]) {
+    for (const line of readFileSync(file, "utf8").trim().split("\n").slice(1)) {
+      const fields = line.trim().split(/\s+/);
+      if (port(fields[1]) === localPort && port(fields[2]) === remotePort && fields[9] !== "0") {
+        return fields[9]!;
+      }
+    }
+  }
+  throw new Error(`No socket with ports ${localPort} and ${remotePort}`);
+}
+
+/** The error of a promise that has to reject. */
+export async function errorOf(promise: Promise<unknown>): Promise<unknown> {
+  const nothing = Symbol();
+  const error = await within(patience, promise.then(() => nothing, (error: unknown) => error));
+  if (error === nothing) throw new Error("Expected a rejection");
+  return error;
+}
+
+/** A rejection with SocketError of this code. */
+export async function assertCode(promise: Promise<unknown>, code: string): Promise<SocketError> {
+  const error = await errorOf(promise);
+  assertInstanceOf(error, SocketError);
+  assertEquals(error.code, code);
+  return error;
+}
+
+/**
+ * A port whose last connection is in TIME_WAIT there, which is so only if the accepted side closed
+ * first. The kernel's table proves it.
+ */
+export async function timeWaitPort(options: Partial<ListenOptions> = {}): Promise<number> {
+  const hostname = "127.0.0.1";
+  const listener = await listen({ hostname, port: 0, timeout: patience, ...options });
+  const { port } = listener.addr;
+  const client = await connect({ hostname, port, timeout: patience });
+  const server = await listener.accept();
+  server.close();
+  assertEquals(await client.read(new Uint8Array(1)), null);
+  client.close();
+  listener.close();
+  await until(() => socketsOf(port, "LISTEN").length === 0, "the listener is closed");
+  await until(
+    () => socketsOf(port, "TIME-WAIT").some(({ localPort }) => localPort === port),
+    "TIME-WAIT on the listener's port",
+  );
+  return port;
+}
