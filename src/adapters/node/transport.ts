@@ -56,8 +56,11 @@ interface Scratch {
   memory: Uint8Array | undefined;
 }
 
-/** Most that is copied at a time. */
-const chunkSize = 65_536;
+/**
+ * Most that is copied at a time. Loopback's segments hold 65,483 bytes: a chunk of 64 KiB would end in
+ * a segment of a few bytes, which cost a third more.
+ */
+const chunkSize = 61_440;
 const large: Scratch = { size: chunkSize, memory: undefined };
 /** So that a short write that has to wait does not tie up a whole chunk. */
 const small: Scratch = { size: 4_096, memory: undefined };
