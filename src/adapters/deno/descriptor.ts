@@ -1,5 +1,5 @@
 /**
- * Descriptors of Deno's sockets. Deno shows none (https://github.com/denoland/deno/issues/6529), so
+ * Descriptors of Deno's sockets. Deno shows none by intention (https://github.com/denoland/deno/pull/27789), so
  * the kernel is asked which descriptor has a socket's addresses. Can go when Deno shows them.
  *
  * @module

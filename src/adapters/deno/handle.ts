@@ -93,7 +93,7 @@ interface DenoCore {
 
 /**
  * Listeners and TLS connections answer everything alike when they are closed, so this asks Deno's
- * table of resources, https://github.com/denoland/deno/blob/v2.9.6/libs/core/01_core.js
+ * own table of resources, whose numbers come by a symbol (https://github.com/denoland/deno_core/pull/1061).
  * Can go with the search for descriptors.
  */
 function mustBeOpen(native: object): void {

@@ -14,7 +14,7 @@ import { closed } from "../../os/tcp_socket.ts";
 /**
  * The object below a socket. Its setters are used instead of the socket's, since those remember what
  * they set last and do nothing when asked for the same again, whatever the kernel has by now:
- * https://github.com/nodejs/node/blob/v26.x/lib/net.js (`setNoDelay`, `setKeepAlive`)
+ * https://github.com/nodejs/node/pull/31543
  */
 interface Binding {
   readonly fd?: number;
