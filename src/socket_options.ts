@@ -125,9 +125,9 @@ export function handleOf(socket: unknown, verb: string): Handle {
     fail(TypeError, verb, "socket", "must be a TCP socket", socket);
   }
   const { native, fd } = socket as { native?: unknown; fd?: unknown };
-  // Ours, a connection or a listener.
-  if (typeof native === "object" && native !== null) return handleOf(native, verb);
-  const handle = adapter().handle(socket);
+  // Ours, a connection or a listener, carries the runtime's own.
+  const target = typeof native === "object" && native !== null ? native : socket;
+  const handle = adapter().handle(target);
   if (handle !== undefined) return handle;
   if (fd === undefined) fail(TypeError, verb, "socket", "must be a TCP socket", socket);
   return descriptorHandle(fd, verb);
