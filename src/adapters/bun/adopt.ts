@@ -6,6 +6,7 @@
 
 import type { Transport } from "../../adapter.ts";
 import { systemError } from "../../os/system_error.ts";
+import { tcpInfo } from "../../tcp_info.ts";
 import { adoptSocket } from "../node/transport.ts";
 import { kernel } from "./kernel.ts";
 import { type BunSocket, handlers, Opener, takeOver } from "./socket.ts";
@@ -15,7 +16,8 @@ import { BunTransport } from "./transport.ts";
 export function adopt(native: object): Transport | undefined {
   if (!isBunSocket(native)) return adoptSocket(native);
   if (native.fd < 0 || native.remotePort === undefined) return undefined;
-  const transport = native.listener === undefined ? reload(native) : duplicate(native);
+  const alone = native.listener === undefined && !peerFinished(native);
+  const transport = alone ? reload(native) : duplicate(native);
   transport.collect().locate();
   // It may be paused or not, Bun does not tell. From here on it is, until somebody reads.
   transport.pause();
@@ -25,6 +27,17 @@ export function adopt(native: object): Transport | undefined {
 function isBunSocket(native: object): native is BunSocket {
   const tag = Object.prototype.toString.call(native);
   return tag === "[object TCPSocket]" || tag === "[object TLSSocket]";
+}
+
+/** Bun tells of the peer's FIN once, so a second set of handlers would wait for it in vain. */
+function peerFinished(native: BunSocket): boolean {
+  if (native.getTLSVersion() !== null) return false;
+  try {
+    return tcpInfo(native).state === "CLOSE-WAIT";
+  } catch {
+    // Without system calls nothing tells.
+    return false;
+  }
 }
 
 function reload(native: BunSocket): BunTransport {
