@@ -73,13 +73,19 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
     const refusal = this.#refusal(undefined);
     if (refusal !== undefined) throw refusal.reason;
     this.#finished = true;
-    if (this.#calls.head === undefined && !this.#transport.writing) {
-      return await this.#transport.closeWrite();
+    if (this.#calls.head !== undefined || this.#transport.writing) {
+      const call = this.#calls.take();
+      call.fin = true;
+      await this.#calls.enter(call, undefined, this.timeout);
     }
-    const call = this.#calls.take();
-    call.fin = true;
-    await this.#calls.enter(call, undefined, this.timeout);
-    await this.#transport.closeWrite();
+    const address = this.#transport.remoteAddr;
+    try {
+      // Closed since its turn came: what the runtime makes of that differs.
+      if (this.#closed) throw new SocketError({ code: "ECANCELED", operation: "write", address });
+      await this.#transport.closeWrite();
+    } catch (error) {
+      throw toSocketError(error, "write", address);
+    }
   }
 
   /** Whether bytes wait for the kernel to take them. */
