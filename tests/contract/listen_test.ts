@@ -60,7 +60,7 @@ test("listen: has its address, and port 0 becomes a real one", async () => {
 test("listen: on every IPv4 address by default, on the port that was asked for", async () => {
   const port = getAvailablePort();
   using listener = await listen({ port, timeout });
-  assertEquals(listener.addr, { transport: "tcp", hostname: "0.0.0.0", port });
+  assertEquals({ ...listener.addr }, { transport: "tcp", hostname: "0.0.0.0", port });
   for (const hostname of ["127.0.0.1", "127.0.0.2"]) {
     using client = await connect({ hostname, port, timeout });
     using server = await listener.accept();

@@ -26,11 +26,11 @@ export function assertExists<T>(value: T, message?: string): asserts value is No
 }
 
 export function assertEquals<T>(actual: T, expected: T, message?: string): void {
-  nodeAssert.deepStrictEqual(actual, expected, message);
+  nodeAssert.deepStrictEqual(actual, expected, ...given(message));
 }
 
 export function assertNotEquals<T>(actual: T, expected: T, message?: string): void {
-  nodeAssert.notDeepStrictEqual(actual, expected, message);
+  nodeAssert.notDeepStrictEqual(actual, expected, ...given(message));
 }
 
 export function assertStrictEquals<T>(
@@ -38,7 +38,7 @@ export function assertStrictEquals<T>(
   expected: T,
   message?: string,
 ): asserts actual is T {
-  nodeAssert.strictEqual(actual, expected, message);
+  nodeAssert.strictEqual(actual, expected, ...given(message));
 }
 
 export function assertGreater<T>(actual: T, expected: T, message?: string): void {
@@ -114,6 +114,11 @@ export async function assertRejects<E extends Error = Error>(
     return checkError(error, errorClass, includes, message);
   }
   raise(message ?? "Expected function to reject.");
+}
+
+/** Node 26 refuses a message that is `undefined`. */
+function given(message: string | undefined): [] | [string] {
+  return message === undefined ? [] : [message];
 }
 
 function checkError<E extends Error>(

@@ -13,8 +13,8 @@ import type {
 } from "../../adapter.ts";
 import { openListening } from "../../os/listening.ts";
 import { resolve } from "../../happy_eyeballs.ts";
-import { listenOnDescriptor } from "../node/listen.ts";
-import { opening } from "./descriptor.ts";
+import { verifyTcp } from "../../os/tcp_socket.ts";
+import { listenOnDescriptor, open } from "../node/listen.ts";
 import { kernel } from "./kernel.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
@@ -31,7 +31,6 @@ interface DenoListen {
   listen(options: {
     hostname: string;
     port: number;
-    reusePort: boolean;
     tcpBacklog?: number;
   }): DenoListener;
 }
@@ -108,9 +107,12 @@ export function cannotListen(plan: ListenPlan): ListenObstacle | undefined {
 
 /** Listens as `plan` says. */
 export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
-  if (plan.fd !== undefined) return await listenOnDescriptor(plan.fd);
-  const { hostname, port, reusePort, backlog } = plan;
-  const calls = beyondDeno(plan) === undefined ? undefined : kernel();
+  const { hostname, port, reusePort, backlog, fd } = plan;
+  const calls = fd !== undefined || reusePort || beyondDeno(plan) ? kernel() : undefined;
+  if (fd !== undefined) {
+    if (calls !== undefined && "listen" in calls) verifyTcp(calls, fd);
+    return await listenOnDescriptor(fd, backlog);
+  }
   if (calls !== undefined && "listen" in calls) {
     const fd = openListening(calls, plan, await resolve(hostname));
     try {
@@ -120,10 +122,12 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
       throw error;
     }
   }
+  // Without --unstable-net, Deno.listen answers `reusePort` by ending the process:
+  // https://github.com/denoland/deno/blob/v2.9.6/ext/net/ops.rs. node:net takes it as it is.
+  if (reusePort) return await open({ host: hostname, port, reusePort, backlog });
   const { Deno } = globalThis as unknown as { Deno: DenoListen };
   const tcpBacklog = backlog === undefined ? {} : { tcpBacklog: backlog };
-  const open = () => Deno.listen({ hostname, port, reusePort, ...tcpBacklog });
-  return new DenoListenerTransport(reusePort ? opening(open) : open());
+  return new DenoListenerTransport(Deno.listen({ hostname, port, ...tcpBacklog }));
 }
 
 /** Whether the runtime's own `listen` does it. */

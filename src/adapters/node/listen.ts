@@ -7,6 +7,7 @@
 import type { IncomingConnections, ListenerTransport, ListenPlan, NetAddr } from "../../adapter.ts";
 import { openListening } from "../../os/listening.ts";
 import { builtin, host, systemName } from "../../os/system.ts";
+import { verifyTcp } from "../../os/tcp_socket.ts";
 import { kernel } from "./kernel.ts";
 import { listenTo, type NodeSocket } from "./transport.ts";
 
@@ -14,13 +15,24 @@ import { listenTo, type NodeSocket } from "./transport.ts";
 interface NodeServer {
   /** The path of a UNIX socket; `null` when it does not listen. */
   address(): { address: string; port: number } | string | null;
-  listen(options: object): unknown;
+  listen(options: NodeListenOptions, backlog: number | undefined): unknown;
   on(event: string, listener: (...args: never[]) => void): unknown;
   once(event: string, listener: (...args: never[]) => void): unknown;
   off(event: string, listener: (...args: never[]) => void): unknown;
   close(): unknown;
   ref(): unknown;
   unref(): unknown;
+}
+
+/** Options of `server.listen`, as far as they are used. */
+interface NodeListenOptions {
+  readonly host?: string;
+  readonly port?: number;
+  readonly fd?: number;
+  readonly backlog: number | undefined;
+  readonly ipv6Only?: boolean | undefined;
+  readonly reusePort?: boolean;
+  readonly exclusive?: boolean;
 }
 
 interface NodeNet {
@@ -81,7 +93,16 @@ class NodeListenerTransport implements ListenerTransport {
 /** Listens as `plan` says; through the kernel where Node's own `listen` cannot. */
 export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   const { hostname, port, backlog, ipv6Only, reusePort, fd } = plan;
-  if (fd !== undefined) return await listenOnDescriptor(fd, backlog);
+  if (fd !== undefined) {
+    try {
+      return await listenOnDescriptor(fd, backlog);
+    } catch (error) {
+      // Whatever is wrong with a descriptor, libuv says EINVAL.
+      const calls = kernel();
+      if ("listen" in calls) verifyTcp(calls, fd);
+      throw error;
+    }
+  }
   if (needsKernel(plan) === undefined) {
     // `exclusive`: in a worker of node:cluster too, the socket is this process's own.
     return await open({ host: hostname, port, backlog, ipv6Only, reusePort, exclusive: true });
@@ -110,7 +131,8 @@ export function listenOnDescriptor(fd: number, backlog?: number): Promise<Listen
   return open({ fd, backlog });
 }
 
-function open(options: object): Promise<ListenerTransport> {
+/** A server of `node:net` that listens, as a listener. */
+export function open(options: NodeListenOptions): Promise<ListenerTransport> {
   const { createServer } = builtin<NodeNet>("node:net")!;
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
   return new Promise((resolve, reject) => {
@@ -125,7 +147,9 @@ function open(options: object): Promise<ListenerTransport> {
       server.close();
       reject(Object.assign(new Error("no TCP socket"), { code: "EAFNOSUPPORT" }));
     });
-    server.listen(options);
+    // With a descriptor, Node takes the backlog from the arguments only:
+    // https://github.com/nodejs/node/blob/v26.10.0/lib/net.js `Server.prototype.listen`.
+    server.listen(options, options.backlog);
   });
 }
 
