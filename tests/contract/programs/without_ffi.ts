@@ -1,0 +1,77 @@
+/**
+ * A process in which system calls are out of reach: no permission in Deno, no module in Bun and
+ * Node. Prints, in JSON, what still works and how the rest is refused.
+ *
+ * @module
+ */
+
+import { readdirSync, readlinkSync } from "node:fs";
+import process from "node:process";
+import { capabilities, connect, getOptions, listen, setOptions, tcpInfo } from "@holdfast/tcp";
+
+const { Deno } = globalThis as unknown as {
+  Deno?: { permissions: { revokeSync(descriptor: object): unknown } };
+};
+Deno?.permissions.revokeSync({ name: "ffi" });
+const { getBuiltinModule } = process;
+process.getBuiltinModule =
+  ((name: string) =>
+    name.endsWith("ffi") ? undefined : getBuiltinModule(name)) as typeof getBuiltinModule;
+
+const hostname = "127.0.0.1";
+const timeout = 5_000;
+
+function sockets(): number {
+  return readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
+    } catch {
+      return false;
+    }
+  }).length;
+}
+
+const listener = await listen({ hostname, port: 0, timeout });
+const { port } = listener.addr;
+const client = await connect({ hostname, port, timeout, keepAlive: true });
+const server = await listener.accept();
+await client.write(new Uint8Array([1]));
+const read = await server.read(new Uint8Array(1), { timeout: 1_000 });
+const late = await server.read(new Uint8Array(1), { timeout: 10 }).catch((error) => error.name);
+
+const attempts: Record<string, () => unknown> = {
+  connect: () => connect({ hostname, port, timeout, noDelay: false, hopLimit: 9 }),
+  listen: () => listen({ hostname, port: 0, timeout, userTimeout: 9_000 }),
+  reuseAddress: () => listen({ hostname, port: 0, timeout, reuseAddress: false }),
+  setOptions: () => setOptions(client, { noDelay: false, sendBufferSize: 9_000 }),
+  method: () => client.setOptions({ linger: 9_000 }),
+  getOptions: () => getOptions(client),
+  tcpInfo: () => tcpInfo(client),
+};
+const refused: Record<string, unknown> = {};
+const before = sockets();
+for (const [name, attempt] of Object.entries(attempts)) {
+  try {
+    await attempt();
+    refused[name] = "it worked";
+  } catch (error) {
+    const { name: kind, option, runtime, system, reason, remedy } = error as Record<
+      string,
+      unknown
+    >;
+    refused[name] = { kind, option, runtime, system, reason, remedy };
+  }
+}
+const made = sockets() - before;
+const comes = await listener.accept({ timeout: 100 }).catch((error) => error.name);
+client.setNoDelay(true);
+client.setKeepAlive(false);
+const shared = await listen({ hostname, port: 0, timeout, reusePort: true });
+const second = await listen({ hostname, port: shared.addr.port, timeout, reusePort: true });
+second.close();
+shared.close();
+client.close();
+server.close();
+listener.close();
+const { options } = capabilities();
+console.log(JSON.stringify({ read, late, refused, made, comes, options }));
