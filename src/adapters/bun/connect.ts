@@ -1,10 +1,10 @@
 /**
  * Dialling: the handshake is started by system calls, and Bun takes the descriptor over.
  *
- * `Bun.connect` itself cannot be called off, and reports an unreachable network or host as refused
- * (https://github.com/oven-sh/bun/blob/main/src/bun.js/api/bun/socket.zig). On a descriptor that
- * is still connecting Bun reports the end of the handshake as `drain`, or as `close` with the right
- * error. This can go when `Bun.connect` takes an AbortSignal and keeps the error.
+ * `Bun.connect` itself cannot be called off and has no handle before `open`, and it reports an
+ * unreachable network or host as refused (https://github.com/oven-sh/bun/pull/37093). On a
+ * descriptor that is still connecting Bun tells the end of the handshake as `drain`, or as `close`
+ * with the kernel's error. This can go when `Bun.connect` takes an AbortSignal and keeps the error.
  *
  * @module
  */

@@ -115,6 +115,7 @@ export function cannotListen(plan: ListenPlan): ListenObstacle | undefined {
 
 /** Listens as `plan` says. */
 export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
+  // In any case: after a failed write it is too late to load what reads errno.
   const calls = kernel();
   if (plan.fd !== undefined) {
     if ("listen" in calls) verifyTcp(calls, plan.fd);
