@@ -12,6 +12,7 @@ export interface StreamOwner {
   /** One of the streams has come to its end. */
   streamDone(half: "readable" | "writable"): void;
   reset(): void;
+  close(): void;
 }
 
 /** Pulls one chunk at a time, so a slow reader stops the sender. */
@@ -32,7 +33,17 @@ export function readableStream(reader: Reader, owner: StreamOwner): ReadableStre
 
 /** Takes one chunk at a time; closing sends FIN, aborting resets. */
 export function writableStream(writer: Writer, owner: StreamOwner): WritableStream<Uint8Array> {
+  // A truncated stream must not look like a whole one: RST, where that can be sent.
+  const abandon = () => {
+    try {
+      owner.reset();
+    } catch {
+      owner.close();
+    }
+  };
   return new WritableStream({
+    // `abort` below is called only when the write in flight has ended; this ends it.
+    start: ({ signal }) => signal.addEventListener("abort", abandon),
     async write(chunk) {
       await writer.write(chunk, undefined);
     },
@@ -40,6 +51,6 @@ export function writableStream(writer: Writer, owner: StreamOwner): WritableStre
       await writer.closeWrite();
       owner.streamDone("writable");
     },
-    abort: () => owner.reset(),
+    abort: abandon,
   });
 }
