@@ -5,6 +5,7 @@
  */
 
 import type { Handle, Kernel } from "./adapter.ts";
+import { deadPeerObstacle } from "./dead_peer.ts";
 import { SocketError, toSocketError } from "./errors.ts";
 import { constants } from "./os/constants.ts";
 import { errnoName } from "./os/errno.ts";
@@ -30,7 +31,8 @@ import { setIn, type Setting } from "./sockopt.ts";
  */
 export function checkSupported(plan: SocketPlan, target: "connection" | Handle): void {
   if (plan.deadPeerTimeout !== undefined) {
-    throw unsupported("deadPeerTimeout", { reason: "not available yet", remedy: "" });
+    const obstacle = deadPeerObstacle();
+    if (obstacle !== undefined) throw unsupported("deadPeerTimeout", obstacle);
   }
   const setters: Setters = target === "connection" ? adapter().natives : target;
   const tuned = plan.tuning !== undefined;

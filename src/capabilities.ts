@@ -5,6 +5,7 @@
  */
 
 import type { ListenPlan } from "./adapter.ts";
+import { deadPeerObstacle } from "./dead_peer.ts";
 import { type RowName, rows } from "./os/options.ts";
 import { systemName } from "./os/system.ts";
 import type { SocketOptions } from "./options.ts";
@@ -64,7 +65,8 @@ export function capabilities(): Capabilities {
   const { runtime, version, natives } = adapter();
   const options: Partial<Record<CapabilityName, Capability>> = {};
   for (const name of Object.keys(rows) as RowName[]) options[name] = ofRow(name);
-  options.deadPeerTimeout = missing({ reason: "not available yet", remedy: "" });
+  const blind = deadPeerObstacle();
+  options.deadPeerTimeout = blind === undefined ? { set: "ffi", get: "none" } : missing(blind);
   for (const name of Object.keys(binds) as (keyof typeof binds)[]) options[name] = ofBind(name);
   const info = tcpInfoObstacle();
   options.tcpInfo = info === undefined ? { set: "none", get: "ffi" } : missing(info);
@@ -100,7 +102,8 @@ export function capabilities(): Capabilities {
  * ```
  */
 export function onlySupported(options: SocketOptions): SocketOptions {
-  const plan = checkSocketOptions(options, "filter options");
+  const { deadPeerTimeout } = checkSocketOptions(options, "filter options");
+  const plan = checkSocketOptions({ ...options, deadPeerTimeout: undefined }, "filter options");
   const { natives } = adapter();
   const valued = plan.settings.some(({ name }) => name.startsWith("keepAlive."));
   const kept: Record<string, unknown> = {};
@@ -115,6 +118,9 @@ export function onlySupported(options: SocketOptions): SocketOptions {
   }
   if (valued && kept.keepAlive === undefined && ofRow("keepAlive").set !== "none") {
     kept.keepAlive = true;
+  }
+  if (deadPeerTimeout !== undefined && deadPeerObstacle() === undefined) {
+    kept.deadPeerTimeout = deadPeerTimeout;
   }
   return kept;
 }

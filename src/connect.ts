@@ -6,6 +6,7 @@
 
 import type { Attempt, Target, Transport } from "./adapter.ts";
 import { Connection, type TcpConnection } from "./connection.ts";
+import { diagnoseAttempt } from "./diagnosis.ts";
 import { TimeoutError, toSocketError } from "./errors.ts";
 import { checkConnect } from "./validate.ts";
 import type { ConnectOptions } from "./options.ts";
@@ -49,11 +50,11 @@ export async function connect(options: ConnectOptions): Promise<TcpConnection> {
   );
   try {
     applyPlan(runtime.handle(transport.native)!, plan.socket);
+    return new Connection(transport, timeouts, timers, plan.socket.deadPeerTimeout);
   } catch (error) {
     transport.close();
     throw toSocketError(error, "connect", target);
   }
-  return new Connection(transport, timeouts);
 }
 
 /** One attempt under a limit and a signal, of which the first to end counts. */
@@ -92,7 +93,10 @@ class Dial extends Alarm {
 
   override ring(): void {
     const timeout = this.#timeout!;
-    this.#end(new TimeoutError({ operation: "connect", timeout, address: this.#target }));
+    const diagnosis = diagnoseAttempt(this.#target, timers);
+    this.#end(
+      new TimeoutError({ operation: "connect", timeout, address: this.#target, diagnosis }),
+    );
   }
 
   handleEvent(): void {

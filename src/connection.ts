@@ -6,7 +6,10 @@
 
 import type { NetAddr, Transport } from "./adapter.ts";
 import type { CallOptions } from "./calls.ts";
+import { type Guarded, Watch } from "./dead_peer.ts";
+import { diagnose } from "./diagnosis.ts";
 import type { KeepAliveOptions, SocketOptions, Timeouts } from "./options.ts";
+import { adapter } from "./runtime.ts";
 import { Reader } from "./reader.ts";
 import { changeOptions, getOptions, setOptions } from "./socket_options.ts";
 import { readableStream, type StreamOwner, writableStream } from "./streams.ts";
@@ -123,19 +126,54 @@ export interface TcpConnection {
 }
 
 /** The one implementation. */
-export class Connection implements TcpConnection, StreamOwner {
+export class Connection implements TcpConnection, Guarded, StreamOwner {
   readonly #transport: Transport;
   readonly #reader: Reader;
   readonly #writer: Writer;
   #readable: ReadableStream<Uint8Array> | undefined = undefined;
   #writable: WritableStream<Uint8Array> | undefined = undefined;
   #streamsDone = "";
+  readonly #timers: TimerQueue;
+  #watch: Watch | undefined = undefined;
 
-  constructor(transport: Transport, timeouts: Timeouts, timers: TimerQueue = sharedTimers) {
+  constructor(
+    transport: Transport,
+    timeouts: Timeouts,
+    timers: TimerQueue = sharedTimers,
+    deadPeerTimeout?: number,
+  ) {
     this.#transport = transport;
-    this.#reader = new Reader(transport, timeouts.read, timers);
-    this.#writer = new Writer(transport, timeouts.write, timers);
+    this.#timers = timers;
+    const why = () => diagnose(transport.native, timers);
+    this.#reader = new Reader(transport, timeouts.read, timers, why);
+    this.#writer = new Writer(transport, timeouts.write, timers, why);
     transport.start(this.#reader, this.#writer);
+    if (deadPeerTimeout !== undefined) this.#guard(deadPeerTimeout);
+  }
+
+  /** Watches over data in flight from now on, or no more. */
+  watchPeer(timeout: number | undefined): void {
+    if (timeout !== undefined) {
+      // Something may be on the way already.
+      this.#guard(timeout).wake();
+    } else {
+      this.#watch?.undo();
+      this.#watch = this.#writer.watch = undefined;
+    }
+  }
+
+  #guard(timeout: number): Watch {
+    this.#watch?.stop();
+    const handle = adapter().handle(this.native)!;
+    const watch = new Watch(handle, timeout, this.#timers, (cause) => this.#lost(cause));
+    return this.#watch = this.#writer.watch = watch;
+  }
+
+  /** The peer is gone, and the kernel would take long to say so. */
+  #lost(cause: Error): void {
+    this.#reader.failed(cause);
+    this.#writer.failed(cause);
+    this.#transport.reset();
   }
 
   get native(): object {
@@ -195,13 +233,23 @@ export class Connection implements TcpConnection, StreamOwner {
   }
 
   close(): void {
+    this.#endWatch(true);
     this.#reader.close();
     this.#writer.close();
     this.#transport.close();
   }
 
+  #endWatch(release: boolean): void {
+    if (this.#watch === undefined) return;
+    if (release) this.#watch.release();
+    else this.#watch.stop();
+    this.#watch = undefined;
+    this.#writer.watch = undefined;
+  }
+
   reset(): void {
     this.#transport.reset();
+    this.#endWatch(false);
     this.#reader.close();
     this.#writer.close();
   }

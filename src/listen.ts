@@ -10,6 +10,7 @@ import { Listener, type Prepare, type TcpListener } from "./listener.ts";
 import type { ListenOptions } from "./options.ts";
 import { adapter } from "./runtime.ts";
 import { applyPlan, checkSupported, inheritPlan } from "./apply.ts";
+import { timers } from "./timers.ts";
 import { checkListen } from "./validate.ts";
 import { systemName } from "./os/system.ts";
 
@@ -63,7 +64,7 @@ export async function listen(options: ListenOptions): Promise<TcpListener> {
       before--;
       applyPlan(runtime.handle(native)!, socket);
     };
-    return new Listener(transport, timeouts, prepare);
+    return new Listener(transport, timeouts, prepare, timers, socket.deadPeerTimeout);
   } catch (error) {
     transport?.close();
     throw toSocketError(error, "listen", address);

@@ -7,6 +7,7 @@
 import type { IncomingConnections, ListenerTransport, NetAddr, Transport } from "./adapter.ts";
 import { Call, type CallOptions, type CallOwner, CallQueue } from "./calls.ts";
 import { Connection, type TcpConnection } from "./connection.ts";
+import type { Guarded } from "./dead_peer.ts";
 import { SocketError, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import type { ListenTimeouts, SocketOptions } from "./options.ts";
 import { getOptions, setOptions } from "./socket_options.ts";
@@ -69,7 +70,11 @@ export type Prepare = (transport: Transport) => void;
 
 /** The one implementation. */
 export class Listener
-  implements TcpListener, IncomingConnections, CallOwner<TcpConnection, Call<TcpConnection>> {
+  implements
+    TcpListener,
+    Guarded,
+    IncomingConnections,
+    CallOwner<TcpConnection, Call<TcpConnection>> {
   readonly timeouts: ListenTimeouts;
   readonly #transport: ListenerTransport;
   readonly #prepare: Prepare;
@@ -78,15 +83,18 @@ export class Listener
   /** Connections that came before anyone asked, and errors likewise. */
   readonly #arrived: (TcpConnection | { error: Error })[] = [];
   #closed = false;
+  #deadPeerTimeout: number | undefined;
 
   constructor(
     transport: ListenerTransport,
     timeouts: ListenTimeouts,
     prepare: Prepare,
     timers: TimerQueue = sharedTimers,
+    deadPeerTimeout?: number,
   ) {
     this.#transport = transport;
     this.timeouts = timeouts;
+    this.#deadPeerTimeout = deadPeerTimeout;
     this.#prepare = prepare;
     this.#timers = timers;
     this.#calls = new CallQueue(this, timers);
@@ -133,7 +141,12 @@ export class Listener
       return;
     }
     const { read, write } = this.timeouts;
-    const connection = new Connection(transport, { read, write }, this.#timers);
+    const connection = new Connection(
+      transport,
+      { read, write },
+      this.#timers,
+      this.#deadPeerTimeout,
+    );
     const call = this.#calls.head;
     if (call === undefined) return void this.#arrived.push(connection);
     this.#calls.leave(call);
@@ -158,6 +171,11 @@ export class Listener
 
   getOptions(): SocketOptions {
     return getOptions(this);
+  }
+
+  /** Of connections accepted from now on. */
+  watchPeer(timeout: number | undefined): void {
+    this.#deadPeerTimeout = timeout;
   }
 
   close(): void {

@@ -7,6 +7,7 @@
 import type { Handle, Kernel } from "./adapter.ts";
 import { applyPlan, checkSupported } from "./apply.ts";
 import { checkInteger, fail } from "./check.ts";
+import { type Guarded, quickenNative } from "./dead_peer.ts";
 import { type RowName, rows } from "./os/options.ts";
 import { familyOf, kindOf, verifyTcp } from "./os/tcp_socket.ts";
 import type { KeepAliveOptions, KernelOptions, SocketOptions } from "./options.ts";
@@ -58,7 +59,13 @@ export function changeOptions(socket: AnySocket, options: SocketOptions): Socket
   const plan = checkSocketOptions(options, verb);
   const handle = handleOf(socket, verb);
   checkSupported(plan, handle);
+  const { deadPeerTimeout, given } = plan;
+  const ours = "watchPeer" in socket ? socket as Guarded : undefined;
+  if (deadPeerTimeout !== undefined && ours === undefined) quickenNative(handle, deadPeerTimeout);
   applyPlan(handle, plan);
+  if (["deadPeerTimeout", "keepAlive", "userTimeout"].some((key) => given.includes(key as never))) {
+    ours?.watchPeer(deadPeerTimeout);
+  }
   return plan;
 }
 
@@ -93,8 +100,8 @@ function read(handle: Handle, keys: readonly (keyof KernelOptions)[]): KernelOpt
   const kernel = kernelFor("getOptions");
   const fd = handle.fd();
   const options: Record<string, unknown> = {};
-  for (const key of keys) {
-    if (key === "deadPeerTimeout") continue;
+  for (const name of keys) {
+    const key = name === "deadPeerTimeout" ? "keepAlive" : name;
     const value = key === "keepAlive" ? readKeepAlive(kernel, fd) : readRow(kernel, fd, key);
     if (value !== undefined) options[key] = value;
   }

@@ -7,6 +7,7 @@
 import { type Row, type RowName, rows } from "./os/options.ts";
 import type { SocketOptions } from "./options.ts";
 import { type Setting, toKernelTime, type Value } from "./sockopt.ts";
+import { keepAliveFor } from "./probing.ts";
 import { fail, type Options, own } from "./check.ts";
 
 /** Validated socket options. */
@@ -16,7 +17,7 @@ export interface SocketPlan {
   readonly given: readonly (keyof SocketOptions)[];
   /** Idle, interval and count as keepalive counts them, when it is switched on with all three. */
   readonly tuning?: readonly [idle: number, interval: number, count: number] | undefined;
-  /** In ms; compiled to other settings where it is applied. */
+  /** In ms; `settings` has the part of it that keepalive does. */
   readonly deadPeerTimeout?: number | undefined;
 }
 
@@ -44,7 +45,12 @@ export function socketPlan(options: Options, verb: string): SocketPlan {
     else if (key === "deadPeerTimeout") deadPeerTimeout = checkDeadPeerTimeout(value, verb);
     else values.set(key, checkValue(rows[key], key, value, verb));
   }
-  if (deadPeerTimeout !== undefined) checkAlone(values, verb);
+  if (deadPeerTimeout !== undefined) {
+    checkAlone(values, verb);
+    const { idle, interval, count } = keepAliveFor(deadPeerTimeout);
+    values.set("keepAlive.idle", idle).set("keepAlive.interval", interval)
+      .set("keepAlive.count", count).set("keepAlive", true).set("userTimeout", null);
+  }
   const settings = names.filter((name) => values.has(name))
     .map((name) => ({ name, row: rows[name], value: values.get(name)! }));
   return { settings, given, tuning: tuning(values), deadPeerTimeout };

@@ -50,6 +50,11 @@ export class TimerQueue {
     this.#clock = clock;
   }
 
+  /** How late the tick that is running is, in ms; 0 when none is. */
+  get late(): number {
+    return this.#wake === -Infinity ? this.lag : 0;
+  }
+
   /** Now, on the clock that `due` is on. */
   now(): number {
     return this.#clock.now();

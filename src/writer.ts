@@ -27,6 +27,8 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
   timeout: number | null;
   /** Bytes that became the connection's to send so far. */
   bytesWritten = 0;
+  /** To be woken by what is sent. */
+  watch: { wake(): void } | undefined = undefined;
   readonly #transport: Transport;
   readonly #diagnose: (() => string | undefined) | undefined;
   readonly #calls: CallQueue<number, WriteCall>;
@@ -82,6 +84,7 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
     try {
       // Closed since its turn came: what the runtime makes of that differs.
       if (this.#closed) throw new SocketError({ code: "ECANCELED", operation: "write", address });
+      this.watch?.wake();
       await this.#transport.closeWrite();
     } catch (error) {
       throw toSocketError(error, "write", address);
@@ -154,6 +157,7 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
   #hand(data: Uint8Array, keep: boolean): number {
     const taken = this.#transport.write(data, keep);
     this.bytesWritten += taken;
+    this.watch?.wake();
     return taken;
   }
 

@@ -81,8 +81,9 @@ function mustTakeNoDelay(conn: DenoConn, fd: number): void {
   const on = readInt(calls, fd, constants.IPPROTO_TCP!, constants.TCP_NODELAY!) > 0;
   try {
     conn.setNoDelay!(on);
-  } catch {
-    throw closed();
+  } catch (error) {
+    // While a write is waiting it says "Unable to get resources": that one is open.
+    if ((error as Error).name === "BadResource") throw closed();
   }
 }
 
