@@ -64,6 +64,15 @@ export function closed(detail?: string): SocketError {
   return new SocketError({ code: "EBADF", operation: "getsockopt", detail });
 }
 
+/**
+ * Sends RST at once and leaves the descriptor open, without a connection: what connect(2) to no
+ * address does on Linux. Elsewhere nothing happens.
+ */
+export function disconnect(kernel: Kernel, fd: number): void {
+  const AF_UNSPEC = new Uint8Array(16);
+  if (knownSystem() === "linux") kernel.connect(fd, AF_UNSPEC);
+}
+
 /** Whether a TCP socket listens or not. */
 export function kindOf(kernel: Kernel, fd: number): Handle["kind"] {
   const { SOL_SOCKET, SO_ACCEPTCONN } = constants;

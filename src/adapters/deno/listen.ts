@@ -35,11 +35,17 @@ interface DenoListen {
   }): DenoListener;
 }
 
+/**
+ * Accepts that `close` interrupted. Until they have ended, Deno keeps the port: the next `listen`
+ * on it waits for that.
+ */
+const ending = new Set<Promise<void>>();
+
 /** A `Deno.Listener` as a listener transport: one accept at a time, and only when asked. */
 class DenoListenerTransport implements ListenerTransport {
   readonly native: DenoListener;
   #incoming!: IncomingConnections;
-  #accepting = false;
+  #accept: Promise<void> | undefined = undefined;
   #closed = false;
 
   constructor(native: DenoListener) {
@@ -55,14 +61,20 @@ class DenoListenerTransport implements ListenerTransport {
   }
 
   pull(): void {
-    if (this.#accepting || this.#closed) return;
-    this.#accepting = true;
-    this.native.accept().then(this.#onAccept, this.#onError);
+    if (this.#accept !== undefined || this.#closed) return;
+    this.#accept = this.native.accept().then(this.#onAccept, this.#onError);
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    const accept = this.#accept;
+    if (accept !== undefined) {
+      ending.add(accept);
+      accept.then(() => ending.delete(accept));
+      // Whoever waits for it must not see the process end first.
+      this.native.ref();
+    }
     this.native.close();
   }
 
@@ -75,13 +87,13 @@ class DenoListenerTransport implements ListenerTransport {
   }
 
   readonly #onAccept = (conn: DenoConn): void => {
-    this.#accepting = false;
+    this.#accept = undefined;
     if (this.#closed) return conn.close();
     this.#incoming.accepted(new DenoTransport(conn));
   };
 
   readonly #onError = (cause: unknown): void => {
-    this.#accepting = false;
+    this.#accept = undefined;
     if (!this.#closed) this.#incoming.failed(cause);
   };
 }
@@ -107,6 +119,7 @@ export function cannotListen(plan: ListenPlan): ListenObstacle | undefined {
 
 /** Listens as `plan` says. */
 export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
+  if (ending.size > 0) await Promise.all(ending);
   const { hostname, port, reusePort, backlog, fd } = plan;
   const calls = fd !== undefined || reusePort || beyondDeno(plan) ? kernel() : undefined;
   if (fd !== undefined) {

@@ -6,7 +6,9 @@
 
 import type { Incoming, NetAddr, Outgoing, Transport } from "../../adapter.ts";
 import { lingerZero } from "../../apply.ts";
+import { disconnect } from "../../os/tcp_socket.ts";
 import { handle } from "./handle.ts";
+import { kernel } from "./kernel.ts";
 
 /** What this file uses of `Deno.TcpConn` and `Deno.TlsConn`. */
 export interface DenoConn {
@@ -100,7 +102,12 @@ export class DenoTransport implements Transport {
 
   reset(): void {
     if (this.#closed) return;
-    lingerZero(handle(this.native)!);
+    const target = handle(this.native)!;
+    lingerZero(target);
+    // Deno shuts its writing half down before it closes, and a peer that sees that FIN is never
+    // told of the RST: https://docs.rs/tokio/1/tokio/net/tcp/struct.OwnedWriteHalf.html
+    const calls = kernel();
+    if (!("reason" in calls)) disconnect(calls, target.fd());
     this.close();
   }
 
