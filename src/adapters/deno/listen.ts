@@ -44,16 +44,14 @@ const ending = new Set<Promise<void>>();
 /** A `Deno.Listener` as a listener transport: one accept at a time, and only when asked. */
 class DenoListenerTransport implements ListenerTransport {
   readonly native: DenoListener;
+  readonly addr: NetAddr;
   #incoming!: IncomingConnections;
   #accept: Promise<void> | undefined = undefined;
   #closed = false;
 
   constructor(native: DenoListener) {
     this.native = native;
-  }
-
-  get addr(): NetAddr {
-    return this.native.addr;
+    this.addr = { ...native.addr };
   }
 
   start(incoming: IncomingConnections): void {

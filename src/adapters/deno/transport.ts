@@ -35,6 +35,8 @@ const smallest = 1_024;
  */
 export class DenoTransport implements Transport {
   readonly native: DenoConn;
+  readonly localAddr: NetAddr;
+  readonly remoteAddr: NetAddr;
   writing = false;
   #incoming!: Incoming;
   #outgoing!: Outgoing;
@@ -51,14 +53,9 @@ export class DenoTransport implements Transport {
 
   constructor(native: DenoConn) {
     this.native = native;
-  }
-
-  get localAddr(): NetAddr {
-    return this.native.localAddr;
-  }
-
-  get remoteAddr(): NetAddr {
-    return this.native.remoteAddr;
+    // Deno's have no prototype: plain objects, as everywhere.
+    this.localAddr = { ...native.localAddr };
+    this.remoteAddr = { ...native.remoteAddr };
   }
 
   start(incoming: Incoming, outgoing: Outgoing): void {
