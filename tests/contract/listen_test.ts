@@ -216,7 +216,7 @@ test("listen: every option holds for accepted connections", skip(notLinux), asyn
     assertEquals(rawInts(server, linux.tos), [40]);
     assertEquals(rawInts(server, linux.ttl), [42]);
     // The kernel's own keepalive timer runs, which is more than an option that is set.
-    const [row] = socketsOf(client.localAddr.port).filter(({ localPort }) =>
+    const [row] = socketsOf(client.localAddr.port, "ESTABLISHED").filter(({ localPort }) =>
       localPort === listener.addr.port
     );
     assertEquals(row!.timer, 2);
