@@ -84,32 +84,34 @@ export function rawInts(
 
 /** The descriptor of a socket of this process, without help of the library or the runtime. */
 export function descriptorOf(socket: TcpConnection | TcpListener): number {
-  const [local, remote] = "addr" in socket
-    ? [socket.addr.port, 0]
-    : [socket.localAddr.port, socket.remoteAddr.port];
-  const inode = inodeOf(local, remote);
+  return "addr" in socket
+    ? descriptorOfPorts(socket.addr.port, 0)
+    : descriptorOfPorts(socket.localAddr.port, socket.remoteAddr.port);
+}
+
+/** The same by its ports; the remote one is 0 for a listener. */
+export function descriptorOfPorts(local: number, remote: number): number {
+  // Another program may have the same ports, of another address.
+  const links = inodesOf(local, remote).map((inode) => `socket:[${inode}]`);
   const fd = readdirSync("/proc/self/fd").find((fd) => {
     try {
-      return readlinkSync(`/proc/self/fd/${fd}`) === `socket:[${inode}]`;
+      return links.includes(readlinkSync(`/proc/self/fd/${fd}`));
     } catch {
       return false;
     }
   });
-  if (fd === undefined) throw new Error(`No descriptor for inode ${inode}, port ${local}`);
+  if (fd === undefined) throw new Error(`No descriptor with ports ${local} and ${remote}`);
   return Number(fd);
 }
 
-function inodeOf(localPort: number, remotePort: number): string {
+function inodesOf(localPort: number, remotePort: number): string[] {
   const port = (address = "") => parseInt(address.split(":").at(-1)!, 16);
-  for (const file of ["/proc/net/tcp", "/proc/net/tcp6"]) {
-    for (const line of readFileSync(file, "utf8").trim().split("\n").slice(1)) {
-      const fields = line.trim().split(/\s+/);
-      if (port(fields[1]) === localPort && port(fields[2]) === remotePort && fields[9] !== "0") {
-        return fields[9]!;
-      }
-    }
-  }
-  throw new Error(`No socket with ports ${localPort} and ${remotePort}`);
+  return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((file) => {
+    const rows = readFileSync(file, "utf8").trim().split("\n").slice(1);
+    return rows.map((row) => row.trim().split(/\s+/))
+      .filter(([, local, remote]) => port(local) === localPort && port(remote) === remotePort)
+      .map((fields) => fields[9]!);
+  });
 }
 
 /** The error of a promise that has to reject. */

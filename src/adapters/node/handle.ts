@@ -61,7 +61,7 @@ function tunes(): boolean {
 /** What Node's own sockets can do. */
 export const natives: NativeSetters = {
   setNoDelay: true,
-  // Before it could tune, `setKeepAlive` also set the idle time to 0: refused by Linux, a change elsewhere.
+  // Older ones try to set an idle time of 0 as well, which only Linux is known to refuse.
   get setKeepAlive(): boolean {
     return tunes() || systemName() === "linux";
   },
@@ -82,24 +82,27 @@ export function handle(native: object, finder?: Finder): Handle | undefined {
 }
 
 function socketHandle(socket: NodeSocket, finder: Finder | undefined): Handle {
+  const fd = () => socketDescriptor(socket, finder);
+  if (isUnbound(socket)) return { kind: "connection", fd };
   const methods = {
     kind: "connection",
-    fd: () => socketDescriptor(socket, finder),
+    fd,
     setNoDelay: (on: boolean) => check(opened(socket).setNoDelay!(on)),
   } as const;
   if (!natives.setKeepAlive) return methods;
-  const tuning = natives.tuneKeepAlive;
   return {
     ...methods,
-    setKeepAlive(on: boolean): void {
-      const result = opened(socket).setKeepAlive!(on, 0);
-      // An older one has switched by then, and failed to set an idle time of 0.
-      if (tuning || !on) check(result);
-    },
-    tuneKeepAlive: tuning
+    // libuv switches first, and then refuses an idle time of 0 seconds: just what is wanted.
+    setKeepAlive: (on: boolean) => check(opened(socket).setKeepAlive!(on, 0), on ? "EINVAL" : ""),
+    tuneKeepAlive: natives.tuneKeepAlive
       ? (...values) => check(opened(socket).setKeepAlive!(true, ...values))
       : undefined,
   };
+}
+
+/** Bun's HTTP server gives sockets without a binding that are open all the same. */
+function isUnbound(socket: NodeSocket): boolean {
+  return socket._handle === null && !socket.destroyed && socket.remotePort !== undefined;
 }
 
 function serverHandle(server: NodeServer, finder: Finder | undefined): Handle {
@@ -118,11 +121,7 @@ function serverDescriptor(server: NodeServer, finder: Finder | undefined): numbe
 }
 
 function socketDescriptor(socket: NodeSocket, finder: Finder | undefined): number {
-  // Bun's HTTP server gives sockets without a binding, open all the same.
-  const binding = socket._handle === null && finder !== undefined && !socket.destroyed &&
-      socket.remotePort !== undefined
-    ? {}
-    : opened(socket);
+  const binding: Binding = isUnbound(socket) ? {} : opened(socket);
   const { fd } = binding;
   if (fd !== undefined && fd >= 0) return fd;
   const { localAddress, localPort, remoteAddress, remotePort } = socket;
@@ -148,10 +147,11 @@ function opened(socket: NodeSocket): Binding {
 }
 
 /** Node answers 0 or -errno, Bun `false` for a closed socket, Deno nothing. */
-function check(result: unknown): void {
+function check(result: unknown, harmless: string = ""): void {
   if (result === false) throw closed();
   if (typeof result !== "number" || result >= 0) return;
-  throw new SocketError({ code: errnoName(-result), operation: "setsockopt" });
+  const code = errnoName(-result);
+  if (code !== harmless) throw new SocketError({ code, operation: "setsockopt" });
 }
 
 function notConnected(detail: string): SocketError {

@@ -1,0 +1,251 @@
+/**
+ * Open sockets of every kind that the running runtime has, as its libraries open them.
+ *
+ * @module
+ */
+
+import { once } from "node:events";
+import http from "node:http";
+import https from "node:https";
+import net, { type AddressInfo } from "node:net";
+import tls from "node:tls";
+import { ca, certificate, privateKey } from "../support/certificate.ts";
+
+/** One open socket. */
+export interface NativeSocket {
+  /** Class, and how it was opened. */
+  name: string;
+  socket: object;
+  localPort: number;
+  /** 0 of a listener. */
+  remotePort: number;
+}
+
+/** Sockets that belong together, such as both ends of a connection and the listener. */
+export interface NativeSockets extends Disposable {
+  all: NativeSocket[];
+}
+
+/** How to open sockets of one kind. */
+export type Kind = [name: string, open: () => Promise<NativeSockets>];
+
+const key = privateKey;
+const cert = certificate;
+const host = "127.0.0.1";
+
+function ended(socket: net.Socket, name: string): NativeSocket {
+  return { name, socket, localPort: socket.localPort!, remotePort: socket.remotePort! };
+}
+
+function listening(server: net.Server | http.Server, name: string): NativeSocket {
+  return { name, socket: server, localPort: (server.address() as AddressInfo).port, remotePort: 0 };
+}
+
+async function started<Server extends net.Server>(
+  server: Server,
+  address: string,
+): Promise<Server> {
+  server.listen(0, address);
+  await once(server, "listening");
+  return server;
+}
+
+/** `node:net`, listening on one address and dialling another. */
+export function netSockets(listenOn: string = host, dial: string = host): Kind[1] {
+  return async () => {
+    const server = await started(net.createServer(), listenOn);
+    const { port } = server.address() as AddressInfo;
+    const client = net.connect(port, dial);
+    const [[accepted]] = await Promise.all([once(server, "connection"), once(client, "connect")]);
+    for (const socket of [client, accepted]) socket.on("error", () => {});
+    return {
+      all: [
+        ended(client, "dialled net.Socket"),
+        ended(accepted, "accepted net.Socket"),
+        listening(server, "net.Server"),
+      ],
+      [Symbol.dispose]() {
+        client.destroy();
+        accepted.destroy();
+        server.close();
+      },
+    };
+  };
+}
+
+async function tlsSockets(): Promise<NativeSockets> {
+  const server = await started(tls.createServer({ key, cert }), host);
+  const { port } = server.address() as AddressInfo;
+  const client = tls.connect({ port, host, ca, servername: "localhost" });
+  const [[accepted]] = await Promise.all([
+    once(server, "secureConnection"),
+    once(client, "secureConnect"),
+  ]);
+  for (const socket of [client, accepted]) socket.on("error", () => {});
+  return {
+    all: [
+      ended(client, "dialled tls.TLSSocket"),
+      ended(accepted, "accepted tls.TLSSocket"),
+      listening(server, "tls.Server"),
+    ],
+    [Symbol.dispose]() {
+      client.destroy();
+      accepted.destroy();
+      server.close();
+    },
+  };
+}
+
+function httpSockets(secure: boolean): Kind[1] {
+  return async () => {
+    const server = secure ? https.createServer({ key, cert }) : http.createServer();
+    await started(server, host);
+    const { port } = server.address() as AddressInfo;
+    const request = secure
+      ? https.get({ port, host, ca, servername: "localhost", agent: false })
+      : http.get({ port, host, agent: false });
+    request.on("error", () => {});
+    const [[{ socket: accepted }, response]] = await Promise.all([once(server, "request")]);
+    const client = request.socket!;
+    const scheme = secure ? "https" : "http";
+    return {
+      all: [
+        ended(client, `socket of ${scheme}.request`),
+        ended(accepted, `req.socket of ${scheme}.Server`),
+        listening(server, `${scheme}.Server`),
+      ],
+      [Symbol.dispose]() {
+        response.end();
+        request.destroy();
+        server.close();
+        server.closeAllConnections();
+      },
+    };
+  };
+}
+
+// The runtimes' own. Small types of what is used, so that this file needs no runtime's types.
+
+interface DenoAddr {
+  hostname: string;
+  port: number;
+}
+interface DenoConn {
+  localAddr: DenoAddr;
+  remoteAddr: DenoAddr;
+  close(): void;
+  handshake?(): Promise<unknown>;
+}
+interface DenoListener {
+  addr: DenoAddr;
+  accept(): Promise<DenoConn>;
+  close(): void;
+}
+interface DenoNet {
+  listen(options: object): DenoListener;
+  connect(options: object): Promise<DenoConn>;
+  listenTls(options: object): DenoListener;
+  connectTls(options: object): Promise<DenoConn>;
+}
+
+function denoSockets(Deno: DenoNet, secure: boolean): Kind[1] {
+  return async () => {
+    const listener = secure
+      ? Deno.listenTls({ hostname: host, port: 0, key, cert })
+      : Deno.listen({ hostname: host, port: 0 });
+    const { port } = listener.addr;
+    const [client, accepted] = await Promise.all([
+      secure
+        ? Deno.connectTls({ hostname: "localhost", port, caCerts: [ca] })
+        : Deno.connect({ hostname: host, port }),
+      listener.accept(),
+    ]);
+    if (secure) await Promise.all([client.handshake!(), accepted.handshake!()]);
+    const ports = ({ localAddr, remoteAddr }: DenoConn) => ({
+      localPort: localAddr.port,
+      remotePort: remoteAddr.port,
+    });
+    const type = secure ? "Tls" : "Tcp";
+    return {
+      all: [
+        { name: `dialled Deno.${type}Conn`, socket: client, ...ports(client) },
+        { name: `accepted Deno.${type}Conn`, socket: accepted, ...ports(accepted) },
+        { name: `Deno.${type}Listener`, socket: listener, localPort: port, remotePort: 0 },
+      ],
+      [Symbol.dispose]() {
+        client.close();
+        accepted.close();
+        listener.close();
+      },
+    };
+  };
+}
+
+interface BunSocket {
+  localPort: number;
+  remotePort: number;
+  terminate(): void;
+}
+interface BunListener {
+  port: number;
+  stop(all: boolean): void;
+}
+interface BunNet {
+  listen(options: object): BunListener;
+  connect(options: object): Promise<BunSocket>;
+}
+
+function bunSockets(Bun: BunNet, secure: boolean): Kind[1] {
+  return async () => {
+    const { promise, resolve } = Promise.withResolvers<BunSocket>();
+    const listener = Bun.listen({
+      hostname: host,
+      port: 0,
+      ...(secure ? { tls: { key, cert } } : {}),
+      socket: { data() {}, open: resolve },
+    });
+    const { port } = listener;
+    const handlers = { data() {} };
+    const [client, accepted] = await Promise.all([
+      Bun.connect({
+        hostname: secure ? "localhost" : host,
+        port,
+        ...(secure ? { tls: { ca } } : {}),
+        socket: handlers,
+      }),
+      promise,
+    ]);
+    const ports = ({ localPort, remotePort }: BunSocket) => ({ localPort, remotePort });
+    const type = secure ? "TLS socket" : "TCP socket";
+    return {
+      all: [
+        { name: `dialled ${type} of Bun`, socket: client, ...ports(client) },
+        { name: `accepted ${type} of Bun`, socket: accepted, ...ports(accepted) },
+        { name: `listener of Bun`, socket: listener, localPort: port, remotePort: 0 },
+      ],
+      [Symbol.dispose]() {
+        client.terminate();
+        accepted.terminate();
+        listener.stop(true);
+      },
+    };
+  };
+}
+
+const { Deno, Bun } = globalThis as unknown as { Deno?: DenoNet; Bun?: BunNet };
+
+/** Every kind of socket that this runtime has. */
+export const kinds: Kind[] = [
+  ["net", netSockets()],
+  ["tls", tlsSockets],
+  ["http", httpSockets(false)],
+  ["https", httpSockets(true)],
+  ...(Deno === undefined ? [] : [
+    ["Deno.connect", denoSockets(Deno, false)],
+    ["Deno.connectTls", denoSockets(Deno, true)],
+  ] as Kind[]),
+  ...(Bun === undefined ? [] : [
+    ["Bun.connect", bunSockets(Bun, false)],
+    ["Bun.connect with TLS", bunSockets(Bun, true)],
+  ] as Kind[]),
+];
