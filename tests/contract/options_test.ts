@@ -541,3 +541,18 @@ test(
     assertMatch(options.hopLimit.reason, /\w+ \w+/);
   },
 );
+
+test("set: also while a write waits for the peer", skip(notLinux), async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const size = 16_000_000;
+  const writing = client.write(new Uint8Array(size));
+  await until(() => tcpInfo(client).notSent! > 0, "the peer's window is closed");
+  const options = { noDelay: false, keepAlive: { idle: 61_000, interval: 7_000, count: 4 } };
+  assertEquals(client.setOptions(options), options);
+  assertEquals(client.setOptions({ keepAlive: false }), { keepAlive: false });
+  client.setNoDelay(true);
+  assertEquals(rawInts(client, linux.noDelay), [1]);
+  await readExactly(server, size);
+  assertEquals(await writing, size);
+});

@@ -1,0 +1,42 @@
+import { test } from "node:test";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { capabilities } from "@holdfast/tcp";
+import { skip } from "../support/skip.ts";
+import { pinned } from "./capabilities_pinned.ts";
+
+const { runtime, version, system, options } = capabilities();
+const table = pinned[`${runtime} ${version.split(".")[0]} ${system}`];
+
+/**
+ * A capability that disappears fails here, and one that appears wants to be written down. Every
+ * other test skips by capability, and would go quiet.
+ */
+test(
+  "capabilities: are the ones that are pinned",
+  skip(
+    table === undefined
+      ? `nothing is pinned for ${runtime} ${version.split(".")[0]} on ${system}`
+      : undefined,
+  ),
+  () => {
+    const actual = Object.entries(options).map(([name, { set, get }]) => [name, `${set} ${get}`]);
+    assertEquals(Object.fromEntries(actual), table);
+  },
+);
+
+test("capabilities: name runtime, version and system, and a reason for what is missing", () => {
+  assertMatch(runtime, /^(deno|bun|node)$/);
+  assertMatch(version, /^\d+\.\d+\.\d+/);
+  assertMatch(system, /^[a-z0-9]+$/);
+  for (const [name, { set, get, reason }] of Object.entries(options)) {
+    for (const road of [set, get]) assertMatch(road, /^(native|ffi|none)$/, name);
+    if (set !== "none" || get !== "none") continue;
+    assert(reason !== undefined && reason.length > 5, name);
+  }
+});
+
+test("capabilities: are data of their own at every call", () => {
+  const first = capabilities();
+  assertEquals(first, capabilities());
+  assert(first !== capabilities());
+});
