@@ -1,0 +1,75 @@
+/**
+ * Sides of a comparison take turns within one run; each round gives one ratio.
+ *
+ * @module
+ */
+
+import process from "node:process";
+
+/** What one side does in a round; `setup` is not measured. */
+export interface Side {
+  name: string;
+  run(): Promise<unknown>;
+  setup?(): Promise<unknown>;
+}
+
+/** Cost of one operation in each round, in us. */
+export interface Costs {
+  cpu: number[];
+  wall: number[];
+}
+
+/** Median and the middle half. */
+export interface Spread {
+  p25: number;
+  median: number;
+  p75: number;
+}
+
+export interface CompareOptions {
+  /** Operations that `run` does. */
+  operations: number;
+  rounds: number;
+  /** Rounds before the first that counts. */
+  warmup: number;
+}
+
+/** CPU time of this process so far, all threads, in us. */
+export function cpuTime(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+}
+
+/** Runs every side once a round, each round in another order. */
+export async function compare(
+  sides: Side[],
+  { operations, rounds, warmup }: CompareOptions,
+): Promise<Map<string, Costs>> {
+  const costs = new Map(sides.map(({ name }) => [name, { cpu: [], wall: [] } as Costs]));
+  for (let round = -warmup; round < rounds; round++) {
+    for (let i = 0; i < sides.length; i++) {
+      const side = sides[(i + round + warmup) % sides.length]!;
+      await side.setup?.();
+      const wall = performance.now();
+      const cpu = cpuTime();
+      await side.run();
+      const used = cpuTime() - cpu;
+      const took = (performance.now() - wall) * 1_000;
+      if (round < 0) continue;
+      costs.get(side.name)!.cpu.push(used / operations);
+      costs.get(side.name)!.wall.push(took / operations);
+    }
+  }
+  return costs;
+}
+
+export function spread(values: number[]): Spread {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (part: number) => sorted[Math.round(part * (sorted.length - 1))]!;
+  return { p25: at(0.25), median: at(0.5), p75: at(0.75) };
+}
+
+/** Ratio of the two sides in each round. */
+export function ratio(side: number[], base: number[]): Spread {
+  return spread(side.map((value, round) => value / base[round]!));
+}

@@ -1,0 +1,43 @@
+/**
+ * The other end, as a worker sees it: ports to connect to, and a dialler to be dialled by.
+ *
+ * @module
+ */
+
+import net from "node:net";
+
+/** Bytes in one round of a bulk transfer. */
+export const round: number = 64 * 1_048_576;
+
+export interface Ports {
+  echo: number;
+  sink: number;
+  source: number;
+  control: number;
+}
+
+export class Peer {
+  readonly ports: Ports;
+  #control: net.Socket | undefined = undefined;
+
+  constructor(ports: Ports) {
+    this.ports = ports;
+  }
+
+  /** Has `count` connections opened to `port`. Resolves when all are open. */
+  dial(port: number, count: number): Promise<void> {
+    return this.#command(`${port} ${count}`);
+  }
+
+  /** Has them all closed, by reset. */
+  drop(): Promise<void> {
+    return this.#command("0 0");
+  }
+
+  async #command(text: string): Promise<void> {
+    this.#control ??= net.connect(this.ports.control, "127.0.0.1");
+    const answer = new Promise<void>((resolve) => this.#control!.once("data", () => resolve()));
+    this.#control.write(text);
+    await answer;
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * What every runtime's raw side offers, without timeouts and without this library.
+ *
+ * @module
+ */
+
+/** `read` and `write` as promises and nothing else: no limits, no queue, no errors. */
+export interface Bare {
+  read(into: Uint8Array): Promise<number | null>;
+  write(data: Uint8Array): Promise<unknown>;
+  close(): void;
+}
+
+/** The runtime's own sockets, each job the way its documentation shows it. */
+export interface Raw {
+  /** How this runtime's raw API gives data. */
+  readonly style: "await" | "callback";
+  /** A connection with promises over the raw API. In Deno that is the raw API itself. */
+  dial(port: number): Promise<Bare>;
+  /** `count` connections; answers what does `trips` round trips on each. */
+  echo(port: number, count: number, data: Uint8Array): Promise<(trips: number) => Promise<unknown>>;
+  /** Answers what sends `size` bytes in chunks of `data` and waits for the answer. */
+  send(port: number, data: Uint8Array): Promise<(size: number) => Promise<unknown>>;
+  /** Answers what asks for `size` bytes and takes them. */
+  receive(port: number): Promise<(size: number) => Promise<unknown>>;
+  /** Answers what sends `size` bytes in chunks of `data` while it takes as many. */
+  both(port: number, data: Uint8Array): Promise<(size: number) => Promise<unknown>>;
+  /** Opens a connection and closes it. */
+  connectClose(port: number): Promise<unknown>;
+  /** A listener: its port, what waits for `count` connections, and the end of them all. */
+  listen(): Promise<RawListener>;
+  /** The runtime's web streams of a socket. */
+  streams(port: number): Promise<Streams>;
+  /** Keepalive of an open socket, as far as the runtime can; and what that is. */
+  keepAlive(port: number): Promise<{ what: string; set(idle: number): void }>;
+}
+
+export interface RawListener {
+  readonly port: number;
+  accept(count: number): Promise<unknown>;
+  /** Closes what was accepted. */
+  drop(): void;
+  close(): void;
+}
+
+export interface Streams {
+  readable: ReadableStream<Uint8Array>;
+  writable: WritableStream<Uint8Array>;
+}

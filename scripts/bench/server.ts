@@ -1,0 +1,114 @@
+/**
+ * The other end of every measurement, in a process of its own: the same program (under Bun) for all
+ * three runtimes. Prints its ports as JSON.
+ *
+ * @module
+ */
+
+interface Socket {
+  data: { pending: Uint8Array | undefined; count: number };
+  write(data: Uint8Array): number;
+  pause(): void;
+  resume(): void;
+  end(): void;
+  terminate(): void;
+}
+
+interface Handlers {
+  open?(socket: Socket): void;
+  data(socket: Socket, chunk: Uint8Array): void;
+  drain?(socket: Socket): void;
+  close?(socket: Socket): void;
+}
+
+declare const Bun: {
+  listen(options: { hostname: string; port: number; socket: Handlers }): { port: number };
+  connect(options: { hostname: string; port: number; socket: Handlers }): Promise<Socket>;
+};
+
+import { round } from "./peer.ts";
+
+const chunk = new Uint8Array(65_536).fill(7);
+const one = new Uint8Array(1);
+
+function serve(handlers: Handlers): number {
+  const open = (socket: Socket) => {
+    socket.data = { pending: undefined, count: 0 };
+  };
+  return Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { open, ...handlers } }).port;
+}
+
+function send(socket: Socket, data: Uint8Array): boolean {
+  const sent = socket.write(data);
+  if (sent === data.length) return true;
+  socket.data.pending = data.slice(Math.max(sent, 0));
+  return false;
+}
+
+function join(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const both = new Uint8Array(first.length + second.length);
+  both.set(first);
+  both.set(second, first.length);
+  return both;
+}
+
+/** Sends back what comes; reads no more than the peer takes. */
+const echo = serve({
+  data(socket, data) {
+    const { pending } = socket.data;
+    if (pending !== undefined) {
+      socket.data.pending = join(pending, data);
+    } else if (!send(socket, data)) socket.pause();
+  },
+  drain(socket) {
+    const { pending } = socket.data;
+    if (pending === undefined) return;
+    socket.data.pending = undefined;
+    if (send(socket, pending)) socket.resume();
+  },
+});
+
+/** Swallows; answers one byte for each whole round. */
+const sink = serve({
+  data(socket, data) {
+    socket.data.count += data.length;
+    if (socket.data.count < round) return;
+    socket.data.count -= round;
+    socket.write(one);
+  },
+});
+
+/** Sends a round for each byte that comes. */
+const source = serve({
+  data(socket, data) {
+    socket.data.count += data.length * round;
+    pour(socket);
+  },
+  drain: pour,
+});
+
+function pour(socket: Socket): void {
+  while (socket.data.count > 0) {
+    const part = chunk.subarray(0, Math.min(chunk.length, socket.data.count));
+    const sent = Math.max(socket.write(part), 0);
+    socket.data.count -= sent;
+    if (sent < part.length) return;
+  }
+}
+
+/** Dials on command, `PORT COUNT`, and answers one byte when all are open. `0 0` resets them all. */
+const dialled: Socket[] = [];
+const control = serve({
+  async data(socket, data) {
+    const [port = 0, count = 0] = new TextDecoder().decode(data).split(" ").map(Number);
+    if (port === 0) for (const each of dialled.splice(0)) each.terminate();
+    for (let left = count; left > 0; left -= 50) {
+      const some = Array.from({ length: Math.min(left, 50) }, () =>
+        Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } }));
+      dialled.push(...await Promise.all(some));
+    }
+    socket.write(one);
+  },
+});
+
+console.log(JSON.stringify({ echo, sink, source, control }));

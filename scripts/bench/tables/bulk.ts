@@ -1,0 +1,65 @@
+/**
+ * Bulk transfer one way and both ways, with a limit on every call.
+ *
+ * @module
+ */
+
+import { connect, type TcpConnection } from "../../../mod.ts";
+import { compare, type Side } from "../measure.ts";
+import { round } from "../peer.ts";
+import { rateRow, type Row } from "../row.ts";
+import type { Tools } from "../worker.ts";
+
+export const title = "Bulk transfer, 64 KiB writes, a limit on every call";
+
+const data = new Uint8Array(65_536).fill(7);
+
+async function take(conn: TcpConnection, size: number, into: Uint8Array): Promise<void> {
+  for (let got = 0; got < size;) got += (await conn.read(into))!;
+}
+
+async function put(conn: TcpConnection, size: number): Promise<void> {
+  for (let sent = 0; sent < size; sent += data.length) await conn.write(data);
+}
+
+export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
+  const { sink, source, echo } = peer.ports;
+  const dial = (port: number) => connect({ hostname: "127.0.0.1", port, timeout: 30_000 });
+  const into = new Uint8Array(65_536);
+
+  const rawSend = await raw.send(sink, data);
+  const rawReceive = await raw.receive(source);
+  const rawBoth = await raw.both(echo, data);
+  const sending = await dial(sink);
+  const receiving = await dial(source);
+  const both = await dial(echo);
+  const pairs: [what: string, raw: () => Promise<unknown>, ours: () => Promise<unknown>][] = [
+    ["sending", () => rawSend(round), async () => {
+      await put(sending, round);
+      await take(sending, 1, into);
+    }],
+    ["receiving", () => rawReceive(round), async () => {
+      await receiving.write(new Uint8Array(1));
+      await take(receiving, round, into);
+    }],
+    [
+      "both ways",
+      () => rawBoth(round),
+      () => Promise.all([put(both, round), take(both, round, into)]),
+    ],
+  ];
+  const rows: Row[] = [];
+  for (const [what, rawRun, run] of pairs) {
+    const sides: Side[] = [
+      { name: `raw ${raw.style}`, run: rawRun },
+      { name: what, run },
+    ];
+    const mebibytes = round / 1_048_576;
+    const costs = await compare(sides, { operations: mebibytes, rounds: rounds(15), warmup: 3 });
+    rows.push(
+      rateRow(costs, "wall", [what, `raw ${raw.style}`, "MiB/s"], { least: 0.97 }),
+      rateRow(costs, "cpu", [what, `raw ${raw.style}`, "MiB/s of CPU"]),
+    );
+  }
+  return rows;
+}

@@ -1,0 +1,44 @@
+/**
+ * Connecting, setting keepalive with all three values, closing.
+ *
+ * @module
+ */
+
+import { connect } from "../../../mod.ts";
+import { compare } from "../measure.ts";
+import { rateRow, type Row } from "../row.ts";
+import type { Tools } from "../worker.ts";
+
+export const title = "Connect, keepalive with idle, interval and count, close; 8 at a time";
+
+const lanes = 8;
+const each = 40;
+
+async function repeat(action: () => Promise<unknown>): Promise<void> {
+  for (let i = 0; i < each; i++) await action();
+}
+
+export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
+  const port = peer.ports.sink;
+  const options = {
+    hostname: "127.0.0.1",
+    port,
+    timeout: 30_000,
+    keepAlive: { idle: 60_000, interval: 10_000, count: 3 },
+  };
+  const bare = { hostname: "127.0.0.1", port, timeout: 30_000 };
+  const ours = async () => (await connect(options)).close();
+  const plain = async () => (await connect(bare)).close();
+  const parallel = (action: () => Promise<unknown>) => () =>
+    Promise.all(Array.from({ length: lanes }, () => repeat(action)));
+  const costs = await compare([
+    { name: "raw", run: parallel(() => raw.connectClose(port)) },
+    { name: "with keepalive", run: parallel(ours) },
+    { name: "without options", run: parallel(plain) },
+  ], { operations: lanes * each, rounds: rounds(21), warmup: 5 });
+  return [
+    rateRow(costs, "wall", ["with keepalive", "raw", "connections/s"], { least: 0.9 }),
+    rateRow(costs, "cpu", ["with keepalive", "raw", "connections/s of CPU"], { least: 0.9 }),
+    rateRow(costs, "cpu", ["without options", "raw", "connections/s of CPU"]),
+  ];
+}

@@ -1,0 +1,60 @@
+/**
+ * Web streams, bulk, under a limit, beside the runtime's own for its sockets.
+ *
+ * @module
+ */
+
+import { connect } from "../../../mod.ts";
+import { compare } from "../measure.ts";
+import { round } from "../peer.ts";
+import type { Streams } from "../raw/api.ts";
+import { rateRow, type Row } from "../row.ts";
+import type { Tools } from "../worker.ts";
+
+export const title = "Web streams of a connection, bulk";
+
+const data = new Uint8Array(65_536).fill(7);
+
+async function take(reader: ReadableStreamDefaultReader<Uint8Array>, size: number): Promise<void> {
+  for (let got = 0; got < size;) got += (await reader.read()).value!.length;
+}
+
+async function put(writer: WritableStreamDefaultWriter<Uint8Array>): Promise<void> {
+  for (let sent = 0; sent < round; sent += data.length) await writer.write(data);
+}
+
+function send({ readable, writable }: Streams): () => Promise<void> {
+  const [reader, writer] = [readable.getReader(), writable.getWriter()];
+  return async () => {
+    await put(writer);
+    await take(reader, 1);
+  };
+}
+
+function receive({ readable, writable }: Streams): () => Promise<void> {
+  const [reader, writer] = [readable.getReader(), writable.getWriter()];
+  return async () => {
+    await writer.write(new Uint8Array(1));
+    await take(reader, round);
+  };
+}
+
+export async function run({ peer, raw, rounds, runtime }: Tools): Promise<Row[]> {
+  const own = runtime === "deno" ? "conn.readable, conn.writable" : "Duplex.toWeb(net.Socket)";
+  const rows: Row[] = [];
+  for (const [what, port, start] of [
+    ["writable", peer.ports.sink, send],
+    ["readable", peer.ports.source, receive],
+  ] as const) {
+    const ours = await connect({ hostname: "127.0.0.1", port, timeout: 30_000 });
+    const costs = await compare([
+      { name: own, run: start(await raw.streams(port)) },
+      { name: what, run: start(ours) },
+    ], { operations: round / 1_048_576, rounds: rounds(15), warmup: 3 });
+    rows.push(
+      rateRow(costs, "wall", [what, own, "MiB/s"], { least: 1 }),
+      rateRow(costs, "cpu", [what, own, "MiB/s of CPU"]),
+    );
+  }
+  return rows;
+}
