@@ -101,10 +101,12 @@ const dialled: Socket[] = [];
 const control = serve({
   async data(socket, data) {
     const [port = 0, count = 0] = new TextDecoder().decode(data).split(" ").map(Number);
-    if (port === 0) for (const each of dialled.splice(0)) each.terminate();
+    if (port === 0) { for (const each of dialled.splice(0)) each.terminate(); }
     for (let left = count; left > 0; left -= 50) {
-      const some = Array.from({ length: Math.min(left, 50) }, () =>
-        Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } }));
+      const some = Array.from(
+        { length: Math.min(left, 50) },
+        () => Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } }),
+      );
       dialled.push(...await Promise.all(some));
     }
     socket.write(one);

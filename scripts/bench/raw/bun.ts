@@ -176,8 +176,10 @@ export const raw: Raw = {
       },
     };
     const sockets = await Promise.all(
-      Array.from({ length: count }, () =>
-        open<Trips>(port, { left: 0, got: 0, done() {} }, handlers)),
+      Array.from(
+        { length: count },
+        () => open<Trips>(port, { left: 0, got: 0, done() {} }, handlers),
+      ),
     );
     const start = (socket: Socket<Trips>, trips: number) =>
       new Promise<void>((resolve) => {

@@ -64,8 +64,10 @@ export async function run(tools: Tools): Promise<Row[]> {
   const others = runtime === "node" ? await packages(tools) : [];
   const sides = [
     side(native.what, native.set),
-    side("connection.setKeepAlive", (idle) =>
-      connection.setKeepAlive({ idle, interval: 10_000, count: 3 })),
+    side(
+      "connection.setKeepAlive",
+      (idle) => connection.setKeepAlive({ idle, interval: 10_000, count: 3 }),
+    ),
     ...others,
   ];
   const costs = await compare(sides, { operations: calls, rounds: rounds(31), warmup: 5 });

@@ -42,10 +42,12 @@ function receive({ readable, writable }: Streams): () => Promise<void> {
 export async function run({ peer, raw, rounds, runtime }: Tools): Promise<Row[]> {
   const own = runtime === "deno" ? "conn.readable, conn.writable" : "Duplex.toWeb(net.Socket)";
   const rows: Row[] = [];
-  for (const [what, port, start] of [
-    ["writable", peer.ports.sink, send],
-    ["readable", peer.ports.source, receive],
-  ] as const) {
+  for (
+    const [what, port, start] of [
+      ["writable", peer.ports.sink, send],
+      ["readable", peer.ports.source, receive],
+    ] as const
+  ) {
     const ours = await connect({ hostname: "127.0.0.1", port, timeout: 30_000 });
     const costs = await compare([
       { name: own, run: start(await raw.streams(port)) },

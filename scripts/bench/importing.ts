@@ -1,0 +1,26 @@
+/**
+ * Imports the module that its argument names, and prints what that took as JSON.
+ *
+ * @module
+ */
+
+import { existsSync, readdirSync } from "node:fs";
+import process from "node:process";
+
+const open = () => existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd").length : 0;
+
+// The only way in which the package reaches a runtime's modules, its timers included.
+let builtins = 0;
+const { getBuiltinModule } = process;
+Object.assign(process, {
+  getBuiltinModule(name: string) {
+    builtins++;
+    return getBuiltinModule.call(process, name);
+  },
+});
+
+const before = open();
+const start = performance.now();
+await import(process.argv[2]!);
+const ms = performance.now() - start;
+console.log(JSON.stringify({ ms, descriptors: Math.max(0, open() - before), builtins }));

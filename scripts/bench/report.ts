@@ -1,0 +1,98 @@
+/**
+ * Measured rows as text.
+ *
+ * @module
+ */
+
+import { cpus, loadavg, release, type } from "node:os";
+import type { Runtime } from "../lib/runtimes.ts";
+import type { Spread } from "./measure.ts";
+import { type Goal, reached, type Row } from "./row.ts";
+
+export interface Table {
+  name: string;
+  title: string;
+  /** Rows by runtime and version. */
+  runtimes: Record<string, Row[]>;
+}
+
+export interface Report {
+  machine: string;
+  command: string;
+  tables: Table[];
+}
+
+export function machine(): string {
+  const processors = cpus();
+  const load = loadavg()[0]!.toFixed(1);
+  return `${processors.length} x ${
+    processors[0]?.model.trim()
+  }, ${type()} ${release()}, load ${load}`;
+}
+
+function figure(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 1_000) return Math.round(value).toLocaleString("en");
+  return size >= 100 || Number.isInteger(value) ? value.toFixed(0) : value.toFixed(2);
+}
+
+function spreadText({ p25, median, p75 }: Spread): string {
+  return `${median.toFixed(2)} (${p25.toFixed(2)}-${p75.toFixed(2)})`;
+}
+
+function goalText({ most, least, below }: Goal = {}): string {
+  if (most !== undefined) return `<= ${most}`;
+  if (least !== undefined) return `>= ${least}`;
+  return below === undefined ? "" : `< ${below}`;
+}
+
+function cells(row: Row): string[] {
+  const { what, against, unit, value, base, ratio, goal } = row;
+  const verdict = reached(row);
+  return [
+    what,
+    `${figure(value.median)} ${unit}`.trim(),
+    against === undefined ? "" : `${against}: ${figure(base!.median)}`,
+    ratio === undefined ? "" : spreadText(ratio),
+    goalText(goal),
+    verdict === undefined ? "" : verdict ? "yes" : "no",
+  ];
+}
+
+export function print({ name, version }: Runtime, rows: Row[]): void {
+  console.log(`  ${name} ${version}`);
+  const widths = [36, 28, 44, 20, 10, 3];
+  for (const row of rows) {
+    const line = cells(row).map((cell, i) => cell.padEnd(widths[i]!)).join(" ");
+    console.log(`    ${line.trimEnd()}`);
+  }
+}
+
+/** The tables as Markdown, one a title. */
+export function markdown({ machine, command, tables }: Report): string {
+  const parts = [`\n\`${command}\` on ${machine}:\n`];
+  for (const { title, runtimes } of tables) {
+    parts.push(
+      `### ${title}\n`,
+      [
+        "| runtime | what | value | beside | ratio, median (middle half) | goal | reached |",
+        "|---|---|---|---|---|---|---|",
+        ...Object.entries(runtimes).flatMap(([runtime, rows]) =>
+          rows.map((row) => `| ${[runtime, ...cells(row)].join(" | ")} |`)
+        ),
+      ].join("\n") + "\n",
+    );
+  }
+  return parts.join("\n") + "\n";
+}
+
+/** The rows that miss their goal. */
+export function missed({ tables }: Report): string[] {
+  return tables.flatMap(({ name, runtimes }) =>
+    Object.entries(runtimes).flatMap(([runtime, rows]) =>
+      rows.filter((row) => reached(row) === false).map((row) =>
+        `${name}, ${runtime}: ${cells(row).filter((cell) => cell !== "").slice(0, -1).join(", ")}`
+      )
+    )
+  );
+}
