@@ -79,30 +79,25 @@ function mustTakeNoDelay(conn: DenoConn, fd: number): void {
   const calls = kernel();
   if ("reason" in calls) return;
   const on = readInt(calls, fd, constants.IPPROTO_TCP!, constants.TCP_NODELAY!) > 0;
-  try {
-    conn.setNoDelay!(on);
-  } catch (error) {
-    // While a write is waiting it says "Unable to get resources": that one is open.
-    if ((error as Error).name === "BadResource") throw closed();
-  }
+  throwIfClosed(() => conn.setNoDelay!(on));
 }
 
-/** What is used of Deno's inside: which resources are open. */
+/** What is used of Deno's inside. */
 interface DenoCore {
-  resources(): Record<number, string>;
+  readSync(resource: number, into: Uint8Array): number;
 }
 
 /**
- * Listeners and TLS connections answer everything alike when they are closed, so this asks Deno's
- * own table of resources, whose numbers come by a symbol (https://github.com/denoland/deno_core/pull/1061).
- * Can go with the search for descriptors.
+ * Listeners and TLS connections answer everything alike when they are closed, but not a synchronous
+ * read: their resources (https://github.com/denoland/deno_core/pull/1061 tells the number) support
+ * none, closed ones do not exist. Can go with the search for descriptors.
  */
 function mustBeOpen(native: object): void {
   const { Deno } = globalThis as unknown as {
     Deno: { internal: symbol } & Record<symbol, { core?: DenoCore } | undefined>;
   };
   const core = Deno[Deno.internal]?.core;
-  if (typeof core?.resources !== "function") {
+  if (typeof core?.readSync !== "function") {
     throw new UnsupportedOptionError({
       option: "fd",
       runtime: `deno ${host().versions.deno}`,
@@ -110,7 +105,17 @@ function mustBeOpen(native: object): void {
       reason: "this Deno does not tell whether the socket is open",
     });
   }
-  if (core.resources()[resourceId(native)!] === undefined) throw closed();
+  throwIfClosed(() => core.readSync(resourceId(native)!, nothing));
+}
+
+const nothing = new Uint8Array(0);
+
+function throwIfClosed(call: () => unknown): void {
+  try {
+    call();
+  } catch (error) {
+    if ((error as Error).name === "BadResource") throw closed();
+  }
 }
 
 /** Number of the resource behind one of Deno's own objects; never given twice. */
