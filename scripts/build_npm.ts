@@ -1,22 +1,31 @@
 /**
  * `deno task npm`: builds the npm package into npm/ with dnt, or with the `typescript` package
- * where JSR cannot be reached. Both leave the same files: tests/package looks at the result only.
+ * where JSR cannot be reached. What they emit is bundled into one script and one declaration, so
+ * both leave the same files: tests/package looks at the result only.
  *
  *     --builder dnt          no second choice: what a release uses
  *     --builder typescript
+ *     --out DIRECTORY        instead of npm/
  *
  * @module
  */
 
-import { copyFile, glob, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, glob, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { jsrProblem } from "./lib/jsr.ts";
 import { must } from "./lib/process.ts";
 import { versions } from "./lib/runtimes.ts";
+import { tools } from "./lib/tools.ts";
 
-const out = "npm";
+const { values } = parseArgs({
+  options: { builder: { type: "string" }, out: { type: "string", default: "npm" } },
+});
+process.chdir(fileURLToPath(new URL("..", import.meta.url)));
+const out = resolve(values.out);
+const emitted = join(out, "emitted");
 
 /** What both builders put beside their files. */
 async function packageJson(): Promise<Record<string, unknown>> {
@@ -50,7 +59,7 @@ async function buildWithDnt(): Promise<void> {
   const { build } = await import(dnt);
   await build({
     entryPoints: ["./mod.ts"],
-    outDir: `./${out}`,
+    outDir: emitted,
     // The real `Deno` is used: there is nothing to replace.
     shims: {},
     esModule: true,
@@ -98,32 +107,16 @@ async function removePolyfill(): Promise<void> {
 }
 
 async function buildWithTypeScript(): Promise<void> {
-  await must(process.execPath, [
-    ...["run", "-A", `npm:typescript@${versions.typescript}/tsc`, "-p", "tsconfig.json"],
+  await must("node", [
+    ...[`${await tools()}/node_modules/typescript/bin/tsc`, "-p", "tsconfig.json"],
     ...["--noEmit", "false", "--allowImportingTsExtensions", "false"],
-    ...["--rewriteRelativeImportExtensions", "--rootDir", ".", "--outDir", `${out}/esm`],
-    ...["--declarationDir", `${out}/types`],
+    ...["--rewriteRelativeImportExtensions", "--rootDir", ".", "--outDir", `${emitted}/esm`],
+    ...["--declarationDir", `${emitted}/types`],
   ]);
-  // Declarations keep ".ts" in their imports, which only newer compilers follow.
-  for (const file of await filesOf("types", ".d.ts")) {
-    const text = await readFile(file, "utf8");
-    await writeFile(file, text.replace(/((?:from |import\()"\.[^"]*)\.ts"/g, '$1.js"'));
-  }
-}
-
-/** Editors show comments from the declarations; in the scripts nobody reads them. */
-async function stripComments(): Promise<void> {
-  const { default: ts } = await import(`npm:typescript@${versions.typescript}`);
-  const { ESNext } = ts.ScriptTarget;
-  const compilerOptions = { removeComments: true, target: ESNext, module: ts.ModuleKind.ESNext };
-  for (const file of await filesOf("esm", ".js")) {
-    const text = await readFile(file, "utf8");
-    await writeFile(file, ts.transpileModule(text, { compilerOptions }).outputText);
-  }
 }
 
 async function filesOf(folder: string, end: string): Promise<string[]> {
-  return await Array.fromAsync(glob(`${out}/${folder}/**/*${end}`));
+  return await Array.fromAsync(glob(`${emitted}/${folder}/**/*${end}`));
 }
 
 /** The builder's name, for those who read the output. */
@@ -136,27 +129,19 @@ async function buildWith(builder: string | undefined): Promise<string> {
     } catch (error) {
       if (builder === "dnt") throw error;
       console.log(`note: dnt failed: ${error instanceof Error ? error.message : error}`);
-      await rm(out, { recursive: true, force: true });
-      await mkdir(out);
+      await rm(emitted, { recursive: true, force: true });
     }
   }
   await buildWithTypeScript();
-  return `typescript ${versions.typescript}${
-    problem ? `, as JSR cannot be reached: ${problem}` : ""
-  }`;
+  const why = problem === undefined ? "" : `, as JSR cannot be reached: ${problem}`;
+  return `typescript ${versions.tools.typescript}${why}`;
 }
 
-process.chdir(fileURLToPath(new URL("..", import.meta.url)));
-const { values } = parseArgs({ options: { builder: { type: "string" } } });
 await rm(out, { recursive: true, force: true });
-await mkdir(out);
+await mkdir(out, { recursive: true });
 const builder = await buildWith(values.builder);
-await stripComments();
-await writeFile(`${out}/package.json`, JSON.stringify(await packageJson(), null, 2) + "\n");
-for (const file of ["README.md", "LICENSE", "CHANGELOG.md"]) {
-  await copyFile(file, `${out}/${file}`);
-}
-let bytes = 0;
-const files = await filesOf(".", "");
-for (const file of files) bytes += (await stat(file)).isFile() ? (await stat(file)).size : 0;
-console.log(`npm/: ${bytes} bytes, built with ${builder}`);
+await must("node", ["scripts/lib/bundle.mjs", emitted, out, await tools()]);
+await rm(emitted, { recursive: true });
+await writeFile(join(out, "package.json"), JSON.stringify(await packageJson(), null, 2) + "\n");
+for (const file of ["README.md", "LICENSE", "CHANGELOG.md"]) await copyFile(file, join(out, file));
+console.log(`npm package built with ${builder}`);

@@ -12,10 +12,10 @@ import { jsrProblem, stdArgs } from "./lib/jsr.ts";
 import { run } from "./lib/process.ts";
 import * as rules from "./lib/rules.ts";
 import { versions } from "./lib/runtimes.ts";
+import { tools } from "./lib/tools.ts";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const std = stdArgs(await jsrProblem());
-const tsc = `npm:typescript@${versions.typescript}/tsc`;
 const types = ".cache/types";
 const failed: string[] = [];
 
@@ -26,8 +26,10 @@ async function step(name: string, problems: Promise<string[]>): Promise<void> {
   if (found.length) failed.push(name);
 }
 
-async function deno(...args: string[]): Promise<string[]> {
-  const { code, output } = await run(process.execPath, args, { env: { NO_COLOR: "1" } });
+const deno = (...args: string[]) => program(process.execPath, ...args);
+
+async function program(file: string, ...args: string[]): Promise<string[]> {
+  const { code, output } = await run(file, args, { env: { NO_COLOR: "1" } });
   if (code === 0) return [];
   const lines = output.trim().split("\n").filter((line) => !/^Check /.test(line));
   const more = lines.length - 60;
@@ -39,11 +41,12 @@ await step("deno lint", deno("lint"));
 await step("deno check", deno("check", ...std, "mod.ts", "src", "tests", "scripts"));
 await rm(types, { recursive: true, force: true });
 await step(
-  `typescript ${versions.typescript}`,
+  `typescript ${versions.tools.typescript}`,
   // Emits declarations, which the rule about `any` reads.
-  deno(
-    ...["run", "-A", tsc, "-p", "tsconfig.json", "--noEmit", "false", "--emitDeclarationOnly"],
-    ...["--outDir", types],
+  program(
+    "node",
+    ...[`${await tools()}/node_modules/typescript/bin/tsc`, "-p", "tsconfig.json"],
+    ...["--noEmit", "false", "--emitDeclarationOnly", "--outDir", types],
   ),
 );
 await step("no 'any' in the types", rules.noAnyInTypes(types));

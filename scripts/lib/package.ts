@@ -5,15 +5,14 @@
  * @module
  */
 
-import { cp, glob, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, glob, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import process from "node:process";
 import { must } from "./process.ts";
 import { find, type Runtime, versions } from "./runtimes.ts";
 import { add, type Counts, runSuite } from "./suite.ts";
-
-const npmQuiet = ["--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"];
+import { npmInstall, tools } from "./tools.ts";
 
 export async function testPackage(timeout: number, filter: string): Promise<Counts> {
   const root = process.cwd();
@@ -24,18 +23,11 @@ export async function testPackage(timeout: number, filter: string): Promise<Coun
   const oldest = await find("node", versions.oldestNode);
   const directory = await mkdtemp(join(tmpdir(), "holdfast-package-"));
   try {
-    console.log(
-      `\n${(await must(process.execPath, ["run", "-A", "scripts/build_npm.ts"])).trim()}`,
-    );
+    const built = join(directory, "npm");
+    const build = ["run", "-A", "scripts/build_npm.ts", "--out", built];
+    console.log(`\n${(await must(process.execPath, build)).trim()}`);
     const project = join(directory, "project");
-    const tarball = await install(project, node);
-    const tools = join(directory, "tools");
-    const { typescript, esbuild, publint, "@arethetypeswrong/cli": attw } = versions;
-    await npmInstall(
-      tools,
-      ...[`typescript@${typescript}`, `esbuild@${esbuild}`, `publint@${publint}`],
-      ...[`@arethetypeswrong/cli@${attw}`, `@types/node@${versions["@types/node"]}`],
-    );
+    const tarball = await install(built, project, node);
 
     const own = await tests(root, "tests/package/*_test.ts", filter);
     if (own.length > 0) {
@@ -49,7 +41,9 @@ export async function testPackage(timeout: number, filter: string): Promise<Coun
           denoArgs: [],
           nodeImports: [new URL("../../tests/std/resolve.ts", import.meta.url).href],
           timeout,
-          env: { HOLDFAST_PACKAGE: JSON.stringify({ project, tarball, tools, nodes }) },
+          env: {
+            HOLDFAST_PACKAGE: JSON.stringify({ project, tarball, tools: await tools(), nodes }),
+          },
         }),
       );
     }
@@ -78,12 +72,12 @@ export async function testPackage(timeout: number, filter: string): Promise<Coun
   }
 }
 
-/** Packs npm/, installs it into an empty project, copies the tests there. */
-async function install(project: string, node: Runtime): Promise<string> {
-  const output = await must("npm", ["pack", "--json", "--loglevel=error"], { cwd: "npm" });
+/** Packs what was built, installs it into an empty project, copies the tests there. */
+async function install(built: string, project: string, node: Runtime): Promise<string> {
+  const output = await must("npm", ["pack", "--json", "--loglevel=error"], { cwd: built });
   const [{ filename, size }] = JSON.parse(output.slice(output.indexOf("[")));
   console.log(`packed: ${size} bytes`);
-  const tarball = resolve("npm", filename);
+  const tarball = join(built, filename);
   await npmInstall(project, tarball);
 
   for (const folder of ["contract", "support"]) {
@@ -117,14 +111,6 @@ import { stripTypeScriptTypes } from "node:module";
 for (const file of process.argv.slice(1)) {
   writeFileSync(file, stripTypeScriptTypes(readFileSync(file, "utf8")));
 }`;
-
-async function npmInstall(directory: string, ...packages: string[]): Promise<void> {
-  await mkdir(directory, { recursive: true });
-  const manifest = join(directory, "package.json");
-  const text = await readFile(manifest, "utf8").catch(() => undefined);
-  if (text === undefined) await writeFile(manifest, `{ "private": true, "type": "module" }\n`);
-  await must("npm", ["install", ...npmQuiet, ...packages], { cwd: directory });
-}
 
 async function tests(cwd: string, pattern: string, filter: string): Promise<string[]> {
   return (await Array.fromAsync(glob(pattern, { cwd })))

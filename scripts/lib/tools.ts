@@ -1,0 +1,44 @@
+/**
+ * Compilers, bundlers and linters from npm in their pinned versions, installed once into .cache/.
+ *
+ * @module
+ */
+
+import { mkdir, mkdtemp, rename, rm, stat, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import versions from "../versions.json" with { type: "json" };
+import { must } from "./process.ts";
+
+/** Where `node_modules` with all of them is. */
+export async function tools(): Promise<string> {
+  const packages = Object.entries(versions.tools).map(([name, version]) => `${name}@${version}`);
+  const name = packages.join("+").replace(/[^\w.+-]/g, "_");
+  const directory = resolve(".cache", name);
+  if (await exists(directory)) return directory;
+  await mkdir(".cache", { recursive: true });
+  // Two runs at once must not see each other's half of it.
+  const scratch = await mkdtemp(resolve(".cache", "installing-"));
+  await npmInstall(scratch, ...packages);
+  try {
+    await rename(scratch, directory);
+  } catch (error) {
+    await rm(scratch, { recursive: true });
+    if (!await exists(directory)) throw error;
+  }
+  return directory;
+}
+
+/** `npm install` in a directory, which becomes a project if it is none. */
+export async function npmInstall(directory: string, ...packages: string[]): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  const manifest = join(directory, "package.json");
+  if (!await exists(manifest)) {
+    await writeFile(manifest, `{ "private": true, "type": "module" }\n`);
+  }
+  const quiet = ["--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"];
+  await must("npm", ["install", ...quiet, ...packages], { cwd: directory });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(() => true, () => false);
+}
