@@ -4,6 +4,7 @@
  * @module
  */
 
+import { fail } from "./check.ts";
 import { timers } from "./timers.ts";
 
 /**
@@ -44,13 +45,9 @@ export class Deadline {
    * @throws {RangeError} `ms` is 0, negative, `NaN` or infinite.
    */
   static after(ms: number): Deadline {
-    const expected = "must be a positive number of milliseconds: current value is";
-    if (typeof ms !== "number") {
-      throw new TypeError(`Cannot make a deadline as 'ms' ${expected} ${String(ms)}`);
-    }
-    if (!(ms > 0 && ms < Infinity)) {
-      throw new RangeError(`Cannot make a deadline as 'ms' ${expected} ${ms}`);
-    }
+    const expected = "must be a positive number of milliseconds";
+    if (typeof ms !== "number") fail(TypeError, "make a deadline", "ms", expected, ms);
+    if (!(ms > 0 && ms < Infinity)) fail(RangeError, "make a deadline", "ms", expected, ms);
     return new Deadline(ms);
   }
 
