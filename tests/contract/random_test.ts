@@ -102,6 +102,8 @@ interface Tally {
   operations: number;
   timeouts: number;
   aborts: number;
+  /** Writes that ended early with a part of their bytes gone. */
+  partial: number;
 }
 
 function count(tally: Tally, error: unknown): void {
@@ -150,6 +152,7 @@ async function sendAll(
           ? error.bytesWritten!
           : socket.bytesWritten - before;
         if (calls === 1) assertEquals(sent, socket.bytesWritten - before);
+        if (sent > 0) tally.partial++;
         wire.sent(copy.subarray(0, sent));
       }
       data.fill(0xee);
@@ -179,7 +182,7 @@ async function receiveAll(socket: TcpConnection, random: Random, wire: Wire, tal
         if (abandoned.push(into) > 20) check(abandoned.shift()!);
       }
     }));
-    if (random() < 0.03) await sleep(random() * 8);
+    if (random() < 0.05) await sleep(random() * 20);
   }
   for (const into of abandoned) check(into);
 }
@@ -188,7 +191,7 @@ test(`random: reads, writes, timeouts and aborts, both ways (seed ${seed})`, asy
   console.log(`HOLDFAST_SEED=${seed}`);
   // Small buffers, so that writes have to wait.
   const small = onlySupported({ sendBufferSize: 16_384, receiveBufferSize: 16_384 });
-  const tally: Tally = { operations: 0, timeouts: 0, aborts: 0 };
+  const tally: Tally = { operations: 0, timeouts: 0, aborts: 0, partial: 0 };
   const end = performance.now() + 12_000;
   await within(
     60_000,
@@ -214,6 +217,7 @@ test(`random: reads, writes, timeouts and aborts, both ways (seed ${seed})`, asy
   assertGreater(tally.operations, 20_000);
   assertGreater(tally.timeouts, 200);
   assertGreater(tally.aborts, 200);
+  assertGreater(tally.partial, 50);
 });
 
 test(`random: accepts against timeouts and aborts, no connection is lost (seed ${seed})`, async () => {
@@ -221,7 +225,7 @@ test(`random: accepts against timeouts and aborts, no connection is lost (seed $
   using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
   const { hostname, port } = listener.addr;
   const total = 1_000;
-  const tally: Tally = { operations: 0, timeouts: 0, aborts: 0 };
+  const tally: Tally = { operations: 0, timeouts: 0, aborts: 0, partial: 0 };
   const clients: TcpConnection[] = [];
   const dialled = (async () => {
     while (clients.length < total) {
@@ -247,7 +251,8 @@ test(`random: accepts against timeouts and aborts, no connection is lost (seed $
       tally.operations++;
       try {
         // A limit always, so that the last accepts end.
-        using server = await listener.accept({ timeout: 20, ...limits(random, true) });
+        const deadline = Deadline.after(random() < 0.5 ? 0.05 + random() * 3 : 30);
+        using server = await listener.accept({ ...limits(random, true), deadline });
         const id = new DataView((await readExactly(server, 2)).buffer).getUint16(0);
         assert(!seen.has(id), `connection ${id} came twice (seed ${seed})`);
         seen.add(id);
