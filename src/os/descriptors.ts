@@ -75,18 +75,9 @@ export class Descriptors {
     return fd;
   }
 
-  /**
-   * Opens a listener and remembers its descriptor, so that it can be told from others at the same
-   * address. Opening has to take the lowest free descriptor.
-   */
-  opening<Listener extends object>(
-    open: () => Listener,
-    address: (it: Listener) => NetAddr,
-  ): Listener {
-    const fd = this.#kernel.lowestFree();
-    const listener = open();
-    if (this.#isListener(fd, keyOf(address(listener)))) this.#found.set(listener, fd);
-    return listener;
+  /** What `owner` was made of, so that it can be told from other listeners at the same address. */
+  remember(owner: object, fd: number): void {
+    this.#found.set(owner, fd);
   }
 
   #findConnection(owner: object, key: string): number | undefined {

@@ -5,7 +5,6 @@
  * @module
  */
 
-import type { NetAddr } from "../../adapter.ts";
 import { UnsupportedOptionError } from "../../errors.ts";
 import { Descriptors } from "../../os/descriptors.ts";
 import { host, systemName } from "../../os/system.ts";
@@ -39,14 +38,4 @@ function list(path: string): string[] {
     throw new Error("not allowed");
   }
   return Array.from(Deno.readDirSync(path), ({ name }) => name);
-}
-
-/**
- * Runs `open`, and remembers the descriptor of the listener that it made, where FFI may be used:
- * with `reusePort` several listeners of a process can have the same address.
- */
-export function opening<Listener extends { readonly addr: NetAddr }>(
-  open: () => Listener,
-): Listener {
-  return "reason" in kernel() ? open() : descriptors().opening(open, (it) => it.addr);
 }

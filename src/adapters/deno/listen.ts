@@ -15,6 +15,7 @@ import { openListening } from "../../os/listening.ts";
 import { resolve } from "../../happy_eyeballs.ts";
 import { verifyTcp } from "../../os/tcp_socket.ts";
 import { listenOnDescriptor, open } from "../node/listen.ts";
+import { descriptors } from "./descriptor.ts";
 import { kernel } from "./kernel.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
@@ -122,12 +123,12 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   const calls = fd !== undefined || reusePort || beyondDeno(plan) ? kernel() : undefined;
   if (fd !== undefined) {
     if (calls !== undefined && "listen" in calls) verifyTcp(calls, fd);
-    return await listenOnDescriptor(fd, backlog);
+    return await adoptDescriptor(fd, backlog);
   }
   if (calls !== undefined && "listen" in calls) {
     const fd = openListening(calls, plan, await resolve(hostname));
     try {
-      return await listenOnDescriptor(fd, backlog);
+      return await adoptDescriptor(fd, backlog);
     } catch (error) {
       calls.close(fd);
       throw error;
@@ -139,6 +140,13 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   const { Deno } = globalThis as unknown as { Deno: DenoListen };
   const tcpBacklog = backlog === undefined ? {} : { tcpBacklog: backlog };
   return new DenoListenerTransport(Deno.listen({ hostname, port, ...tcpBacklog }));
+}
+
+/** With `reusePort` several listeners have one address: this one's descriptor is remembered. */
+async function adoptDescriptor(fd: number, backlog?: number): Promise<ListenerTransport> {
+  const transport = await listenOnDescriptor(fd, backlog);
+  if ("listen" in kernel()) descriptors().remember(transport.native, fd);
+  return transport;
 }
 
 /** Whether the runtime's own `listen` does it. */
