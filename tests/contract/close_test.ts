@@ -174,6 +174,19 @@ test("close: of a listener rejects a pending accept, and later ones", async () =
   );
 });
 
+test("close: of a listener frees its port at once, also while an accept waits", async () => {
+  let listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: null });
+  const { hostname, port } = listener.addr;
+  for (let i = 0; i < 5; i++) {
+    const pending = failure(listener.accept());
+    if (i % 2 === 0) await sleep(5);
+    listener.close();
+    listener = await listen({ hostname, port, timeout: null });
+    await pending;
+  }
+  listener.close();
+});
+
 test("close: of a listener leaves accepted connections alone", async () => {
   using sockets = await pair();
   const { client, server, listener } = sockets;

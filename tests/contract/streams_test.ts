@@ -24,8 +24,8 @@ import {
   within,
 } from "./support.ts";
 
-const linger = capabilities().options.linger.set;
-const noReset = linger.road === "none" ? `reset: ${linger.reason}` : undefined;
+const { set: reset, reason } = capabilities().options.reset;
+const noReset = reset === "none" ? `reset: ${reason}` : undefined;
 const megabyte = 2 ** 20;
 
 const failure = (promise: Promise<unknown>): Promise<unknown> =>
