@@ -5,8 +5,9 @@
  */
 
 import type { Handle, NativeSetters, NetAddr } from "../../adapter.ts";
-import { UnsupportedOptionError } from "../../errors.ts";
+import { SocketError, UnsupportedOptionError } from "../../errors.ts";
 import { constants } from "../../os/constants.ts";
+import { errnoName } from "../../os/errno.ts";
 import { host, systemName } from "../../os/system.ts";
 import { closed, readInt } from "../../os/tcp_socket.ts";
 import { type Finder, handle as nodeHandle } from "../node/handle.ts";
@@ -56,9 +57,40 @@ function connectionHandle(conn: DenoConn): Handle {
   return {
     kind: "connection",
     fd,
-    setNoDelay: (on) => setNoDelay.call(conn, on),
-    setKeepAlive: (on) => setKeepAlive.call(conn, on),
+    setNoDelay(on) {
+      const { IPPROTO_TCP, TCP_NODELAY } = constants;
+      orByKernel(() => setNoDelay.call(conn, on), fd, [IPPROTO_TCP!, TCP_NODELAY!], on);
+    },
+    setKeepAlive(on) {
+      const { SOL_SOCKET, SO_KEEPALIVE } = constants;
+      orByKernel(() => setKeepAlive.call(conn, on), fd, [SOL_SOCKET!, SO_KEEPALIVE!], on);
+    },
   };
+}
+
+/**
+ * While a write waits for the peer, Deno's setters throw "Unable to get resources":
+ * https://github.com/denoland/deno/blob/v2.9.6/ext/net/io.rs `map_socket`. The kernel does not mind.
+ */
+function orByKernel(
+  set: () => void,
+  fd: () => number,
+  [level, name]: readonly [number, number],
+  on: boolean,
+): void {
+  try {
+    return set();
+  } catch (cause) {
+    if ((cause as Error).name === "BadResource") throw cause;
+    const calls = kernel();
+    if ("reason" in calls) {
+      const detail = "Deno sets nothing while a write waits, unless it has --allow-ffi";
+      throw new SocketError({ code: "EBUSY", operation: "setsockopt", cause, detail });
+    }
+    const value = new Uint8Array(new Int32Array([Number(on)]).buffer);
+    const result = calls.setsockopt(fd(), level, name, value);
+    if (result < 0) throw new SocketError({ code: errnoName(-result), operation: "setsockopt" });
+  }
 }
 
 function listenerHandle(listener: DenoListener): Handle {

@@ -93,7 +93,11 @@ class DenoListenerTransport implements ListenerTransport {
 
   readonly #onError = (cause: unknown): void => {
     this.#accept = undefined;
-    if (!this.#closed) this.#incoming.failed(cause);
+    if (this.#closed) return;
+    // Deno asks whom it has accepted for the address, which fails when that one has reset already.
+    // It is gone, the listener is not: https://github.com/denoland/deno/blob/v2.9.6/ext/net/ops.rs.
+    if ((cause as { name?: string }).name === "NotConnected") return this.pull();
+    this.#incoming.failed(cause);
   };
 }
 
