@@ -153,7 +153,7 @@ export class Watch extends Alarm {
       return this.#interval + 100;
     }
     this.#suspect = asked === 1;
-    return this.#interval / 2;
+    return this.#suspect ? this.#interval : this.#interval / 2;
   }
 
   /** Ends watching. */
@@ -181,7 +181,7 @@ export class Watch extends Alarm {
       const fd = this.#handle.fd();
       if (!takePulse(kernel, fd) || pulse.closed) return;
       setInt(kernel, fd, "TCP_RTO_MAX_MS", longestInterval);
-      const slow = pulse.unacknowledged === 0 && pulse.notSent > 0 && pulse.probes === 0;
+      const slow = pulse.unacknowledged === 0 && pulse.notSent > 0 && pulse.probes < 2;
       if (!slow) setInt(kernel, fd, "TCP_USER_TIMEOUT", Math.min(this.#timeout, 2 ** 31 - 1));
     } catch {
       // The runtime has closed it already.

@@ -1,0 +1,78 @@
+/**
+ * Runs all rows once: makes the namespaces, starts the peer in one and the subject in the other,
+ * under the runtime that runs this.
+ *
+ * @module
+ */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { openNetwork } from "./namespaces.ts";
+
+/** What became of one row. */
+export interface Result {
+  name: string;
+  /** What has to happen, in words. */
+  expected: string;
+  /** What happened: name and code of the error, or "alive". */
+  outcome: string;
+  /** Which outcomes are right. */
+  accepted: string[];
+  /** From the moment the peer was gone, ms. */
+  ms: number;
+  min: number;
+  max: number;
+  /** What else went wrong. */
+  failure?: string;
+  /** Of a timeout. */
+  diagnosis?: string;
+  /** Silence as the kernel saw it over time, for the picture: ms since the start, ms. */
+  samples?: [number, number][];
+}
+
+const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+
+/** Runs all rows; `log` hears of each one as it ends. */
+export async function measure(log: (row: Result) => void = () => {}): Promise<Result[]> {
+  using network = openNetwork(60);
+  const within = (name: string, command: string[]) =>
+    spawn("ip", ["netns", "exec", name, ...command], { stdio: ["pipe", "pipe", "inherit"] });
+  const peer = within(network.there, ["python3", here("programs/peer.py")]);
+  let subject: ChildProcess | undefined;
+  try {
+    await line(peer);
+    const flags = "Deno" in globalThis ? ["run", "-A", "--no-check"] : [];
+    subject = within(network.here, [
+      ...[process.execPath, ...flags, here("programs/subject.ts")],
+      network.there,
+    ]);
+    const results: Result[] = [];
+    await line(subject, (text) => {
+      const row = JSON.parse(text) as Result;
+      results.push(row);
+      log(row);
+    });
+    return results;
+  } finally {
+    // Sleeping processes would keep the namespaces.
+    for (const child of [peer, subject]) child?.kill("SIGKILL");
+  }
+}
+
+/** Resolves at the first line, or, when somebody takes the lines, when the process has ended. */
+function line(child: ChildProcess, take?: (line: string) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let rest = "";
+    child.once("error", reject);
+    child.once("close", (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`The ${take ? "subject" : "peer"} ended with ${code}: ${rest}`));
+    });
+    child.stdout!.on("data", (chunk: Uint8Array) => {
+      const lines = (rest + new TextDecoder().decode(chunk)).split("\n");
+      rest = lines.pop()!;
+      for (const text of lines) take === undefined ? resolve() : take(text);
+    });
+  });
+}

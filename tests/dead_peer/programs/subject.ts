@@ -1,0 +1,38 @@
+/**
+ * Runs in a network namespace of its own: all rows at once, each with its own peer address. Prints a
+ * line of JSON for each row.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { SocketError, TimeoutError } from "@holdfast/tcp";
+import { diagnosisRows } from "../diagnosis_rows.ts";
+import type { Result } from "../measure.ts";
+import { type Plan, Row } from "../row.ts";
+import { rows } from "../rows.ts";
+
+function outcomeOf(error: unknown): string {
+  if (error instanceof SocketError || error instanceof TimeoutError) {
+    return `${error.name} ${error.code}`;
+  }
+  return String(error);
+}
+
+async function run({ run, ...plan }: Plan, number: number): Promise<Result> {
+  const row = new Row(number);
+  try {
+    const { ms, error } = await run(row);
+    const diagnosis = error instanceof TimeoutError ? error.diagnosis : undefined;
+    return { ...plan, outcome: outcomeOf(error), ms, diagnosis };
+  } catch (error) {
+    return { ...plan, outcome: "", ms: row.elapsed, failure: String(error) };
+  }
+}
+
+await Promise.all([...rows, ...diagnosisRows].map(async (plan, index) => {
+  const result = await run(plan, index + 1);
+  // JSON has no Infinity.
+  console.log(JSON.stringify({ ...result, max: Math.min(result.max, 1e9) }));
+}));
+process.exit(0);

@@ -1,0 +1,132 @@
+/**
+ * What the rows share: the way to make one row's peer vanish, to command it, and to measure.
+ *
+ * @module
+ */
+
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { connect as netConnect, type Socket } from "node:net";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { connect, type ConnectOptions, type TcpConnection } from "@holdfast/tcp";
+import { sleep } from "../contract/support.ts";
+
+/** One row's surroundings. */
+export class Row {
+  readonly number: number;
+  /** When the peer went. */
+  start: number = performance.now();
+
+  constructor(number: number) {
+    this.number = number;
+  }
+
+  get us(): string {
+    return `10.77.${this.number}.1`;
+  }
+
+  get peer(): string {
+    return `10.77.${this.number}.2`;
+  }
+
+  connect(port: number, options: Partial<ConnectOptions>): Promise<TcpConnection> {
+    return connect({ hostname: this.peer, port, timeout: null, ...options });
+  }
+
+  /** The peer answers nothing any more. */
+  async gone(): Promise<void> {
+    await ip(`-n ${there()} route add blackhole ${this.us}/32`);
+    this.start = performance.now();
+  }
+
+  heal(): Promise<void> {
+    return ip(`-n ${there()} route del blackhole ${this.us}/32`);
+  }
+
+  /** Gives the peer a command; answers how many bytes it has counted. */
+  command(command: "reset" | "read"): Promise<string> {
+    return control(`${command} ${this.us}`);
+  }
+
+  dial(port: number): Promise<string> {
+    return control(`dial ${this.us} ${port}`);
+  }
+
+  /** The peer's address goes, so that nothing answers for it on the cable. */
+  async removeAddress(): Promise<void> {
+    await ip(`-n ${there()} addr del ${this.peer}/24 dev cable0`);
+    this.start = performance.now();
+  }
+
+  /** The kernel's table has no connection of this row. */
+  get ended(): boolean {
+    const [number] = new Uint32Array(Uint8Array.from(this.us.split("."), Number).buffer);
+    const local = number!.toString(16).padStart(8, "0").toUpperCase();
+    return !readFileSync("/proc/net/tcp", "utf8").includes(`: ${local}:`);
+  }
+
+  get elapsed(): number {
+    return performance.now() - this.start;
+  }
+
+  /** What `promise` rejects with, and when. */
+  async end(promise: Promise<unknown>): Promise<Measured> {
+    const error = await promise.then((value) => value, (error: unknown) => error);
+    return { ms: this.elapsed, error };
+  }
+}
+
+export interface Measured {
+  ms: number;
+  /** A value where an error was expected is a failure. */
+  error: unknown;
+}
+
+/** A row: what has to happen, and how to make it happen. */
+export interface Plan {
+  name: string;
+  expected: string;
+  accepted: string[];
+  min: number;
+  max: number;
+  run(row: Row): Promise<Measured>;
+}
+
+/** Both ends of the second cable. */
+export const cable: Row = new Row(200);
+
+let pulled: Promise<void> | undefined;
+
+/** Pulls the second cable, once all who want to see it have connected. */
+export function pullCable(): Promise<void> {
+  return pulled ??= (async () => {
+    await sleep(1_500);
+    await ip(`-n ${there()} link set cable1 down`);
+    cable.start = performance.now();
+  })();
+}
+
+/** The namespace of the peers. */
+function there(): string {
+  return process.argv[2]!;
+}
+
+function ip(command: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    execFile("ip", command.split(" "), (error) => error ? reject(error) : resolve());
+  });
+}
+
+let commands: Socket | undefined;
+const answers: ((answer: string) => void)[] = [];
+
+/** Gives the peer program a command and answers what it says. */
+export function control(command: string): Promise<string> {
+  if (commands === undefined) {
+    commands = netConnect(7000, "10.77.0.2");
+    createInterface(commands).on("line", (line: string) => answers.shift()!(line));
+  }
+  commands.write(`${command}\n`);
+  return new Promise((resolve) => answers.push(resolve));
+}

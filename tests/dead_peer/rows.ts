@@ -1,0 +1,392 @@
+/**
+ * The rows of the dead-peer table: situations, what has to happen in each, and how to make it happen.
+ *
+ * @module
+ */
+
+import {
+  constants,
+  DeadPeerError,
+  listen,
+  setOptions,
+  setsockopt,
+  type TcpConnection,
+} from "@holdfast/tcp";
+import { firstDifference, sleep, streamBytes, until } from "../contract/support.ts";
+import { cable, control, type Measured, type Plan, pullCable, type Row } from "./row.ts";
+
+const dead = ["DeadPeerError ETIMEDOUT", "DeadPeerError EHOSTUNREACH", "DeadPeerError ENETUNREACH"];
+/** How late a busy machine may notice. */
+const slack = 700;
+const T = 3_000;
+const interval = 1_000;
+
+function gone(
+  name: string,
+  run: Plan["run"],
+  { timeout = T, accepted = dead, min = timeout - interval - 100, bound = timeout + interval }: {
+    timeout?: number;
+    accepted?: string[];
+    min?: number;
+    bound?: number;
+  } = {},
+): Plan {
+  const expected = `${accepted === dead ? "DeadPeerError" : accepted[0]} within ${seconds(bound)}`;
+  return { name, expected, accepted, min, max: bound + slack, run };
+}
+
+function alive(name: string, run: Plan["run"]): Plan {
+  return { name, expected: "alive, no byte lost", accepted: ["alive"], min: 0, max: Infinity, run };
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
+}
+
+const buffer = () => new Uint8Array(65_536);
+const read = (socket: TcpConnection) => socket.read(buffer());
+
+/** Writes until nothing more fits. Answers the write that waits and what was handed over. */
+function fill(socket: TcpConnection, size: number = 8_000_000): Promise<number> {
+  const write = socket.write(streamBytes(0, size));
+  write.catch(() => {});
+  return write;
+}
+
+/** The pending call has ended with an error; so must all later ones, and the same way. */
+async function latched(socket: TcpConnection): Promise<void> {
+  for (const call of [() => read(socket), () => socket.write(new Uint8Array(1))]) {
+    const error = await call().then(() => "success", (error: unknown) => error);
+    if (!(error instanceof DeadPeerError)) throw new Error(`A later call ended with ${error}`);
+  }
+}
+
+/** Writes now and then until that fails. */
+async function keepWriting(socket: TcpConnection, every: number): Promise<void> {
+  for (;;) {
+    await socket.write(new Uint8Array(100));
+    await sleep(every);
+  }
+}
+
+export const rows: Plan[] = [
+  gone("idle", async (row) => {
+    using socket = await row.connect(7001, { deadPeerTimeout: T });
+    const pending = read(socket);
+    await row.gone();
+    const measured = await row.end(pending);
+    await latched(socket);
+    return measured;
+  }),
+  gone("data unacknowledged", async (row) => {
+    using socket = await row.connect(7001, { deadPeerTimeout: T });
+    const pending = read(socket);
+    await row.gone();
+    await socket.write(new Uint8Array(1000));
+    const measured = await row.end(pending);
+    await latched(socket);
+    return measured;
+  }),
+  gone("data unacknowledged, nobody reads", async (row) => {
+    using socket = await row.connect(7001, { deadPeerTimeout: T });
+    await row.gone();
+    const measured = await row.end(keepWriting(socket, 100));
+    await latched(socket);
+    return measured;
+  }),
+  gone("writing every 200 ms", async (row) => {
+    using socket = await row.connect(7002, { deadPeerTimeout: T });
+    const writing = keepWriting(socket, 200);
+    writing.catch(() => {});
+    await sleep(1_000);
+    await row.gone();
+    const measured = await row.end(writing);
+    await latched(socket);
+    return measured;
+  }),
+  gone("a write while probes are out", async (row) => {
+    using socket = await row.connect(7001, { deadPeerTimeout: 4_000 });
+    const pending = read(socket);
+    await row.gone();
+    await until(() => socket.tcpInfo().probes! > 0, "a keepalive probe");
+    await socket.write(new Uint8Array(1000));
+    const measured = await row.end(pending);
+    await latched(socket);
+    return measured;
+  }, { timeout: 4_000 }),
+  alive("closed window, alive for 3 T, then reads", async (row) => {
+    using socket = await row.connect(7003, { deadPeerTimeout: T });
+    const size = 1_000_000;
+    const writing = fill(socket, size);
+    row.start = performance.now();
+    await Promise.race([writing, sleep(3 * T)]);
+    return await delivered(row, socket, writing, size);
+  }),
+  gone("closed window, then gone", async (row) => {
+    using socket = await row.connect(7003, { deadPeerTimeout: T });
+    const writing = fill(socket);
+    await sleep(2_000);
+    await row.gone();
+    const measured = await row.end(writing);
+    await latched(socket);
+    return measured;
+  }),
+  alive("a reader that drains every T, for 5 T", async (row) => {
+    using socket = await row.connect(7004, { deadPeerTimeout: T });
+    const writing = fill(socket);
+    row.start = performance.now();
+    await Promise.race([writing, sleep(5 * T)]);
+    return { ms: row.elapsed, error: "alive" };
+  }),
+  gone("half closed by us (FIN-WAIT-2)", async (row) => {
+    using socket = await row.connect(7001, { deadPeerTimeout: T });
+    await socket.closeWrite();
+    const pending = read(socket);
+    await until(() => socket.tcpInfo().state === "FIN-WAIT-2", "FIN-WAIT-2");
+    await row.gone();
+    return await row.end(pending);
+  }),
+  gone("our FIN unacknowledged (FIN-WAIT-1)", async (row) => {
+    using socket = await row.connect(7001, { deadPeerTimeout: T });
+    const pending = read(socket);
+    await row.gone();
+    await socket.closeWrite();
+    return await row.end(pending);
+  }),
+  gone("half closed by the peer (CLOSE-WAIT), idle", async (row) => {
+    using socket = await row.connect(7006, { deadPeerTimeout: T });
+    if (await read(socket) !== null) throw new Error("The peer had finished");
+    await row.gone();
+    await until(() => row.ended, "the end of the connection");
+    return await row.end(socket.write(new Uint8Array(1)));
+  }),
+  gone("half closed by the peer (CLOSE-WAIT), writing", async (row) => {
+    using socket = await row.connect(7006, { deadPeerTimeout: T });
+    if (await read(socket) !== null) throw new Error("The peer had finished");
+    await row.gone();
+    return await row.end(keepWriting(socket, 100));
+  }),
+  gone("SYN unanswered, connect timeout 2 s", async (row) => {
+    await row.gone();
+    const measured = await row.end(row.connect(7001, { deadPeerTimeout: T, timeout: 2_000 }));
+    await sleep(100);
+    if (!row.ended) throw new Error("A socket is left");
+    return measured;
+  }, { accepted: ["TimeoutError ETIMEDOUT"], bound: 2_000, min: 1_990 }),
+  gone("rebooted: RST at the next probe", async (row) => {
+    using socket = await row.connect(7001, { deadPeerTimeout: T });
+    const pending = read(socket);
+    await row.gone();
+    await row.command("reset");
+    await row.heal();
+    return await row.end(pending);
+  }, { accepted: ["SocketError ECONNRESET"], bound: T, min: 0 }),
+  alive("a 2 s outage that heals", async (row) => {
+    using socket = await row.connect(7005, { deadPeerTimeout: 4_000 });
+    const size = 400_000;
+    const writing = (async () => {
+      for (let at = 0; at < size; at += 10_000) {
+        await socket.write(streamBytes(at, 10_000));
+        await sleep(100);
+      }
+    })();
+    writing.catch(() => {});
+    const reading = (async () => {
+      const into = buffer();
+      for (let at = 0; at < size;) {
+        const count = await socket.read(into);
+        if (count === null) throw new Error(`The stream ended after ${at} bytes`);
+        const wrong = firstDifference(into.subarray(0, count), at);
+        if (wrong >= 0) throw new Error(`Byte ${wrong} is wrong`);
+        at += count;
+      }
+    })();
+    reading.catch(() => {});
+    await sleep(500);
+    await row.gone();
+    await sleep(2_000);
+    await row.heal();
+    await Promise.all([writing, reading]);
+    return { ms: row.elapsed, error: "alive" };
+  }),
+  gone("accepted, idle", (row) => accepted(row, false)),
+  gone("accepted, data unacknowledged", (row) => accepted(row, true)),
+  gone("bytes that had arrived come first", async (row) => {
+    using socket = await row.connect(7007, { deadPeerTimeout: T });
+    await until(() => socket.tcpInfo().bytesReceived === 1000, "the peer's bytes");
+    await row.gone();
+    await socket.write(new Uint8Array(10));
+    await until(() => row.ended, "the end of the connection");
+    const measured = row.elapsed;
+    const into = new Uint8Array(2_000);
+    let size = 0;
+    let error: unknown;
+    try {
+      for (;;) {
+        const count = await socket.read(into);
+        if (count === null) throw new Error("A clean end");
+        size += count;
+      }
+    } catch (cause) {
+      error = cause;
+    }
+    if (size !== 1000) throw new Error(`${size} of 1000 bytes`);
+    await latched(socket);
+    return { ms: measured, error };
+  }),
+  {
+    name: "close() with unsent data, gone",
+    expected: `nothing lingers after ${seconds(T + interval)}`,
+    accepted: ["no socket left"],
+    min: 0,
+    max: T + interval + slack,
+    async run(row) {
+      const socket = await row.connect(7001, { deadPeerTimeout: T });
+      await row.gone();
+      await socket.write(new Uint8Array(20_000));
+      socket.close();
+      row.start = performance.now();
+      await until(() => row.ended, "the end of the connection", 60_000);
+      return { ms: row.elapsed, error: "no socket left" };
+    },
+  },
+  alive("close() with unsent data before a closed window, reads after 3 T", async (row) => {
+    const socket = await row.connect(7003, { deadPeerTimeout: T, sendBufferSize: 100_000 });
+    const size = 60_000;
+    await socket.write(streamBytes(0, size));
+    await sleep(1_000);
+    socket.close();
+    row.start = performance.now();
+    await sleep(3 * T);
+    return await delivered(row, undefined, undefined, size);
+  }),
+  gone("data unacknowledged, TCP_RTO_MAX_MS as on older kernels", async (row) => {
+    using socket = await row.connect(7001, { deadPeerTimeout: T });
+    asOlderKernel(socket);
+    const pending = read(socket);
+    await row.gone();
+    await socket.write(new Uint8Array(1000));
+    const measured = await row.end(pending);
+    await latched(socket);
+    return measured;
+  }),
+  gone("closed window for 6 s, then gone, TCP_RTO_MAX_MS as on older kernels", async (row) => {
+    using socket = await row.connect(7003, { deadPeerTimeout: T });
+    asOlderKernel(socket);
+    const writing = fill(socket);
+    await sleep(6_000);
+    await row.gone();
+    const measured = await row.end(writing);
+    await latched(socket);
+    return measured;
+    // The kernel probes after 0.2, 0.6, 1.4, 3.0, 6.2 and 12.6 s.
+  }, { bound: 10_000 }),
+  alive("closed window, alive for 7 T, TCP_RTO_MAX_MS as on older kernels", async (row) => {
+    using socket = await row.connect(7003, { deadPeerTimeout: T });
+    asOlderKernel(socket);
+    const size = 1_000_000;
+    const writing = fill(socket, size);
+    row.start = performance.now();
+    await Promise.race([writing, sleep(7 * T)]);
+    return await delivered(row, socket, writing, size);
+  }),
+  gone("the runtime's own socket, T = 15 s, data unacknowledged", async (row) => {
+    using socket = await row.connect(7001, {});
+    setOptions(socket.native, { deadPeerTimeout: 15_000 });
+    const pending = read(socket);
+    await row.gone();
+    await socket.write(new Uint8Array(1000));
+    return await row.end(pending);
+  }, { timeout: 15_000 }),
+  gone("the runtime's own socket, T = 15 s, closed window, then gone", async (row) => {
+    using socket = await row.connect(7003, {});
+    setOptions(socket.native, { deadPeerTimeout: 15_000 });
+    const writing = fill(socket);
+    await sleep(2_000);
+    await row.gone();
+    return await row.end(writing);
+  }, { timeout: 15_000 }),
+  gone("userTimeout 3 s, data unacknowledged", async (row) => {
+    using socket = await row.connect(7001, { userTimeout: 3_000 });
+    const pending = read(socket);
+    await row.gone();
+    await socket.write(new Uint8Array(1000));
+    return await row.end(pending);
+  }),
+  {
+    ...gone("userTimeout 3 s, closed window, alive (why it is no answer)", async (row) => {
+      using socket = await row.connect(7003, { userTimeout: 3_000 });
+      const writing = fill(socket);
+      row.start = performance.now();
+      return await row.end(writing);
+    }),
+    expected: "a live peer given up",
+  },
+  gone("the peer's address removed, idle", async (row) => {
+    using socket = await row.connect(7001, { deadPeerTimeout: T });
+    const pending = read(socket);
+    await row.removeAddress();
+    return await row.end(pending);
+  }),
+  gone("the peer's address removed, data unacknowledged", async (row) => {
+    using socket = await row.connect(7001, { deadPeerTimeout: T });
+    const pending = read(socket);
+    await row.removeAddress();
+    await socket.write(new Uint8Array(1000));
+    const measured = await row.end(pending);
+    await latched(socket);
+    return measured;
+  }),
+  gone("cable pulled, idle", async () => {
+    using socket = await cable.connect(7001, { deadPeerTimeout: T });
+    const pending = read(socket);
+    await pullCable();
+    return await cable.end(pending);
+  }),
+  gone("cable pulled, data unacknowledged", async () => {
+    using socket = await cable.connect(7001, { deadPeerTimeout: T });
+    const pending = read(socket);
+    await pullCable();
+    await socket.write(new Uint8Array(1000));
+    return await cable.end(pending);
+  }),
+];
+
+async function accepted(row: Row, write: boolean): Promise<Measured> {
+  using listener = await listen({
+    hostname: row.us,
+    port: 7100,
+    timeout: null,
+    deadPeerTimeout: T,
+  });
+  const [socket] = await Promise.all([listener.accept(), row.dial(7100)]);
+  using _closing = socket;
+  const pending = read(socket);
+  await row.gone();
+  if (write) await socket.write(new Uint8Array(1000));
+  const measured = await row.end(pending);
+  await latched(socket);
+  return measured;
+}
+
+/** The peer reads all there is; nothing may be missing. */
+async function delivered(
+  row: Row,
+  socket: TcpConnection | undefined,
+  writing: Promise<number> | undefined,
+  size: number,
+): Promise<Measured> {
+  await row.command("read");
+  if (await writing !== undefined && socket !== undefined) await socket.closeWrite();
+  let count = "";
+  for (let i = 0; i < 100 && !count.includes(" "); i++) {
+    await sleep(50);
+    count = await control(`count ${row.us}`);
+  }
+  if (count !== `${size} end`) throw new Error(`The peer read ${count}, not all of ${size}`);
+  return { ms: row.elapsed, error: "alive" };
+}
+
+function asOlderKernel(socket: TcpConnection): void {
+  setsockopt(socket, constants.IPPROTO_TCP!, constants.TCP_RTO_MAX_MS!, 120_000);
+}
