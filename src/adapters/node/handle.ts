@@ -71,9 +71,11 @@ export const natives: NativeSetters = {
   reset: true,
 };
 
+let net: NodeClasses | undefined;
+
 /** The handle of a `node:net` object, or `undefined` when it is none. */
 export function handle(native: object, finder?: Finder): Handle | undefined {
-  const { Socket, Server } = builtin<NodeClasses>("node:net")!;
+  const { Socket, Server } = net ??= builtin<NodeClasses>("node:net")!;
   if (native instanceof Socket) return socketHandle(native, finder);
   if (native instanceof Server) return serverHandle(native, finder);
   // Bun's http.Server is a class of its own.
