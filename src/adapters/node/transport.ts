@@ -30,6 +30,8 @@ export interface NodeSocket {
   on(event: string, listener: (...args: never[]) => void): unknown;
   once(event: string, listener: (...args: never[]) => void): unknown;
   off(event: string, listener: (...args: never[]) => void): unknown;
+  /** What has arrived and is kept, in parts; `null` when there is nothing. */
+  read(): Uint8Array | null;
   pause(): unknown;
   resume(): unknown;
   write(data: Uint8Array, done?: () => void): boolean;
@@ -188,6 +190,7 @@ export class NodeTransport implements Transport {
     this.native.ref();
   }
 
+  /** A write that waits keeps the process alive all the same: libuv counts it apart from its socket. */
   unref(): void {
     this.native.unref();
   }
@@ -226,7 +229,15 @@ export class NodeTransport implements Transport {
     this.#incoming.end();
   };
 
-  readonly #onError = (cause: unknown): void => this.#fail(cause);
+  readonly #onError = (cause: unknown): void => {
+    // An error ends the stream with what it has taken from the kernel and was not asked for yet.
+    // That arrived before the error and comes before it.
+    let chunk: Uint8Array | null;
+    while (!this.#closed && (chunk = this.native.read()) !== null) {
+      this.received(view(chunk), false);
+    }
+    this.#fail(cause);
+  };
 
   /** Closed without an error: both halves have ended, or somebody destroyed the socket. */
   readonly #onClose = (): void => {
@@ -246,10 +257,7 @@ export class NodeTransport implements Transport {
 /** A socket with nobody else reading from it, as a transport that gets its `data` events. */
 export function listenTo(native: NodeSocket): NodeTransport {
   const transport = new NodeTransport(native);
-  native.on("data", (chunk: Uint8Array) => {
-    // A plain view: `slice` of a Buffer means something else than that of a Uint8Array.
-    transport.received(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length), false);
-  });
+  native.on("data", (chunk: Uint8Array) => transport.received(view(chunk), false));
   return transport;
 }
 
@@ -271,6 +279,11 @@ export function adoptSocket(native: object): Transport | undefined {
   native.allowHalfOpen = true;
   native.pause();
   return listenTo(native);
+}
+
+/** A `Buffer` as plain bytes: its `slice` means something else than that of a `Uint8Array`. */
+function view({ buffer, byteOffset, length }: Uint8Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, length);
 }
 
 /** Of the kind that streams take as it is: they make a view of anything else at every write. */
