@@ -4,13 +4,12 @@
  * @module
  */
 
-import type { Adapter, Transport } from "../../adapter.ts";
-import { adoptSocket } from "../node/transport.ts";
+import type { Adapter } from "../../adapter.ts";
+import { adopt } from "./adopt.ts";
 import { connect } from "./connect.ts";
 import { handle, natives } from "./handle.ts";
 import { kernel } from "./kernel.ts";
 import { cannotListen, listen, listensNatively } from "./listen.ts";
-import { type DenoConn, DenoTransport } from "./transport.ts";
 
 interface DenoGlobal {
   version: { deno: string };
@@ -28,13 +27,6 @@ export const denoAdapter: Adapter = {
   listen,
   cannotListen,
   listensNatively,
-  adopt: (native) => isConn(native) ? new DenoTransport(native) : adoptSocket(native),
+  adopt,
   handle,
 };
-
-/** A `Deno.TcpConn` or `Deno.TlsConn`, by what only these have. */
-function isConn(native: object): native is DenoConn & Transport["native"] {
-  const { localAddr, closeWrite, read } = native as Partial<DenoConn>;
-  return localAddr?.transport === "tcp" && typeof closeWrite === "function" &&
-    typeof read === "function";
-}

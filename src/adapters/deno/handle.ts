@@ -111,7 +111,7 @@ function mustTakeNoDelay(conn: DenoConn, fd: number): void {
   const calls = kernel();
   if ("reason" in calls) return;
   const on = readInt(calls, fd, constants.IPPROTO_TCP!, constants.TCP_NODELAY!) > 0;
-  throwIfClosed(() => conn.setNoDelay!(on));
+  if (isClosed(() => conn.setNoDelay!(on))) throw closed();
 }
 
 /** What is used of Deno's inside. */
@@ -119,35 +119,45 @@ interface DenoCore {
   readSync(resource: number, into: Uint8Array): number;
 }
 
+/** As {@linkcode isOpen}, or throws. */
+function mustBeOpen(native: object): void {
+  const open = isOpen(native);
+  if (open === false) throw closed();
+  if (open === true) return;
+  throw new UnsupportedOptionError({
+    option: "fd",
+    runtime: `deno ${host().versions.deno}`,
+    system: systemName(),
+    reason: "this Deno does not tell whether the socket is open",
+  });
+}
+
 /**
  * Listeners and TLS connections answer everything alike when they are closed, but not a synchronous
  * read: their resources (https://github.com/denoland/deno_core/pull/1061 tells the number) support
- * none, closed ones do not exist. Can go with the search for descriptors.
+ * none, closed ones do not exist. `undefined` when nothing tells. Can go with the search for
+ * descriptors.
  */
-function mustBeOpen(native: object): void {
+export function isOpen(native: object): boolean | undefined {
   const { Deno } = globalThis as unknown as {
     Deno: { internal: symbol } & Record<symbol, { core?: DenoCore } | undefined>;
   };
   const core = Deno[Deno.internal]?.core;
-  if (typeof core?.readSync !== "function") {
-    throw new UnsupportedOptionError({
-      option: "fd",
-      runtime: `deno ${host().versions.deno}`,
-      system: systemName(),
-      reason: "this Deno does not tell whether the socket is open",
-    });
-  }
-  throwIfClosed(() => core.readSync(resourceId(native)!, nothing));
+  const resource = resourceId(native);
+  if (typeof core?.readSync !== "function" || resource === undefined) return undefined;
+  return !isClosed(() => core.readSync(resource, nothing));
 }
 
 const nothing = new Uint8Array(0);
 
-function throwIfClosed(call: () => unknown): void {
+/** Whether a call meets a resource that is gone. */
+function isClosed(call: () => unknown): boolean {
   try {
     call();
   } catch (error) {
-    if ((error as Error).name === "BadResource") throw closed();
+    return (error as Error).name === "BadResource";
   }
+  return false;
 }
 
 /** Number of the resource behind one of Deno's own objects; never given twice. */

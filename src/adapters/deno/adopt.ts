@@ -1,0 +1,49 @@
+/**
+ * Taking over a connection that Deno has opened already.
+ *
+ * @module
+ */
+
+import type { Transport } from "../../adapter.ts";
+import { adoptSocket, type NodeSocket } from "../node/transport.ts";
+import { isOpen } from "./handle.ts";
+import { type DenoConn, DenoTransport } from "./transport.ts";
+
+/** An open connection of Deno's own API or of its `node:net`; `undefined` for anything else. */
+export function adopt(native: object): Transport | undefined {
+  if (isConn(native)) return isOpen(native) === false ? undefined : new DenoTransport(native);
+  const transport = adoptSocket(native);
+  if (transport !== undefined) stopBelow(native as TlsSocket);
+  return transport;
+}
+
+/** A `Deno.TcpConn` or `Deno.TlsConn`, by what only these have. */
+function isConn(native: object): native is DenoConn & Transport["native"] {
+  const { localAddr, closeWrite, read } = native as Partial<DenoConn>;
+  return localAddr?.transport === "tcp" && typeof closeWrite === "function" &&
+    typeof read === "function";
+}
+
+/** Not documented: the object below a `tls.TLSSocket`, and the TCP socket below that. */
+interface TlsSocket extends Pick<NodeSocket, "on"> {
+  readonly _handle: {
+    readonly _parent?: { readStart?(): void; readStop?(): void };
+    isEstablished?(): boolean;
+  } | null;
+}
+
+/**
+ * A `tls.TLSSocket` that is paused goes on receiving, without a limit: only decrypted bytes are held
+ * back (https://github.com/denoland/deno/pull/33524). So the TCP socket below pauses with it, once
+ * the handshake is over. Can go when the peer of a paused TLSSocket has to wait.
+ */
+function stopBelow(socket: TlsSocket): void {
+  const below = () => socket._handle?._parent;
+  if (typeof below()?.readStop !== "function") return;
+  const stop = () => {
+    if (socket._handle?.isEstablished?.()) below()?.readStop?.();
+  };
+  socket.on("pause", stop);
+  socket.on("resume", () => below()?.readStart?.());
+  stop();
+}

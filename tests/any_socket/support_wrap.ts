@@ -1,0 +1,106 @@
+/**
+ * Open connections that `wrap` takes, both ends of each.
+ *
+ * @module
+ */
+
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import tls from "node:tls";
+import { type TcpConnection, wrap } from "@holdfast/tcp";
+import { patience } from "../contract/support.ts";
+import { type Kind, kinds } from "../contract/support_native.ts";
+import { ca, certificate, privateKey } from "../support/certificate.ts";
+
+/** Both ends, not wrapped yet. */
+export interface NativePair extends Disposable {
+  name: string;
+  dialled: object;
+  accepted: object;
+}
+
+export type Opener = [name: string, open: () => Promise<NativePair>];
+
+/** Both ends, wrapped. */
+export interface WrappedPair extends Disposable {
+  dialled: TcpConnection;
+  accepted: TcpConnection;
+}
+
+export async function wrapped(open: Opener[1], timeout: number = patience): Promise<WrappedPair> {
+  const { dialled, accepted, [Symbol.dispose]: dispose } = await open();
+  const pair = [wrap(dialled, { timeout }), wrap(accepted, { timeout })] as const;
+  return {
+    dialled: pair[0],
+    accepted: pair[1],
+    [Symbol.dispose]() {
+      for (const one of pair) one.close();
+      dispose();
+    },
+  };
+}
+
+function ends([name, open]: Kind): Opener {
+  return [name, async () => {
+    const sockets = await open();
+    const [dialled, accepted] = sockets.all;
+    return {
+      name,
+      dialled: dialled!.socket,
+      accepted: accepted!.socket,
+      [Symbol.dispose]: () => sockets[Symbol.dispose](),
+    };
+  }];
+}
+
+interface BunNet {
+  connect(options: object): Promise<object & { terminate(): void }>;
+}
+
+/** Bun cannot hand over a single accepted TLS socket: `node:tls` is at the other end. */
+function bunTls(Bun: BunNet): Opener {
+  const name = "Bun.connect with TLS";
+  return [name, async () => {
+    const server = tls.createServer({ key: privateKey, cert: certificate }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const opened = Promise.withResolvers<void>();
+    const [dialled, [accepted]] = await Promise.all([
+      Bun.connect({
+        hostname: "localhost",
+        port,
+        tls: { ca },
+        socket: { data() {}, handshake: () => opened.resolve() },
+      }),
+      once(server, "secureConnection"),
+      opened.promise,
+    ]);
+    return {
+      name,
+      dialled,
+      accepted,
+      [Symbol.dispose]() {
+        dialled.terminate();
+        accepted.destroy();
+        server.close();
+      },
+    };
+  }];
+}
+
+const { Bun } = globalThis as unknown as { Bun?: BunNet };
+const refused = "Bun.connect with TLS";
+
+/** Every kind of connection of this runtime of which both ends can be wrapped. */
+export const openers: Opener[] = [
+  ...kinds.filter(([name]) => !name.startsWith("http") && name !== refused).map(ends),
+  ...(Bun === undefined ? [] : [bunTls(Bun)]),
+];
+
+/** Those of which accepted sockets are refused. */
+export const refusedKinds: Kind[] = kinds.filter(([name]) => name === refused);
+
+/** Whether the runtime keeps what has arrived until somebody reads it. */
+export function keepsData(name: string): boolean {
+  return !name.startsWith("Bun.");
+}
