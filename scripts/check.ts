@@ -10,6 +10,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { jsrProblem, stdArgs } from "./lib/jsr.ts";
 import { run } from "./lib/process.ts";
+import { optionsPageIsCurrent } from "./lib/option_table.ts";
 import * as rules from "./lib/rules.ts";
 import { versions } from "./lib/runtimes.ts";
 import { tools } from "./lib/tools.ts";
@@ -55,6 +56,7 @@ await step("deno publish", deno("publish", "--dry-run", "--allow-dirty"));
 await step("no imports of runtime modules", rules.noRuntimeImports());
 await step("one place detects the runtime", rules.oneRuntimeDetection());
 await step("tests skip with a reason", rules.plainTests());
+await step("docs/options.md is current", optionsPageIsCurrent());
 await step("pinned Deno in docs", rules.pinnedDeno());
 
 console.log(failed.length ? `\nfailed: ${failed.join(", ")}` : "\nall checks passed");

@@ -58,7 +58,7 @@ export interface Capabilities {
  * import { capabilities } from "@holdfast/tcp";
  *
  * const { runtime, system, options } = capabilities();
- * console.log(runtime, system, options.userTimeout.set); // deno linux ffi
+ * console.log(runtime, system, options.userTimeout.set); // such as: deno linux ffi
  * ```
  */
 export function capabilities(): Capabilities {

@@ -24,11 +24,21 @@ export interface WrapOptions {
  * @param options The limits.
  * @throws {TypeError} `native` is no open TCP connection of this runtime, or an option is wrong.
  *
- * @example Lossless timeouts for a `Deno.Conn`
- * ```ts ignore
- * import { wrap } from "@holdfast/tcp";
+ * @example Lossless timeouts for a socket of `node:net`
+ * ```ts
+ * import { once } from "node:events";
+ * import { connect, createServer } from "node:net";
+ * import { TimeoutError, wrap } from "@holdfast/tcp";
  *
- * using socket = wrap(await Deno.connect({ port: 6379 }), { timeout: 5_000 });
+ * const server = createServer().listen(0, "127.0.0.1");
+ * await once(server, "listening");
+ * const native = connect((server.address() as { port: number }).port, "127.0.0.1");
+ * await once(native, "connect");
+ *
+ * using socket = wrap(native, { timeout: 20 });
+ * const late = await socket.read(new Uint8Array(64)).catch((error) => error);
+ * console.log(late instanceof TimeoutError); // true
+ * server.close();
  * ```
  */
 export function wrap(native: object, options: WrapOptions): TcpConnection {

@@ -1,0 +1,64 @@
+/** Every code block of README, docs and docstrings runs, and prints what it says it prints. */
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import process from "node:process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { assert, assertEquals } from "@std/assert";
+import { capabilities } from "@holdfast/tcp";
+import { spawnRuntime } from "../contract/support.ts";
+import { skip } from "../support/skip.ts";
+import { type Block, blocks } from "./blocks.ts";
+
+const runtimes = ["deno", "bun", "node"];
+const { runtime } = capabilities();
+const folder = fileURLToPath(new URL(`../../.cache/examples/${runtime}`, import.meta.url));
+mkdirSync(folder, { recursive: true });
+
+/** Why a block does not run here, or `undefined`. */
+function skipped({ info, code }: Block): string | undefined {
+  if (info.startsWith("ignore ")) return info.slice("ignore ".length);
+  if (info.startsWith("sketch")) return "a sketch of somebody else's API";
+  if (runtimes.includes(info) && info !== runtime) return `shows ${info}`;
+  if (code.includes("deadPeerTimeout") && capabilities().options.deadPeerTimeout.set === "none") {
+    return capabilities().options.deadPeerTimeout.reason;
+  }
+  return undefined;
+}
+
+/** Some runtimes print an object on one line, some on several. */
+function flat(output: string): string {
+  return ` ${output} `.replaceAll(/,?\s+/g, " ");
+}
+
+const all = blocks();
+
+test("docs: there are examples, and each is of a kind that is known", () => {
+  assert(all.length > 30, `${all.length} examples`);
+  for (const { where, info } of all) {
+    assert(
+      info === "" || runtimes.includes(info) || /^(ignore|sketch) ./.test(info + " ."),
+      `${where}: ${info}`,
+    );
+  }
+});
+
+for (const block of all) {
+  test(`docs: ${block.where} runs`, skip(skipped(block)), async () => {
+    const file = `${folder}/${block.where.replaceAll(/[^\w]+/g, "_")}.ts`;
+    writeFileSync(file, `${block.code}\nexport {};\n`);
+    const { code, output } = await spawnRuntime(file);
+    assertEquals(code, 0, output);
+    // In this order; other output may stand between.
+    let rest = flat(output);
+    for (const expected of block.output) {
+      const at = rest.indexOf(flat(expected));
+      assert(at >= 0, `${block.where} does not print ${expected} but:\n${output}`);
+      rest = rest.slice(at + flat(expected).length - 1);
+    }
+  });
+}
+
+test("docs: this suite runs on a runtime that it knows", () => {
+  assert(runtimes.includes(runtime), process.execPath);
+});
