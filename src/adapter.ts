@@ -66,6 +66,8 @@ export interface Transport {
   readonly writing: boolean;
   /** Sends FIN; reading goes on. Called only while `writing` is false. */
   closeWrite(): void | Promise<void>;
+  /** Somebody else has hold of `native` from now on, and may close it at any time. */
+  expose?(): void;
   /** Closes the descriptor now. What the kernel has is still delivered. Idempotent. */
   close(): void;
   /** Closes with RST: the peer reads ECONNRESET. Idempotent. */

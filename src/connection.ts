@@ -164,7 +164,7 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
 
   #guard(timeout: number): Watch {
     this.#watch?.stop();
-    const handle = adapter().handle(this.native)!;
+    const handle = adapter().handle(this.inner)!;
     const watch = new Watch(handle, timeout, this.#timers, (cause) => this.#lost(cause));
     return this.#watch = this.#writer.watch = watch;
   }
@@ -177,6 +177,11 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
   }
 
   get native(): object {
+    this.#transport.expose?.();
+    return this.#transport.native;
+  }
+
+  get inner(): object {
     return this.#transport.native;
   }
 

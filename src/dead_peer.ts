@@ -62,6 +62,8 @@ function setInt(
 
 /** A socket of ours, which tells its watch of every write. */
 export interface Guarded {
+  /** The runtime's socket. Unlike `native`, asking for it gives nobody hold of it. */
+  readonly inner: object;
   /** `deadPeerTimeout` begins, or (`undefined`) other options have replaced it. */
   watchPeer(timeout: number | undefined): void;
 }

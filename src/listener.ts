@@ -105,6 +105,10 @@ export class Listener
     return this.#transport.native;
   }
 
+  get inner(): object {
+    return this.#transport.native;
+  }
+
   get addr(): NetAddr {
     return this.#transport.addr;
   }

@@ -131,7 +131,9 @@ export function handleOf(socket: unknown, verb: string): Handle {
   if (typeof socket !== "object" || socket === null) {
     fail(TypeError, verb, "socket", "must be a TCP socket", socket);
   }
-  const { native, fd } = socket as { native?: unknown; fd?: unknown };
+  const { native, fd } = "watchPeer" in socket
+    ? { native: (socket as Guarded).inner, fd: undefined }
+    : socket as { native?: unknown; fd?: unknown };
   // Ours, a connection or a listener, carries the runtime's own.
   const target = typeof native === "object" && native !== null ? native : socket;
   const handle = adapter().handle(target);

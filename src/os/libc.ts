@@ -87,6 +87,11 @@ export function noLibrary(): NoKernel | undefined {
     : { reason: `kernel numbers of ${systemName()} are not known to this library`, remedy: "" };
 }
 
+/** MSG_DONTWAIT, and MSG_NOSIGNAL where there is one; `undefined` where nobody has tried. */
+export function sendFlags(): number | undefined {
+  return knownSystem() === "linux" ? 0x40 | 0x4000 : undefined;
+}
+
 /** Flags that `socket()` takes beside the type: non-blocking and close-on-exec in one call. */
 const socketFlags: Partial<Record<KnownSystem, number>> = {
   linux: 0o4000 | 0o2000000,

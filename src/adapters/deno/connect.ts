@@ -22,7 +22,7 @@ export function connect({ hostname, port }: Target): Attempt {
   Object.defineProperty(signal, "throwIfAborted", { value: () => {} });
   return {
     opened: Deno.connect({ hostname, port, signal }).then((conn) => {
-      if (!signal.aborted) return new DenoTransport(conn);
+      if (!signal.aborted) return new DenoTransport(conn, true);
       conn.close();
       throw signal.reason;
     }),

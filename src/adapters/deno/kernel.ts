@@ -5,12 +5,14 @@
  */
 
 import type { Kernel, NoKernel } from "../../adapter.ts";
+import { errnoName } from "../../os/errno.ts";
 import {
   errnoFunction,
   kernelOf,
   type Libc,
   libraryNames,
   noLibrary,
+  sendFlags,
   signatures,
 } from "../../os/libc.ts";
 
@@ -21,7 +23,11 @@ interface DenoFFI {
   UnsafePointerView: new (pointer: unknown) => { getInt32(): number };
 }
 
+/** Sends as much as the kernel takes at once. Answers the number of bytes, or -errno. */
+export type Send = (fd: number, data: Uint8Array) => number;
+
 let kept: Kernel | NoKernel | undefined;
+let send: Send | undefined;
 
 /** The system calls, or why there are none. Loaded at the first call that may; never prompts. */
 export function kernel(): Kernel | NoKernel {
@@ -43,6 +49,12 @@ export function kernel(): Kernel | NoKernel {
   }
 }
 
+/** `send(2)`, where there are system calls. */
+export function sender(): Send | undefined {
+  kernel();
+  return send;
+}
+
 function load(Deno: DenoFFI): Libc {
   const symbols: Record<string, unknown> = {
     [errnoFunction()]: { parameters: [], result: "pointer" },
@@ -50,18 +62,32 @@ function load(Deno: DenoFFI): Libc {
   for (const [name, parameters] of Object.entries(signatures)) {
     symbols[name] = { parameters, result: "i32" };
   }
+  // An answer of 32 bits will do: no chunk is larger.
+  symbols.send = { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" };
   let failure: unknown;
   for (const file of libraryNames()) {
     try {
       const libc = Deno.dlopen(file, symbols).symbols;
       const location = libc[errnoFunction()] as () => unknown;
-      return {
-        ...libc as unknown as Libc,
-        errno: () => new Deno.UnsafePointerView(location()).getInt32(),
-      };
+      const errno = () => new Deno.UnsafePointerView(location()).getInt32();
+      send = sendOf(libc.send as SendFunction, errno);
+      return { ...libc as unknown as Libc, errno };
     } catch (cause) {
       failure ??= cause;
     }
   }
   throw failure;
+}
+
+type SendFunction = (fd: number, data: Uint8Array, size: number, flags: number) => number;
+
+function sendOf(send: SendFunction, errno: () => number): Send | undefined {
+  const flags = sendFlags();
+  if (flags === undefined) return undefined;
+  return (fd, data) => {
+    const sent = send(fd, data, data.length, flags);
+    if (sent >= 0) return sent;
+    const error = errno();
+    return errnoName(error) === "EAGAIN" ? 0 : -error;
+  };
 }

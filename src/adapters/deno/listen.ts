@@ -88,7 +88,7 @@ class DenoListenerTransport implements ListenerTransport {
   readonly #onAccept = (conn: DenoConn): void => {
     this.#accept = undefined;
     if (this.#closed) return conn.close();
-    this.#incoming.accepted(new DenoTransport(conn));
+    this.#incoming.accepted(new DenoTransport(conn, true));
   };
 
   readonly #onError = (cause: unknown): void => {

@@ -6,7 +6,9 @@
 
 import type { Incoming, NetAddr, Outgoing, Transport } from "../../adapter.ts";
 import { lingerZero } from "../../apply.ts";
+import { systemError } from "../../os/system_error.ts";
 import { disconnect } from "../../os/tcp_socket.ts";
+import { Direct } from "./direct.ts";
 import { handle } from "./handle.ts";
 import { kernel } from "./kernel.ts";
 
@@ -51,8 +53,12 @@ export class DenoTransport implements Transport {
   #scratch: Uint8Array | undefined = undefined;
   #writeFailure: { cause: unknown } | undefined = undefined;
 
-  constructor(native: DenoConn) {
+  readonly #direct: Direct | undefined;
+
+  /** `own`: nobody else has hold of `native`. */
+  constructor(native: DenoConn, own: boolean = false) {
     this.native = native;
+    this.#direct = own ? new Direct() : undefined;
     // Deno's have no prototype: plain objects, as everywhere.
     this.localAddr = { ...native.localAddr };
     this.remoteAddr = { ...native.remoteAddr };
@@ -80,11 +86,22 @@ export class DenoTransport implements Transport {
   pause(): void {}
 
   write(data: Uint8Array, keep: boolean): number {
+    const sent = this.#direct === undefined ? 0 : this.#direct.send(this.native, data);
+    if (sent === data.length) return sent;
+    if (sent < 0) {
+      this.#failWrite(systemError(sent, "send"));
+      return 0;
+    }
+    const rest = sent === 0 ? data : data.subarray(sent);
     this.writing = true;
-    this.#out = keep ? this.#copy(data) : data;
+    this.#out = keep ? this.#copy(rest) : rest;
     this.#written = 0;
     this.native.write(this.#out).then(this.#onWritten, this.#onWriteError);
-    return this.#out.length;
+    return sent + this.#out.length;
+  }
+
+  expose(): void {
+    this.#direct?.stop();
   }
 
   closeWrite(): Promise<void> {
@@ -171,10 +188,15 @@ export class DenoTransport implements Transport {
     this.#giveBack();
     if (this.#closed) return;
     this.writing = false;
-    // EPIPE says only that some earlier call was told the error.
-    if ((cause as { name?: string }).name !== "BrokenPipe") this.#writeFailure = { cause };
-    this.#outgoing.failed(cause);
+    this.#failWrite(cause);
   };
+
+  #failWrite(cause: unknown): void {
+    // EPIPE says only that some earlier call was told the error.
+    const { name, code } = cause as { name?: string; code?: string };
+    if (name !== "BrokenPipe" && code !== "EPIPE") this.#writeFailure = { cause };
+    this.#outgoing.failed(cause);
+  }
 
   #copy(data: Uint8Array): Uint8Array {
     const size = Math.min(data.length, chunkSize);
