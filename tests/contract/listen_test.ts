@@ -199,38 +199,51 @@ const accepted: SocketOptions = {
   congestionControl: "reno",
 };
 
-test("listen: every option holds for accepted connections", skip(notLinux), async () => {
-  using listener = await listen({ hostname: v4, port: 0, timeout, ...accepted });
-  for (let i = 0; i < 5; i++) {
-    using client = await connect({ hostname: v4, port: listener.addr.port, timeout });
-    using server = await listener.accept();
-    const before = client.getOptions();
-    assertAccepted(server.getOptions(), before);
-    assertEquals(rawInts(server, linux.keepAlive), [1]);
-    assertEquals(rawInts(server, linux.idle), [61]);
-    assertEquals(rawInts(server, linux.interval), [7]);
-    assertEquals(rawInts(server, linux.count), [4]);
-    assertEquals(rawInts(server, linux.userTimeout), [71_000]);
-    assertEquals(rawInts(server, linux.noDelay), [0]);
-    assertEquals(rawInts(server, linux.linger, 8), [1, 3]);
-    assertEquals(rawInts(server, linux.tos), [40]);
-    assertEquals(rawInts(server, linux.ttl), [42]);
-    // The kernel's own keepalive timer runs, which is more than an option that is set.
-    const [row] = socketsOf(client.localAddr.port, "ESTABLISHED").filter(({ localPort }) =>
-      localPort === listener.addr.port
-    );
-    assertEquals(row!.timer, 2);
-    assert(row!.timerMs > 55_000 && row!.timerMs <= 61_000, `${row!.timerMs} ms`);
-  }
-});
+/** Those that connections inherit. Some runtimes set noDelay, so `false` takes another road. */
+const inherited: SocketOptions = { ...accepted, noDelay: true };
+
+for (const options of [accepted, inherited]) {
+  test(
+    `listen: every option holds for accepted connections, noDelay ${options.noDelay}`,
+    skip(notLinux),
+    async () => {
+      using listener = await listen({ hostname: v4, port: 0, timeout, ...options });
+      for (let i = 0; i < 5; i++) {
+        using client = await connect({ hostname: v4, port: listener.addr.port, timeout });
+        using server = await listener.accept();
+        const before = client.getOptions();
+        assertAccepted(server.getOptions(), before, options);
+        assertEquals(rawInts(server, linux.keepAlive), [1]);
+        assertEquals(rawInts(server, linux.idle), [61]);
+        assertEquals(rawInts(server, linux.interval), [7]);
+        assertEquals(rawInts(server, linux.count), [4]);
+        assertEquals(rawInts(server, linux.userTimeout), [71_000]);
+        assertEquals(rawInts(server, linux.noDelay), [Number(options.noDelay)]);
+        assertEquals(rawInts(server, linux.linger, 8), [1, 3]);
+        assertEquals(rawInts(server, linux.tos), [40]);
+        assertEquals(rawInts(server, linux.ttl), [42]);
+        // The kernel's own keepalive timer runs, which is more than an option that is set.
+        const [row] = socketsOf(client.localAddr.port, "ESTABLISHED").filter(({ localPort }) =>
+          localPort === listener.addr.port
+        );
+        assertEquals(row!.timer, 2);
+        assert(row!.timerMs > 55_000 && row!.timerMs <= 61_000, `${row!.timerMs} ms`);
+      }
+    },
+  );
+}
 
 /** Buffer sizes read back doubled on Linux. `otherwise`: what a socket has by itself. */
-function assertAccepted(actual: SocketOptions, otherwise?: SocketOptions): void {
-  for (const [key, value] of Object.entries(accepted) as [keyof SocketOptions, unknown][]) {
+function assertAccepted(
+  actual: SocketOptions,
+  otherwise?: SocketOptions,
+  wanted: SocketOptions = accepted,
+): void {
+  for (const [key, value] of Object.entries(wanted) as [keyof SocketOptions, unknown][]) {
     const expected = key.endsWith("BufferSize") ? 2 * Number(value) : value;
     assertEquals(actual[key] as unknown, expected, key);
-    // The client has the options of nobody, but noDelay.
-    if (otherwise !== undefined && key !== "congestionControl") {
+    // The other side has what every socket has, so this was not there already.
+    if (otherwise !== undefined && key !== "congestionControl" && value !== true) {
       assertNotEquals(otherwise[key] as unknown, expected, `${key} of the other side`);
     }
   }
@@ -257,14 +270,14 @@ test("listen: options hold for connections that came before the listener", {
   ...skip(notLinux ?? noBind("fd")),
 }, async () => {
   // The kernel queues these three before the program that will serve them has set anything.
-  const { ready, port, child } = await activated(accepted, 5);
+  const { ready, port, child } = await activated(inherited, 5);
   const early = await Promise.all([1, 2, 3].map(() => connect({ hostname: v4, port, timeout })));
   const result = within(patience, ready());
   const late = await Promise.all([1, 2].map(() => connect({ hostname: v4, port, timeout })));
   const { sockets, addr } = await result;
   assertEquals(addr, { transport: "tcp", hostname: v4, port });
   assertEquals(sockets.length, 5);
-  for (const options of sockets) assertAccepted(options);
+  for (const options of sockets) assertAccepted(options, undefined, inherited);
   for (const client of [...early, ...late]) {
     await readExactly(client, 1);
     client.close();
