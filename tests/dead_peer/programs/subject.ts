@@ -7,6 +7,7 @@
 
 import process from "node:process";
 import { SocketError, TimeoutError } from "@holdfast/tcp";
+import { within } from "../../contract/support.ts";
 import { diagnosisRows } from "../diagnosis_rows.ts";
 import type { Result } from "../measure.ts";
 import { type Plan, Row } from "../row.ts";
@@ -22,7 +23,8 @@ function outcomeOf(error: unknown): string {
 async function run({ run, ...plan }: Plan, number: number): Promise<Result> {
   const row = new Row(number);
   try {
-    const { ms, error } = await run(row);
+    // With time for what comes before the peer goes.
+    const { ms, error } = await within(Math.min(plan.max, 30_000) + 10_000, run(row));
     const diagnosis = error instanceof TimeoutError ? error.diagnosis : undefined;
     return { ...plan, outcome: outcomeOf(error), ms, diagnosis };
   } catch (error) {
