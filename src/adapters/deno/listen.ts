@@ -29,6 +29,7 @@ export interface DenoListener {
 }
 
 interface DenoListen {
+  permissions: { querySync(descriptor: { name: "net"; host: string }): { state: string } };
   listen(options: {
     hostname: string;
     port: number;
@@ -140,8 +141,15 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   }
   // Without --unstable-net, Deno.listen answers `reusePort` by ending the process:
   // https://github.com/denoland/deno/blob/v2.9.6/ext/net/ops.rs. node:net takes it as it is.
-  if (reusePort) return await open({ host: hostname, port, reusePort, backlog });
   const { Deno } = globalThis as unknown as { Deno: DenoListen };
+  if (reusePort) {
+    // A missing permission would be an uncaught exception there. Deno.listen asks, or throws it.
+    const host = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+    if (Deno.permissions.querySync({ name: "net", host }).state !== "granted") {
+      Deno.listen({ hostname, port }).close();
+    }
+    return await open({ host: hostname, port, reusePort, backlog });
+  }
   const tcpBacklog = backlog === undefined ? {} : { tcpBacklog: backlog };
   return new DenoListenerTransport(Deno.listen({ hostname, port, ...tcpBacklog }));
 }

@@ -52,6 +52,13 @@ export function kernel(): Kernel | NoKernel {
       }
     }
   }
+  // Node's permission model, https://nodejs.org/api/permissions.html
+  if (failures.some((cause) => (cause as { code?: string }).code === "ERR_ACCESS_DENIED")) {
+    return kept = {
+      reason: "the permission to call the system's C library is missing",
+      remedy: "needs --allow-ffi, or koffi and --allow-addons",
+    };
+  }
   const why = failures.length === 0 ? "" : ` (${(failures[0] as Error).message})`;
   return kept = {
     reason: `this Node.js has no usable node:ffi and koffi is not installed${why}`,

@@ -1,0 +1,80 @@
+/** What works under which permissions: the table of docs/permissions.md, cell by cell. */
+
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { assert, assertEquals } from "@std/assert";
+import { skip } from "../support/skip.ts";
+
+const features = fileURLToPath(new URL("features.ts", import.meta.url));
+const docs = fileURLToPath(new URL("../../docs/permissions.md", import.meta.url));
+
+/** Flags by column of the table. */
+const columns: Record<string, { runs: boolean; args: string[] }> = {
+  "Deno": deno(),
+  "Deno `--allow-net`": deno("--allow-net"),
+  "Deno `--allow-net --allow-ffi`": deno("--allow-net", "--allow-ffi"),
+  "Node 26 `--permission --allow-net`": node(),
+  "Node 26 `... --allow-ffi`": node("--allow-ffi"),
+};
+
+function deno(...flags: string[]) {
+  // Without a terminal Deno would deny instead of asking; a prompt would be a hang, and a failure.
+  // With no permission flag at all Deno's node:child_process would add `-A`.
+  const none = flags.length === 0 ? ["--allow-env=NONE"] : [];
+  const args = ["run", "--no-check", ...none, ...flags, features];
+  return { runs: "Deno" in globalThis, args };
+}
+
+function node(...flags: string[]) {
+  const runs = !("Deno" in globalThis) && !("Bun" in globalThis) &&
+    Number(process.versions.node.split(".")[0]) >= 26;
+  // Reading is for the files of this package.
+  const args = [
+    "--no-warnings",
+    "--permission",
+    "--allow-fs-read=*",
+    "--allow-net",
+    ...flags,
+    features,
+  ];
+  return { runs, args };
+}
+
+/** The table of the page: feature, then column, then cell. */
+function table(): Map<string, Map<string, string>> {
+  const rows = readFileSync(docs, "utf8").split("\n").filter((line) => line.startsWith("|"))
+    .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+  const [head = [], , ...body] = rows;
+  return new Map(body.map(([feature = "", ...cells]) => [
+    feature,
+    new Map(cells.map((cell, i) => [head[i + 1]!, cell])),
+  ]));
+}
+
+for (const [column, { runs, args }] of Object.entries(columns)) {
+  test(
+    `permissions: ${column} is as the table says`,
+    skip(runs ? undefined : "about the permissions of another runtime"),
+    () => {
+      const env: Record<string, string | undefined> = { ...process.env, NODE_OPTIONS: undefined };
+      delete env.NODE_OPTIONS;
+      const { stdout, stderr } = spawnSync(process.execPath, args, {
+        env,
+        timeout: 60_000,
+        encoding: "utf8",
+      });
+      assert(stdout !== "", stderr);
+      const results: Record<string, string> = JSON.parse(stdout);
+      const expected = table();
+      assertEquals(Object.keys(results).sort(), [...expected.keys()].sort());
+      for (const [feature, result] of Object.entries(results)) {
+        const cell = expected.get(feature)!.get(column);
+        if (cell === "yes") assertEquals([feature, result], [feature, "yes"]);
+        else assert(result !== "yes" && result.includes(cell!), `${feature}: ${result}`);
+      }
+    },
+  );
+}
