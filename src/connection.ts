@@ -117,7 +117,10 @@ export interface TcpConnection {
   setKeepAlive(keepAlive?: boolean | KeepAliveOptions): void;
   /** Lets pending calls keep the process alive (the default). */
   ref(): void;
-  /** Lets the process end while calls are pending. */
+  /**
+   * Lets the process end while calls are pending. Bytes that the kernel has not taken yet may hold
+   * it nevertheless (Deno, Node.js), until they are gone or the connection is closed.
+   */
   unref(): void;
   /** Same as `close()`. */
   [Symbol.dispose](): void;
