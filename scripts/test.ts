@@ -5,6 +5,7 @@
  *     --runtime deno   only this one, and no package
  *     --filter TEXT    only files whose path contains TEXT
  *     --package        only the package
+ *     --target TEXT    only the package, where the label contains TEXT, such as "node 20"
  *     --timeout MS     per test file
  *
  * @module
@@ -18,12 +19,14 @@ import { jsrProblem, stdArgs } from "./lib/jsr.ts";
 import { testPackage } from "./lib/package.ts";
 import { find, type Runtime } from "./lib/runtimes.ts";
 import { add, type Counts, format, runSuite } from "./lib/suite.ts";
+import { clients } from "./lib/tools.ts";
 
 const { values } = parseArgs({
   options: {
     runtime: { type: "string" },
     filter: { type: "string", default: "" },
     package: { type: "boolean", default: false },
+    target: { type: "string", default: "" },
     timeout: { type: "string", default: "300000" },
   },
 });
@@ -45,12 +48,15 @@ console.log(
 );
 
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
-if (!values.package) {
+if (!values.package && !values.target) {
   const files = (await Array.fromAsync(glob("tests/**/*_test.ts")))
     .map((file) => file.replaceAll("\\", "/"))
     // Those need the built package.
     .filter((file) => !file.startsWith("tests/package/") && file.includes(values.filter))
     .sort();
+  const env = files.some((file) => file.startsWith("tests/recipes/"))
+    ? { HOLDFAST_CLIENTS: await clients() }
+    : undefined;
   for (const name of names) {
     if (values.runtime !== undefined && values.runtime !== name) continue;
     const runtime = await find(name);
@@ -63,6 +69,7 @@ if (!values.package) {
         denoArgs: stdArgs(problem),
         nodeImports: [new URL("../tests/std/resolve.ts", import.meta.url).href],
         timeout: Number(values.timeout),
+        env,
       }),
     );
   }
@@ -70,7 +77,7 @@ if (!values.package) {
 
 if (values.runtime === undefined) {
   try {
-    add(total, await testPackage(Number(values.timeout), values.filter));
+    add(total, await testPackage(Number(values.timeout), values.filter, values.target));
   } catch (error) {
     total.failed++;
     console.log(`\nFAIL package: ${error instanceof Error ? error.message : error}`);

@@ -29,6 +29,15 @@ export interface RunResult {
 
 const windows = process.platform === "win32";
 
+/** Children have groups of their own, so Ctrl-C does not reach them. */
+const running = new Set<number>();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => {
+    for (const pid of running) kill(pid);
+    process.exit(130);
+  });
+}
+
 export async function run(
   command: string,
   args: string[],
@@ -45,6 +54,7 @@ export async function run(
     // npm and npx are .cmd files on Windows.
     shell: windows && /^np[mx]$/.test(command),
   });
+  if (child.pid !== undefined) running.add(child.pid);
   let output = "";
   const keep = (chunk: Uint8Array) => {
     const text = new TextDecoder().decode(chunk);
@@ -71,6 +81,7 @@ export async function run(
   } finally {
     clearTimeout(timer);
     kill(child.pid);
+    if (child.pid !== undefined) running.delete(child.pid);
     child.stdout.destroy();
     child.stderr.destroy();
   }

@@ -1,5 +1,6 @@
 /**
- * Compilers, bundlers and linters from npm in their pinned versions, installed once into .cache/.
+ * Compilers, bundlers and linters from npm in their pinned versions, installed once into .cache/; and
+ * the database and HTTP clients that docs/recipes.md shows.
  *
  * @module
  */
@@ -9,9 +10,14 @@ import { join, resolve } from "node:path";
 import versions from "../versions.json" with { type: "json" };
 import { must } from "./process.ts";
 
-/** Where `node_modules` with all of them is. */
-export async function tools(): Promise<string> {
-  const packages = Object.entries(versions.tools).map(([name, version]) => `${name}@${version}`);
+/** Where `node_modules` with all tools is. */
+export const tools = (): Promise<string> => installed(versions.tools);
+
+/** Where `node_modules` with all clients is. */
+export const clients = (): Promise<string> => installed(versions.clients);
+
+async function installed(pinned: Record<string, string>): Promise<string> {
+  const packages = Object.entries(pinned).map(([name, version]) => `${name}@${version}`);
   const name = packages.join("+").replace(/[^\w.+-]/g, "_");
   const directory = resolve(".cache", name);
   if (await exists(directory)) return directory;
