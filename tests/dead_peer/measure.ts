@@ -6,8 +6,7 @@
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import process from "node:process";
-import { fileURLToPath } from "node:url";
+import { startRuntime, testFile } from "../contract/support.ts";
 import { openNetwork } from "./namespaces.ts";
 
 /** What became of one row. */
@@ -27,26 +26,22 @@ export interface Result {
   failure?: string;
   /** Of a timeout. */
   diagnosis?: string;
-  /** Silence as the kernel saw it over time, for the picture: ms since the start, ms. */
-  samples?: [number, number][];
 }
 
-const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const program = (name: string) => testFile(`../dead_peer/programs/${name}`);
 
 /** Runs all rows; `log` hears of each one as it ends. */
 export async function measure(log: (row: Result) => void = () => {}): Promise<Result[]> {
   using network = openNetwork(60);
-  const within = (name: string, command: string[]) =>
-    spawn("ip", ["netns", "exec", name, ...command], { stdio: ["pipe", "pipe", "inherit"] });
-  const peer = within(network.there, ["python3", here("programs/peer.py")]);
+  const enter = (namespace: string) => ["ip", "netns", "exec", namespace];
+  const peer = spawn("ip", [...enter(network.there).slice(1), "python3", program("peer.py")], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   let subject: ChildProcess | undefined;
   try {
     await line(peer);
-    const flags = "Deno" in globalThis ? ["run", "-A", "--no-check"] : [];
-    subject = within(network.here, [
-      ...[process.execPath, ...flags, here("programs/subject.ts")],
-      network.there,
-    ]);
+    const through = enter(network.here);
+    subject = startRuntime(program("subject.ts"), [network.there], { through });
     const results: Result[] = [];
     await line(subject, (text) => {
       const row = JSON.parse(text) as Result;

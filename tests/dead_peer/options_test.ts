@@ -1,0 +1,121 @@
+import { test } from "node:test";
+import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import {
+  capabilities,
+  connect,
+  constants,
+  getsockopt,
+  onlySupported,
+  setOptions,
+  type TcpConnection,
+  UnsupportedOptionError,
+} from "@holdfast/tcp";
+import { keepAliveFor, probeInterval } from "../../src/probing.ts";
+import { timers } from "../../src/timers.ts";
+import { pair, sleep, until } from "../contract/support.ts";
+import { skip } from "../support/skip.ts";
+
+const needed = skip(capabilities().options.deadPeerTimeout.reason);
+
+/** TCP_RTO_MAX_MS of a socket, or `undefined` where the kernel has none (before Linux 6.15). */
+function longestBackoff(socket: TcpConnection): number | undefined {
+  try {
+    const bytes = getsockopt(socket, constants.IPPROTO_TCP!, constants.TCP_RTO_MAX_MS!);
+    return new Int32Array(bytes.slice().buffer)[0];
+  } catch {
+    return undefined;
+  }
+}
+
+test("deadPeerTimeout: keepalive ends within it, from 2 s to a year", () => {
+  for (let timeout = 2_000; timeout < 366 * 86_400_000; timeout = timeout * 1.01 + 7) {
+    const { idle, interval, count } = keepAliveFor(timeout);
+    const all = [idle, interval, count, timeout].join(" ");
+    assert(idle + interval * count <= timeout, all);
+    for (const ms of [idle, interval]) {
+      assert(ms >= 1_000 && ms <= 32_767_000 && ms % 1_000 === 0, all);
+    }
+    assert(Number.isInteger(count) && count >= 1 && count <= 127, all);
+    // A single lost probe must not end a connection, except where seconds leave no choice.
+    assert(count >= 2 || timeout < 3_000, all);
+    const longest = probeInterval(timeout);
+    assert(longest >= 1_000 && longest <= 120_000 && longest <= Math.max(1_000, timeout / 8), all);
+  }
+});
+
+test("deadPeerTimeout: connected and accepted sockets have it", needed, async () => {
+  using ends = await pair({
+    listen: { deadPeerTimeout: 60_000 },
+    connect: { deadPeerTimeout: 2_000 },
+  });
+  const { client, server } = ends;
+  assertEquals(client.getOptions().keepAlive, { idle: 1_000, interval: 1_000, count: 1 });
+  assertEquals(server.getOptions().keepAlive, { idle: 25_000, interval: 7_000, count: 5 });
+  assertEquals(client.getOptions().userTimeout, null);
+  const backoff = longestBackoff(client);
+  if (backoff === undefined) return;
+  // The kernel counts in ticks.
+  assert(Math.abs(backoff - 1_000) < 10, `${backoff}`);
+  assert(Math.abs(longestBackoff(server)! - 7_500) < 10, `${longestBackoff(server)}`);
+});
+
+test("deadPeerTimeout: set later, and ended by what replaces it", needed, async () => {
+  using ends = await pair();
+  const { client } = ends;
+  const before = longestBackoff(client);
+  client.setOptions({ userTimeout: 5_000 });
+  assertEquals(client.setOptions({ deadPeerTimeout: 16_000 }), {
+    keepAlive: { idle: 8_000, interval: 2_000, count: 4 },
+  });
+  assertEquals(client.getOptions().userTimeout, null);
+  if (before !== undefined) assert(Math.abs(longestBackoff(client)! - 2_000) < 10);
+  client.setOptions({ keepAlive: false });
+  assertEquals(client.getOptions().keepAlive, false);
+  assertEquals(longestBackoff(client), before);
+});
+
+test("deadPeerTimeout: a listener's later setting holds for what it accepts", needed, async () => {
+  using ends = await pair();
+  ends.listener.setOptions({ deadPeerTimeout: 8_000 });
+  const { hostname, port } = ends.listener.addr;
+  const [client, server] = await Promise.all([
+    connect({ hostname, port, timeout: null }),
+    ends.listener.accept(),
+  ]);
+  using _client = client;
+  using _server = server;
+  assertEquals(server.getOptions().keepAlive, { idle: 4_000, interval: 1_000, count: 4 });
+  const idle = timers.size;
+  await server.write(new Uint8Array(1));
+  assertEquals(timers.size, idle + 1);
+});
+
+test("deadPeerTimeout: a native socket needs 15 s, or is left as it was", needed, async () => {
+  using ends = await pair();
+  const { native } = ends.client;
+  const error = assertThrows(() => setOptions(native, { deadPeerTimeout: 14_999 }));
+  assertInstanceOf(error, UnsupportedOptionError);
+  assertEquals(error.option, "deadPeerTimeout");
+  assertEquals(ends.client.getOptions().keepAlive, false);
+  if (longestBackoff(ends.client) === undefined) return;
+  setOptions(native, { deadPeerTimeout: 15_000 });
+  assert(Math.abs(longestBackoff(ends.client)! - 1_000) < 10);
+});
+
+test("deadPeerTimeout: onlySupported keeps it whole", needed, () => {
+  assertEquals(onlySupported({ deadPeerTimeout: 5_000, noDelay: true }), {
+    deadPeerTimeout: 5_000,
+    noDelay: true,
+  });
+});
+
+test("deadPeerTimeout: no timer runs while nothing is in flight", needed, async () => {
+  using ends = await pair({ connect: { deadPeerTimeout: 2_000, timeout: null } });
+  const idle = timers.size;
+  await ends.client.write(new Uint8Array(10));
+  assertEquals(timers.size, idle + 1);
+  // Looked at once, then left alone.
+  await until(() => timers.size === idle, "the watch is asleep");
+  await sleep(1_500);
+  assertEquals(timers.size, idle);
+});
