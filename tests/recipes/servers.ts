@@ -1,0 +1,180 @@
+/**
+ * Real servers, each started by the test that needs it, on a free port of loopback with a directory
+ * of its own, and gone with it.
+ *
+ * @module
+ */
+
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { type AddressInfo, connect } from "node:net";
+import { delimiter, join } from "node:path";
+import { tmpdir } from "node:os";
+import process from "node:process";
+import { patience, sleep } from "../contract/support.ts";
+
+export interface Server extends Disposable {
+  port: number;
+}
+
+/** A kind of server, and why there is none here, if so. */
+export interface Service {
+  missing: string | undefined;
+  start(): Promise<Server>;
+}
+
+function find(program: string, ...more: string[]): string | undefined {
+  return [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", ...more]
+    .map((directory) => join(directory, program))
+    .find((file) => existsSync(file));
+}
+
+/** A port that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  return await new Promise((resolve) => {
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+  }).finally(() => socket.destroy()) as boolean;
+}
+
+/** Runs a server until it is disposed of. `stop` is the signal that ends it at once. */
+async function running(
+  [command, ...args]: string[],
+  port: number,
+  directory: string,
+  stop: NodeJS.Signals,
+): Promise<Server> {
+  const child = spawn(command!, args, { stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk: Uint8Array) => output += new TextDecoder().decode(chunk));
+  }
+  const kill = () => {
+    child.kill(stop);
+    if (child.exitCode === null && stop !== "SIGKILL") reap(child);
+    rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+  };
+  const end = performance.now() + 3 * patience;
+  while (!await accepts(port)) {
+    if (child.exitCode !== null || performance.now() > end) {
+      kill();
+      throw new Error(`${command} did not start (${child.exitCode}): ${output}`);
+    }
+    await sleep(30);
+  }
+  return { port, [Symbol.dispose]: kill };
+}
+
+/** Waits for a process to be gone, without letting anything else run. */
+function reap(child: ChildProcess): void {
+  spawnSync("sh", ["-c", `for i in $(seq 50); do kill -0 ${child.pid} || exit; sleep 0.05; done`]);
+}
+
+const temporary = (name: string) => mkdtempSync(join(tmpdir(), `holdfast-${name}-`));
+
+const redisServer = find("redis-server");
+
+export const redis: Service = {
+  missing: redisServer ? undefined : "needs a Redis server: install redis-server",
+  async start() {
+    const port = await freePort();
+    const directory = temporary("redis");
+    const args = ["--bind", "127.0.0.1", "--port", String(port), "--dir", directory, "--save", ""];
+    return await running([redisServer!, ...args], port, directory, "SIGKILL");
+  },
+};
+
+const versions = "/usr/lib/postgresql";
+const postgresFolders = existsSync(versions)
+  ? readdirSync(versions).map((version) => join(versions, version, "bin"))
+  : [];
+const initdb = find("initdb", ...postgresFolders);
+const postgresServer = find("postgres", ...postgresFolders);
+
+/** PostgreSQL refuses to run as root. */
+const asPostgres = process.getuid?.() === 0
+  ? ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+  : [];
+
+export const postgres: Service = {
+  missing: initdb && postgresServer ? undefined : "needs a PostgreSQL server: install postgresql",
+  async start() {
+    const port = await freePort();
+    const directory = temporary("postgres");
+    if (asPostgres.length > 0) give(directory, "postgres");
+    const data = join(directory, "data");
+    const init = [initdb!, "--auth=trust", "--username=postgres", "--no-sync", "-D", data];
+    must([...asPostgres, ...init], directory);
+    const args = ["-D", data, "-p", String(port), "-h", "127.0.0.1", "-k", "", "-F"];
+    // SIGQUIT: without waiting for clients.
+    return await running([...asPostgres, postgresServer!, ...args], port, directory, "SIGQUIT");
+  },
+};
+
+const mariadbd = find("mariadbd");
+const installDb = find("mariadb-install-db");
+const mysqlUser = process.getuid?.() === 0 ? ["--user=mysql"] : [];
+
+export const mysql: Service = {
+  missing: mariadbd && installDb ? undefined : "needs a MySQL server: install mariadb-server",
+  async start() {
+    const port = await freePort();
+    const directory = temporary("mariadb");
+    if (mysqlUser.length > 0) give(directory, "mysql");
+    const data = `--datadir=${join(directory, "data")}`;
+    const options = ["--no-defaults", data, ...mysqlUser];
+    must([installDb!, ...options, "--auth-root-authentication-method=normal"], directory);
+    const args = [`--socket=${join(directory, "socket")}`, `--port=${port}`];
+    return await running(
+      [mariadbd!, ...options, ...args, "--bind-address=127.0.0.1"],
+      port,
+      directory,
+      "SIGKILL",
+    );
+  },
+};
+
+function must([command, ...args]: string[], cwd: string): void {
+  const { status, stdout, stderr, error } = spawnSync(command!, args, { cwd, encoding: "utf8" });
+  if (status !== 0) throw new Error(`${command} ended with ${status}: ${stdout}${stderr}`, error);
+}
+
+function give(directory: string, user: string): void {
+  const id = (flag: string) => Number(spawnSync("id", [flag, user], { encoding: "utf8" }).stdout);
+  chownSync(directory, id("-u"), id("-g"));
+  chmodSync(directory, 0o700);
+}
+
+/** An HTTP server of this process. */
+export const web: Service = {
+  missing: undefined,
+  async start() {
+    const server = createServer((_request, response) => response.end("hello"));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return {
+      port: (server.address() as AddressInfo).port,
+      [Symbol.dispose]() {
+        server.close();
+        server.closeAllConnections();
+      },
+    };
+  },
+};
+
+/** The example listens itself. */
+export const itself: Service = {
+  missing: undefined,
+  start: async () => ({ port: await freePort(), [Symbol.dispose]() {} }),
+};
