@@ -18,6 +18,9 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
+/** Says in a sentence what the kernel knows of a socket at this moment. */
+export type Diagnose = (native: object, timers: TimerQueue) => string | undefined;
+
 /** One pending call: its promise, its alarm and its signal. */
 export class Call<Result> extends Alarm {
   resolve!: (result: Result) => void;
@@ -34,15 +37,6 @@ export class Call<Result> extends Alarm {
     this.#queue = queue;
   }
 
-  /** The executor of every promise this call makes, so that making one allocates no closure. */
-  readonly capture = (
-    resolve: (result: Result) => void,
-    reject: (error: unknown) => void,
-  ): void => {
-    this.resolve = resolve;
-    this.reject = reject;
-  };
-
   override ring(): void {
     this.#queue.expired(this);
   }
@@ -51,6 +45,14 @@ export class Call<Result> extends Alarm {
   handleEvent(): void {
     this.#queue.aborted(this);
   }
+}
+
+/** The call whose promise is being made: an executor runs at once, so one is enough for all. */
+let making: { resolve(result: never): void; reject(error: unknown): void };
+
+function capture(resolve: (result: never) => void, reject: (error: unknown) => void): void {
+  making.resolve = resolve;
+  making.reject = reject;
 }
 
 /** What a queue needs from its owner. */
@@ -70,11 +72,11 @@ export class CallQueue<Result, C extends Call<Result>> {
   /** The call that ended last, still in the timer queue, where the next one finds it for nothing. */
   #spare: C | undefined = undefined;
   readonly #owner: CallOwner<Result, C>;
-  readonly #timers: TimerQueue;
+  readonly timers: TimerQueue;
 
   constructor(owner: CallOwner<Result, C>, timers: TimerQueue) {
     this.#owner = owner;
-    this.#timers = timers;
+    this.timers = timers;
   }
 
   /** A call to fill in, then to `enter`. */
@@ -91,7 +93,7 @@ export class CallQueue<Result, C extends Call<Result>> {
    */
   refusal({ signal, deadline }: CallOptions): { reason: unknown } | undefined {
     if (signal?.aborted) return { reason: signal.reason };
-    if (deadline === undefined || deadline.at > this.#timers.now()) return undefined;
+    if (deadline === undefined || deadline.at > this.timers.now()) return undefined;
     const call = this.take();
     const details = this.#owner.describe(call);
     this.#spare = call;
@@ -100,7 +102,8 @@ export class CallQueue<Result, C extends Call<Result>> {
 
   /** Puts `call` at the end of the queue and starts its clock. */
   enter(call: C, options: CallOptions | undefined, fallback: number | null): Promise<Result> {
-    const promise = new Promise<Result>(call.capture);
+    making = call;
+    const promise = new Promise<Result>(capture);
     let limit = fallback;
     let deadline: Deadline | undefined;
     if (options !== undefined) {
@@ -112,13 +115,13 @@ export class CallQueue<Result, C extends Call<Result>> {
       }
     }
     if (limit !== null || deadline !== undefined) {
-      let due = limit === null ? Infinity : this.#timers.now() + limit;
+      let due = limit === null ? Infinity : this.timers.now() + limit;
       call.timeout = limit ?? 0;
       if (deadline !== undefined && deadline.at < due) {
         due = deadline.at;
         call.timeout = deadline.timeout;
       }
-      this.#timers.arm(call, due);
+      this.timers.arm(call, due);
     }
     const tail = this.#tail;
     if (tail === undefined) this.head = call;
@@ -143,9 +146,9 @@ export class CallQueue<Result, C extends Call<Result>> {
       call.signal = undefined;
     }
     if (this.#spare === undefined) {
-      this.#timers.disarm(call);
+      this.timers.disarm(call);
       this.#spare = call;
-    } else this.#timers.remove(call);
+    } else this.timers.remove(call);
   }
 
   /** Rejects every call, with an error of its own each. */
@@ -158,7 +161,7 @@ export class CallQueue<Result, C extends Call<Result>> {
 
   /** Leaves nothing in the timer queue. To be called when the owner is closed. */
   dispose(): void {
-    if (this.#spare !== undefined) this.#timers.remove(this.#spare);
+    if (this.#spare !== undefined) this.timers.remove(this.#spare);
     this.#spare = undefined;
   }
 

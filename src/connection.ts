@@ -147,9 +147,8 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
   ) {
     this.#transport = transport;
     this.#timers = timers;
-    const why = () => diagnose(transport.native, timers);
-    this.#reader = new Reader(transport, timeouts.read, timers, why);
-    this.#writer = new Writer(transport, timeouts.write, timers, why);
+    this.#reader = new Reader(transport, timeouts.read, timers, diagnose);
+    this.#writer = new Writer(transport, timeouts.write, timers, diagnose);
     transport.start(this.#reader, this.#writer);
     if (deadPeerTimeout !== undefined) this.#guard(deadPeerTimeout);
   }

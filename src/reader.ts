@@ -5,7 +5,7 @@
  */
 
 import type { Incoming, Transport } from "./adapter.ts";
-import { Call, type CallOptions, type CallOwner, CallQueue } from "./calls.ts";
+import { Call, type CallOptions, type CallOwner, CallQueue, type Diagnose } from "./calls.ts";
 import { SocketError, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import type { TimerQueue } from "./timers.ts";
 
@@ -27,7 +27,7 @@ export class Reader implements Incoming, CallOwner<Result, ReadCall> {
   /** Bytes given to callers so far. */
   bytesRead = 0;
   readonly #transport: Transport;
-  readonly #diagnose: (() => string | undefined) | undefined;
+  readonly #diagnose: Diagnose | undefined;
   readonly #calls: CallQueue<Result, ReadCall>;
   /** Arrived and not read: chunks in order, of the first one from `#offset` on. */
   #chunks: Uint8Array[] = [];
@@ -42,7 +42,7 @@ export class Reader implements Incoming, CallOwner<Result, ReadCall> {
     transport: Transport,
     timeout: number | null,
     timers: TimerQueue,
-    diagnose?: () => string | undefined,
+    diagnose?: Diagnose,
   ) {
     this.#transport = transport;
     this.timeout = timeout;
@@ -135,7 +135,7 @@ export class Reader implements Incoming, CallOwner<Result, ReadCall> {
     return {
       operation: "read",
       address: this.#transport.remoteAddr,
-      diagnosis: this.#diagnose?.(),
+      diagnosis: this.#diagnose?.(this.#transport.native, this.#calls.timers),
     };
   }
 

@@ -5,7 +5,7 @@
  */
 
 import type { Outgoing, Transport } from "./adapter.ts";
-import { Call, type CallOptions, type CallOwner, CallQueue } from "./calls.ts";
+import { Call, type CallOptions, type CallOwner, CallQueue, type Diagnose } from "./calls.ts";
 import { SocketError, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import type { TimerQueue } from "./timers.ts";
 
@@ -30,7 +30,7 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
   /** To be woken by what is sent. */
   watch: { wake(): void } | undefined = undefined;
   readonly #transport: Transport;
-  readonly #diagnose: (() => string | undefined) | undefined;
+  readonly #diagnose: Diagnose | undefined;
   readonly #calls: CallQueue<number, WriteCall>;
   #finished = false;
   #closed = false;
@@ -40,7 +40,7 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
     transport: Transport,
     timeout: number | null,
     timers: TimerQueue,
-    diagnose?: () => string | undefined,
+    diagnose?: Diagnose,
   ) {
     this.#transport = transport;
     this.timeout = timeout;
@@ -139,7 +139,7 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
       operation: "write",
       address: this.#transport.remoteAddr,
       bytesWritten: call.offset,
-      diagnosis: this.#diagnose?.(),
+      diagnosis: this.#diagnose?.(this.#transport.native, this.#calls.timers),
     };
   }
 

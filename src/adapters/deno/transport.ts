@@ -51,6 +51,9 @@ export class DenoTransport implements Transport {
   #out: Uint8Array | undefined = undefined;
   #written = 0;
   #scratch: Uint8Array | undefined = undefined;
+  /** Made at the first write that Deno does. */
+  #onWritten: ((size: number) => void) | undefined = undefined;
+  #onWriteError: ((cause: unknown) => void) | undefined = undefined;
   #writeFailure: { cause: unknown } | undefined = undefined;
 
   readonly #direct: Direct | undefined;
@@ -96,6 +99,8 @@ export class DenoTransport implements Transport {
     this.writing = true;
     this.#out = keep ? this.#copy(rest) : rest;
     this.#written = 0;
+    this.#onWritten ??= (size) => this.#wrote(size);
+    this.#onWriteError ??= (cause) => this.#writeError(cause);
     this.native.write(this.#out).then(this.#onWritten, this.#onWriteError);
     return sent + this.#out.length;
   }
@@ -171,7 +176,7 @@ export class DenoTransport implements Transport {
     this.#outgoing.failed(cause);
   };
 
-  readonly #onWritten = (size: number): void => {
+  #wrote(size: number): void {
     if (this.#closed) return this.#giveBack();
     this.#written += size;
     if (this.#written < this.#out!.length) {
@@ -182,14 +187,14 @@ export class DenoTransport implements Transport {
     this.writing = false;
     this.#giveBack();
     this.#outgoing.drained();
-  };
+  }
 
-  readonly #onWriteError = (cause: unknown): void => {
+  #writeError(cause: unknown): void {
     this.#giveBack();
     if (this.#closed) return;
     this.writing = false;
     this.#failWrite(cause);
-  };
+  }
 
   #failWrite(cause: unknown): void {
     // EPIPE says only that some earlier call was told the error.

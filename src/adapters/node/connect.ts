@@ -30,21 +30,16 @@ export function connect(target: Target): Attempt {
 class NodeAttempt implements Attempt {
   readonly opened: Promise<Transport>;
   readonly #socket: NodeSocket;
-  #transport: NodeTransport | undefined = undefined;
+  #open = false;
 
   constructor(host: string, port: number) {
+    const into = receiver();
     const socket = this.#socket = builtin<NodeNet>("node:net")!.connect({
       host,
       port,
       allowHalfOpen: true,
       autoSelectFamily: false,
-      onread: {
-        buffer: buffer ??= new Uint8Array(65_536),
-        callback: (size, buffer) => {
-          this.#transport!.received(buffer.subarray(0, size), true);
-          return true;
-        },
-      },
+      onread: { buffer: buffer ??= new Uint8Array(65_536), callback: into.callback },
     });
     // Nobody reads yet. Before the connection is open this keeps it from reading at all.
     socket.pause();
@@ -52,12 +47,30 @@ class NodeAttempt implements Attempt {
       socket.on("error", reject);
       socket.once("connect", () => {
         socket.off("error", reject);
-        resolve(this.#transport = new NodeTransport(socket));
+        this.#open = true;
+        resolve(into.transport = new NodeTransport(socket));
       });
     });
   }
 
   abort(): void {
-    if (this.#transport === undefined) this.#socket.destroy();
+    if (!this.#open) this.#socket.destroy();
   }
+}
+
+interface Receiver {
+  transport: NodeTransport | undefined;
+  callback(size: number, buffer: Uint8Array): boolean;
+}
+
+/** Takes what is read to the transport. A function of its own, so that it holds on to nothing else. */
+function receiver(): Receiver {
+  const into: Receiver = {
+    transport: undefined,
+    callback(size, buffer) {
+      into.transport!.received(buffer.subarray(0, size), true);
+      return true;
+    },
+  };
+  return into;
 }

@@ -80,6 +80,8 @@ export class NodeTransport implements Transport {
   #flowing = false;
   #closed = false;
   #over = false;
+  /** Made when a write has to wait for the first time. */
+  #onWritten: ((error?: unknown) => void) | undefined = undefined;
   /** Not TLS, which takes data without sending it, and takes no empty write in Deno. */
   readonly #plain: boolean;
 
@@ -128,7 +130,7 @@ export class NodeTransport implements Transport {
     if (!this.#plain) {
       const chunk = keep ? data.slice(0, chunkSize) : data;
       this.writing = true;
-      native.write(chunk, this.#onWritten);
+      native.write(chunk, this.#onWritten ??= (error) => this.#written(error));
       return chunk.length;
     }
     if (!keep) {
@@ -206,15 +208,15 @@ export class NodeTransport implements Transport {
   /** An empty write is called back after all before it, so that others need no callback. */
   #wait(): void {
     this.writing = true;
-    this.native.write(nothing, this.#onWritten);
+    this.native.write(nothing, this.#onWritten ??= (error) => this.#written(error));
   }
 
-  readonly #onWritten = (error?: unknown): void => {
+  #written(error: unknown): void {
     // An error is the error event's to tell.
     if (error || this.#closed) return;
     this.writing = false;
     this.#outgoing.drained();
-  };
+  }
 
   readonly #onEnd = (): void => {
     if (this.#closed) return;
