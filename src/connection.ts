@@ -4,14 +4,15 @@
  * @module
  */
 
-import type { NetAddr, Transport } from "./adapter.ts";
+import type { Handle, NetAddr, Transport } from "./adapter.ts";
 import type { CallOptions } from "./calls.ts";
 import { type Guarded, Watch } from "./dead_peer.ts";
 import { diagnose } from "./diagnosis.ts";
+import { tuned } from "./keep_alive.ts";
 import type { KeepAliveOptions, SocketOptions, Timeouts } from "./options.ts";
 import { adapter } from "./runtime.ts";
 import { Reader } from "./reader.ts";
-import { changeOptions, getOptions, setOptions } from "./socket_options.ts";
+import { changeOptions, getOptions, handleOf, setOptions } from "./socket_options.ts";
 import { readableStream, type StreamOwner, writableStream } from "./streams.ts";
 import { type TcpInfo, tcpInfo } from "./tcp_info.ts";
 import { type TimerQueue, timers as sharedTimers } from "./timers.ts";
@@ -138,6 +139,7 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
   #streamsDone = "";
   readonly #timers: TimerQueue;
   #watch: Watch | undefined = undefined;
+  #handle: Handle | undefined = undefined;
 
   constructor(
     transport: Transport,
@@ -285,6 +287,10 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
   }
 
   setKeepAlive(keepAlive: boolean | KeepAliveOptions = true): void {
+    if (typeof keepAlive === "object" && keepAlive !== null && this.#watch === undefined) {
+      this.#handle ??= handleOf(this, "set options");
+      if (tuned(this.#handle, keepAlive)) return;
+    }
     changeOptions(this, { keepAlive });
   }
 
