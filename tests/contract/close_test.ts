@@ -148,7 +148,7 @@ test("close: leaves no descriptor", skip(noTables), async () => {
     sockets[Symbol.dispose]();
     await Promise.all(pending);
   }
-  await until(() => openDescriptors() <= before, "every descriptor is closed", 2_000);
+  await until(() => openDescriptors() <= before, "every descriptor is closed", 5_000);
 });
 
 test("close: of a listener rejects a pending accept, and later ones", async () => {
@@ -211,7 +211,7 @@ test("close: of a listener ends connections nobody accepted", skip(noTables), as
     if (result !== null) assertSocketError(result, "ECONNRESET", "read", port);
     client.close();
   }
-  await until(() => socketsOf(port, "ESTABLISHED").length === 0, "nothing is left", 2_000);
+  await until(() => socketsOf(port, "ESTABLISHED").length === 0, "nothing is left", 5_000);
 });
 
 test("close: inside the callback of the call that just ended", async () => {
@@ -317,7 +317,7 @@ test(
     client.reset();
     assertSocketError(await read, "ECANCELED", "read", client.remoteAddr.port);
     assertSocketError(await write, "ECANCELED", "write", client.remoteAddr.port);
-    await until(() => connections().length === 0, "nothing is left of the connection", 2_000);
+    await until(() => connections().length === 0, "nothing is left of the connection", 5_000);
   },
 );
 

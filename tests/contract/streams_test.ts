@@ -65,7 +65,7 @@ test("streams: an echo server is one line", skip(noTables), async () => {
   assertInstanceOf(error, SocketError);
   assertEquals(error.code, "EBADF");
   sockets[Symbol.dispose]();
-  await until(() => openDescriptors() <= before, "every descriptor is closed", 2_000);
+  await until(() => openDescriptors() <= before, "every descriptor is closed", 5_000);
 });
 
 test("streams: through a transform, as text", async () => {
