@@ -13,9 +13,15 @@ const { Deno } = globalThis as unknown as {
 };
 Deno?.permissions.revokeSync({ name: "ffi" });
 const { getBuiltinModule } = process;
-process.getBuiltinModule =
-  ((name: string) =>
-    name.endsWith("ffi") ? undefined : getBuiltinModule(name)) as typeof getBuiltinModule;
+process.getBuiltinModule = ((name: string) => {
+  if (name.endsWith("ffi")) return undefined;
+  if (name !== "node:module") return getBuiltinModule(name);
+  // koffi comes by this, where it is installed.
+  const createRequire = () => (name: string) => {
+    throw Object.assign(new Error(`Cannot find module '${name}'`), { code: "MODULE_NOT_FOUND" });
+  };
+  return { createRequire };
+}) as typeof getBuiltinModule;
 
 const hostname = "127.0.0.1";
 const timeout = 5_000;
