@@ -60,7 +60,7 @@ export function own(
       `Cannot ${verb} as '${full}' is not an option: the options are ${keys.join(", ")}`,
     );
   }
-  const copy: Record<string, unknown> = Object.create(null);
+  const copy: Record<string, unknown> = {};
   for (const key of keys) copy[key] = (options as Options)[key];
   return copy;
 }

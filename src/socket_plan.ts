@@ -32,13 +32,17 @@ export const socketKeys: readonly string[] = [
 
 const shortestDeadPeerTimeout = 2_000;
 
-/** Checks the socket options among `options`, whose other keys are the caller's business. */
-export function socketPlan(options: Options, verb: string): SocketPlan {
+/**
+ * Checks the socket options among `options`, whose other keys are the caller's business. `noDelay` is
+ * what that one is when it was left out.
+ */
+export function socketPlan(options: Options, verb: string, noDelay?: boolean): SocketPlan {
   const values = new Map<RowName, Value>();
   const given: (keyof SocketOptions)[] = [];
   let deadPeerTimeout: number | undefined;
   for (const key of socketKeys as (keyof SocketOptions)[]) {
-    const value = options[key];
+    let value = options[key];
+    if (value === undefined && key === "noDelay") value = noDelay;
     if (value === undefined) continue;
     given.push(key);
     if (key === "keepAlive") checkKeepAlive(value, verb, values);

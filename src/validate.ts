@@ -133,7 +133,7 @@ function optional<T>(value: unknown, check: (value: unknown) => T): T | undefine
 
 /** Sockets of ours have Nagle's algorithm off in every runtime, unless told otherwise. */
 function withNoDelay(given: Options, verb: string): SocketPlan {
-  return socketPlan(given.noDelay === undefined ? { ...given, noDelay: true } : given, verb);
+  return socketPlan(given, verb, true);
 }
 
 function hostname({ hostname }: Options, otherwise: string, verb: string): string {

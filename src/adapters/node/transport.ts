@@ -243,7 +243,7 @@ export class NodeTransport implements Transport {
 
   /** Closed without an error: both halves have ended, or somebody destroyed the socket. */
   readonly #onClose = (): void => {
-    if (this.native.readableEnded && this.native.writableFinished) return;
+    if (this.#closed || (this.native.readableEnded && this.native.writableFinished)) return;
     this.#fail(coded("ECANCELED", "the socket was destroyed"));
   };
 
