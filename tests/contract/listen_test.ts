@@ -223,8 +223,8 @@ for (const options of [accepted, inherited]) {
         assertEquals(rawInts(server, linux.tos), [40]);
         assertEquals(rawInts(server, linux.ttl), [42]);
         // The kernel's own keepalive timer runs, which is more than an option that is set.
-        const [row] = socketsOf(client.localAddr.port, "ESTABLISHED").filter(({ localPort }) =>
-          localPort === listener.addr.port
+        const [row] = socketsOf(client.localAddr.port, "ESTABLISHED").filter((row) =>
+          row.localPort === listener.addr.port && row.remotePort === client.localAddr.port
         );
         assertEquals(row!.timer, 2);
         assert(row!.timerMs > 55_000 && row!.timerMs <= 61_000, `${row!.timerMs} ms`);

@@ -244,9 +244,10 @@ test("setNoDelay and setKeepAlive: as in Deno, and with values", skip(notLinux),
 test("keepAlive: the kernel's timer runs, and stops", skip(notLinux), async () => {
   using sockets = await pair();
   const { client, server } = sockets;
+  const [local, remote] = [client.localAddr.port, client.remoteAddr.port];
   const row = () =>
-    socketsOf(client.localAddr.port, "ESTABLISHED")
-      .find(({ localPort }) => localPort === client.localAddr.port)!;
+    socketsOf(local, "ESTABLISHED")
+      .find(({ localPort, remotePort }) => localPort === local && remotePort === remote)!;
   assertEquals(row().timer, 0);
   client.setOptions({ keepAlive: { idle: 30_000, interval: 5_000, count: 3 } });
   assertEquals(row().timer, 2);

@@ -82,11 +82,18 @@ export function rawInts(
   return [...new Int32Array(rawBytes(socket, place, length).slice().buffer)];
 }
 
-/** The descriptor of a socket of this process, without help of the library or the runtime. */
+/** The tables of a busy machine are long: once is enough. */
+const descriptors = new WeakMap<object, number>();
+
+/** The descriptor of an open socket of this process, without help of the library or the runtime. */
 export function descriptorOf(socket: TcpConnection | TcpListener): number {
-  return "addr" in socket
+  const known = descriptors.get(socket);
+  if (known !== undefined) return known;
+  const fd = "addr" in socket
     ? descriptorOfPorts(socket.addr.port, 0)
     : descriptorOfPorts(socket.localAddr.port, socket.remoteAddr.port);
+  descriptors.set(socket, fd);
+  return fd;
 }
 
 /** The same by its ports; the remote one is 0 for a listener. */

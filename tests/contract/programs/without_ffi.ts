@@ -59,12 +59,14 @@ for (const [name, attempt] of Object.entries(attempts)) {
 const comes = await listener.accept({ timeout: 100 }).catch((error) => error.name);
 client.setNoDelay(true);
 client.setKeepAlive(false);
-const shared = await listen({ hostname, port: 0, timeout, reusePort: true });
-const second = await listen({ hostname, port: shared.addr.port, timeout, reusePort: true });
-second.close();
-shared.close();
+const { options } = capabilities();
+if (options.reusePort.set !== "none") {
+  const shared = await listen({ hostname, port: 0, timeout, reusePort: true });
+  const second = await listen({ hostname, port: shared.addr.port, timeout, reusePort: true });
+  second.close();
+  shared.close();
+}
 client.close();
 server.close();
 listener.close();
-const { options } = capabilities();
 console.log(JSON.stringify({ read, late, refused, comes, options }));
