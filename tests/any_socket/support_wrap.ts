@@ -88,13 +88,56 @@ function bunTls(Bun: BunNet): Opener {
   }];
 }
 
-const { Bun } = globalThis as unknown as { Bun?: BunNet };
+interface Closable {
+  close(): void;
+}
+
+interface DenoNet {
+  listenTls(options: object): Closable & {
+    addr: { port: number };
+    accept(): Promise<Closable & { handshake(): Promise<unknown> }>;
+  };
+  connect(options: object): Promise<object>;
+  startTls(conn: object, options: object): Promise<Closable & { handshake(): Promise<unknown> }>;
+}
+
+/** A connection that became TLS. */
+function startTls(Deno: DenoNet): Opener {
+  const name = "Deno.startTls";
+  return [name, async () => {
+    const hostname = "127.0.0.1";
+    const listener = Deno.listenTls({ hostname, port: 0, key: privateKey, cert: certificate });
+    const [plain, accepted] = await Promise.all([
+      Deno.connect({ hostname, port: listener.addr.port }),
+      listener.accept(),
+    ]);
+    const dialled = await Deno.startTls(plain, { hostname: "localhost", caCerts: [ca] });
+    await Promise.all([dialled.handshake(), accepted.handshake()]);
+    return {
+      name,
+      dialled,
+      accepted,
+      [Symbol.dispose]() {
+        for (const one of [dialled, accepted, listener]) {
+          try {
+            one.close();
+          } catch {
+            // The test has closed it.
+          }
+        }
+      },
+    };
+  }];
+}
+
+const { Bun, Deno } = globalThis as unknown as { Bun?: BunNet; Deno?: DenoNet };
 const refused = "Bun.connect with TLS";
 
 /** Every kind of connection of this runtime of which both ends can be wrapped. */
 export const openers: Opener[] = [
   ...kinds.filter(([name]) => !name.startsWith("http") && name !== refused).map(ends),
   ...(Bun === undefined ? [] : [bunTls(Bun)]),
+  ...(Deno === undefined ? [] : [startTls(Deno)]),
 ];
 
 /** Those of which accepted sockets are refused. */

@@ -6,7 +6,7 @@
 
 import type { Transport } from "../../adapter.ts";
 import { adoptSocket, type NodeSocket } from "../node/transport.ts";
-import { isOpen } from "./handle.ts";
+import { isOpen, isTcp } from "./handle.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
 /** An open connection of Deno's own API or of its `node:net`; `undefined` for anything else. */
@@ -20,8 +20,7 @@ export function adopt(native: object): Transport | undefined {
 /** A `Deno.TcpConn` or `Deno.TlsConn`, by what only these have. */
 function isConn(native: object): native is DenoConn & Transport["native"] {
   const { localAddr, closeWrite, read } = native as Partial<DenoConn>;
-  return localAddr?.transport === "tcp" && typeof closeWrite === "function" &&
-    typeof read === "function";
+  return isTcp(localAddr) && typeof closeWrite === "function" && typeof read === "function";
 }
 
 /** Not documented: the object below a `tls.TLSSocket`, and the TCP socket below that. */

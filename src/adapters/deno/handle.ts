@@ -170,6 +170,10 @@ function resourceId(native: object): number | undefined {
   return undefined;
 }
 
-function isTcp(address: NetAddr | undefined): boolean {
-  return address?.transport === "tcp";
+/**
+ * `Deno.startTls` gives addresses without `transport`, and only TCP becomes TLS:
+ * https://github.com/denoland/deno/blob/v2.9.6/ext/net/02_tls.js
+ */
+export function isTcp(address: Partial<NetAddr> | undefined): boolean {
+  return address?.port !== undefined && (address.transport ?? "tcp") === "tcp";
 }

@@ -62,9 +62,9 @@ export class DenoTransport implements Transport {
   constructor(native: DenoConn, own: boolean = false) {
     this.native = native;
     this.#direct = own ? new Direct() : undefined;
-    // Deno's have no prototype: plain objects, as everywhere.
-    this.localAddr = { ...native.localAddr };
-    this.remoteAddr = { ...native.remoteAddr };
+    // Deno's have no prototype, and after `startTls` no `transport`: plain objects, as everywhere.
+    this.localAddr = { ...native.localAddr, transport: "tcp" };
+    this.remoteAddr = { ...native.remoteAddr, transport: "tcp" };
   }
 
   start(incoming: Incoming, outgoing: Outgoing): void {

@@ -1,0 +1,29 @@
+/**
+ * Descriptors of this process by the ports of their sockets, from the kernel's tables.
+ *
+ * @module
+ */
+
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+
+/** One descriptor of each socket with these ports; the remote one is 0 for a listener. */
+export function descriptorsOf(localPort: number, remotePort: number): number[] {
+  const port = (address = "") => parseInt(address.split(":").at(-1)!, 16);
+  const links = new Set(
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+      .flatMap((file) => readFileSync(file, "utf8").trim().split("\n").slice(1))
+      .map((line) => line.trim().split(/\s+/))
+      .filter(([, local, remote]) => port(local) === localPort && port(remote) === remotePort)
+      .map((fields) => `socket:[${fields[9]}]`),
+  );
+  const found = new Map<string, number>();
+  for (const fd of readdirSync("/proc/self/fd")) {
+    try {
+      const link = readlinkSync(`/proc/self/fd/${fd}`);
+      if (links.has(link)) found.set(link, Number(fd));
+    } catch {
+      // The descriptor of the directory itself is gone by now.
+    }
+  }
+  return [...found.values()];
+}
