@@ -161,7 +161,7 @@ test("wrap refuses what is no open connection", async () => {
     const listener = sockets.all.at(-1)!.socket;
     assertThrows(() => wrap(listener, { timeout: 1 }), TypeError, "open TCP connection", name);
     sockets[Symbol.dispose]();
-    await sleep(60);
+    await sleep(250);
     for (const { socket, name } of sockets.all) {
       assertThrows(() => wrap(socket, { timeout: 1 }), TypeError, "Cannot wrap", name);
     }
