@@ -38,10 +38,11 @@ export async function runSuite(runtime: Runtime, options: SuiteOptions): Promise
   const start = performance.now();
   console.log(`\n${label}`);
   for (const file of files) {
-    const { tests, ms } = await runFile(runtime, file, options);
+    const { tests, ms, rows } = await runFile(runtime, file, options);
     const counts = count(tests);
     add(total, counts);
     console.log(`  ${counts.failed ? "FAIL" : "ok  "} ${file}  ${format(counts)}  ${seconds(ms)}`);
+    for (const row of rows) console.log(`       ${row}`);
     for (const { name, status, detail } of tests) {
       if (status === "failed") console.log(indent(`- ${name}\n${indent(detail, 4)}`, 7));
       else if (status === "skipped") reasons.set(detail, (reasons.get(detail) ?? 0) + 1);
@@ -86,7 +87,10 @@ async function runFile(runtime: Runtime, file: string, options: SuiteOptions) {
       },
     });
     const text = await readFile(report, "utf8").catch(() => "");
-    return { tests: withReasons(judge(parse(text), result), result.output), ms: result.ms };
+    const tests = withReasons(judge(parse(text), result), result.output);
+    // Measurements that a test prints for the report.
+    const rows = [...result.output.matchAll(/^\[row\] (.*)$/gm)].map(([, row = ""]) => row);
+    return { tests, ms: result.ms, rows };
   } finally {
     await rm(directory, { recursive: true });
   }

@@ -130,6 +130,17 @@ test("import and require() load it in every supported Node.js", packaged, async 
   });
 });
 
+test("errors are printed with their class", packaged, async () => {
+  await workshop(async (directory) => {
+    const text = `import { connect } from "@holdfast/tcp";
+      await connect({ port: 1, timeout: 5_000 }).catch((error) => console.log(error));`;
+    await writeFile(join(directory, "a.mjs"), text);
+    for (const each of nodes) {
+      assertMatch(await run(each, ["a.mjs"], directory), /^SocketError: Cannot connect to /);
+    }
+  });
+});
+
 const consumer = `
 import { connect, type ConnectOptions, listen, type TcpConnection, TimeoutError } from "@holdfast/tcp";
 export async function main(options: ConnectOptions): Promise<number> {
