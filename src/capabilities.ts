@@ -8,7 +8,7 @@ import type { ListenPlan } from "./adapter.ts";
 import { deadPeerObstacle } from "./dead_peer.ts";
 import { type RowName, rows } from "./os/options.ts";
 import { systemName } from "./os/system.ts";
-import type { SocketOptions } from "./options.ts";
+import type { KeepAliveOptions, SocketOptions } from "./options.ts";
 import { isNative, kernelObstacle, type Obstacle, type Road } from "./roads.ts";
 import { adapter } from "./runtime.ts";
 import { tcpInfoObstacle } from "./tcp_info.ts";
@@ -16,13 +16,14 @@ import { checkSocketOptions } from "./validate.ts";
 
 /** What can be asked about: socket options, bind-time options, and calls that need the kernel. */
 export type CapabilityName =
-  | RowName
+  | keyof SocketOptions
+  | `keepAlive.${keyof KeepAliveOptions}`
+  | "maxSegmentSize"
   | "reuseAddress"
   | "reusePort"
   | "ipv6Only"
   | "backlog"
   | "fd"
-  | "deadPeerTimeout"
   | "tcpInfo"
   | "reset";
 

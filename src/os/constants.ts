@@ -11,7 +11,50 @@ import { type KnownSystem, knownSystem } from "./system.ts";
 /** The columns, left to right. What a row leaves out at its end is `null` too. */
 const systems: readonly (KnownSystem | undefined)[] = ["linux", "darwin", "freebsd", "windows"];
 
-const table = {
+/** Name of a level or socket option, as in the system's C headers. */
+export type ConstantName =
+  | "SOL_SOCKET"
+  | "IPPROTO_IP"
+  | "IPPROTO_TCP"
+  | "IPPROTO_IPV6"
+  | "SO_REUSEADDR"
+  | "SO_REUSEPORT"
+  | "SO_REUSEPORT_LB"
+  | "SO_EXCLUSIVEADDRUSE"
+  | "SO_KEEPALIVE"
+  | "SO_LINGER"
+  | "SO_LINGER_SEC"
+  | "SO_RCVBUF"
+  | "SO_SNDBUF"
+  | "SO_TYPE"
+  | "SO_ACCEPTCONN"
+  | "SO_PROTOCOL"
+  | "SO_DOMAIN"
+  | "SO_COOKIE"
+  | "TCP_NODELAY"
+  | "TCP_MAXSEG"
+  | "TCP_KEEPIDLE"
+  | "TCP_KEEPALIVE"
+  | "TCP_KEEPINTVL"
+  | "TCP_KEEPCNT"
+  | "TCP_USER_TIMEOUT"
+  | "TCP_RXT_CONNDROPTIME"
+  | "TCP_MAXUNACKTIME"
+  | "TCP_MAXRT"
+  | "TCP_RTO_MAX_MS"
+  | "TCP_SYNCNT"
+  | "TCP_INFO"
+  | "TCP_CONNECTION_INFO"
+  | "TCP_CONGESTION"
+  | "TCP_NOTSENT_LOWAT"
+  | "TCP_QUICKACK"
+  | "IP_TOS"
+  | "IP_TTL"
+  | "IPV6_TCLASS"
+  | "IPV6_UNICAST_HOPS"
+  | "IPV6_V6ONLY";
+
+const table: Readonly<Record<ConstantName, readonly (number | null)[]>> = {
   SOL_SOCKET: [1, 0xffff, 0xffff, 0xffff],
   IPPROTO_IP: [0, 0, 0, 0],
   IPPROTO_TCP: [6, 6, 6, 6],
@@ -55,10 +98,7 @@ const table = {
   IPV6_TCLASS: [67, 36, 61, 39],
   IPV6_UNICAST_HOPS: [16, 4, 4, 4],
   IPV6_V6ONLY: [26, 27, 27, 27],
-} as const;
-
-/** Name of a level or socket option, as in the system's C headers. */
-export type ConstantName = keyof typeof table;
+};
 
 /**
  * Levels and option names of the running system, by their C names, for
@@ -78,7 +118,7 @@ export type ConstantName = keyof typeof table;
  */
 export const constants: Readonly<Record<ConstantName, number | undefined>> = Object.freeze(
   Object.fromEntries(
-    Object.entries<readonly (number | null)[]>(table).map(([name, row]) => [
+    Object.entries(table).map(([name, row]) => [
       name,
       row[systems.indexOf(knownSystem())] ?? undefined,
     ]),

@@ -58,7 +58,7 @@ export class FakeTransport implements Transport {
   readonly localAddr: NetAddr = addr(1);
   readonly remoteAddr: NetAddr = addr(2);
   writing = false;
-  room = Infinity;
+  room: number = Infinity;
   incoming!: Incoming;
   outgoing!: Outgoing;
   pulls = 0;

@@ -15,7 +15,7 @@ import type { Tools } from "../worker.ts";
 
 const deadPeerTimeout = 10_000;
 
-export const title = `10,000 connections with deadPeerTimeout ${deadPeerTimeout}`;
+export const title: string = `10,000 connections with deadPeerTimeout ${deadPeerTimeout}`;
 
 const count = 10_000;
 /** Every connection is looked at about once in `deadPeerTimeout`. */
