@@ -155,6 +155,24 @@ for (const [name, open] of refusedKinds) {
   });
 }
 
+test("wrap a socket whose end has been read", async () => {
+  const server = net.createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const client = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  const [accepted]: net.Socket[] = await once(server, "connection");
+  client.end("x");
+  accepted!.resume();
+  await once(accepted!, "end");
+  using socket = wrap(accepted!, { timeout: patience });
+  assertEquals(await socket.read(new Uint8Array(1)), null);
+  await socket.write(bytes("y"));
+  const [data] = await once(client, "data");
+  assertEquals(String(data), "y");
+  client.destroy();
+  server.close();
+});
+
 test("wrap refuses what is no open connection", async () => {
   for (const [name, open] of kinds) {
     const sockets = await open();
