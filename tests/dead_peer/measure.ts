@@ -30,8 +30,8 @@ export interface Result {
 
 const program = (name: string) => testFile(`../dead_peer/programs/${name}`);
 
-/** Runs all rows; `log` hears of each one as it ends. */
-export async function measure(log: (row: Result) => void = () => {}): Promise<Result[]> {
+/** Runs all rows, or those that compare the options with each other. */
+export async function measure(which: "rows" | "compare" = "rows"): Promise<Result[]> {
   using network = openNetwork(60);
   const enter = (namespace: string) => ["ip", "netns", "exec", namespace];
   const peer = spawn("ip", [...enter(network.there).slice(1), "python3", program("peer.py")], {
@@ -41,13 +41,9 @@ export async function measure(log: (row: Result) => void = () => {}): Promise<Re
   try {
     await line(peer);
     const through = enter(network.here);
-    subject = startRuntime(program("subject.ts"), [network.there], { through });
+    subject = startRuntime(program("subject.ts"), [network.there, which], { through });
     const results: Result[] = [];
-    await line(subject, (text) => {
-      const row = JSON.parse(text) as Result;
-      results.push(row);
-      log(row);
-    });
+    await line(subject, (text) => results.push(JSON.parse(text) as Result));
     return results;
   } finally {
     // Sleeping processes would keep the namespaces.
@@ -56,7 +52,7 @@ export async function measure(log: (row: Result) => void = () => {}): Promise<Re
 }
 
 /** Resolves at the first line, or, when somebody takes the lines, when the process has ended. */
-function line(child: ChildProcess, take?: (line: string) => void): Promise<void> {
+function line(child: ChildProcess, take?: (line: string) => unknown): Promise<void> {
   return new Promise((resolve, reject) => {
     let rest = "";
     child.once("error", reject);
