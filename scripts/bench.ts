@@ -25,7 +25,7 @@ import { must, run } from "./lib/process.ts";
 import { find, type Runtime, versions } from "./lib/runtimes.ts";
 
 const tables = [
-  ...["echo", "bulk", "connect", "keepalive", "accept", "idle", "accuracy", "streams"],
+  ...["echo", "limits", "bulk", "connect", "keepalive", "accept", "idle", "accuracy", "streams"],
   ...["importing", "scaling", "reuse_port", "dead_peer"],
 ];
 const flags = {
@@ -73,11 +73,11 @@ try {
       table.runtimes[`${runtime.name} ${runtime.version}`] = rows;
       print(runtime, rows);
     }
+    await write();
   }
 } finally {
   server.stop();
 }
-await write();
 const misses = missed(report);
 console.log(misses.length === 0 ? "\nEvery goal is reached." : `\nNot reached:`);
 for (const miss of misses) console.log(`  ${miss}`);

@@ -6,11 +6,6 @@
 
 import process from "node:process";
 
-interface Globals {
-  gc?(): void;
-  Bun?: { gc(sync: boolean): void };
-}
-
 interface BunHeap {
   heapStats(): { heapSize: number; extraMemorySize: number };
 }
@@ -20,6 +15,15 @@ export interface Memory {
   heap: number;
   /** Memory that objects own outside the heap, such as that of buffers, in bytes. */
   external: number;
+}
+
+function collect(): void {
+  const { gc, Bun } = globalThis as unknown as {
+    gc?(): void;
+    Bun?: { gc(sync: boolean): void };
+  };
+  if (Bun === undefined) gc!();
+  else Bun.gc(true);
 }
 
 /** What lives now. Closed sockets need some turns of the event loop until nothing holds them. */
@@ -33,13 +37,11 @@ export async function memory(): Promise<Memory> {
 }
 
 async function collected(): Promise<Memory> {
-  const { gc, Bun } = globalThis as unknown as Globals;
   for (let i = 0; i < 5; i++) {
-    if (Bun === undefined) gc!();
-    else Bun.gc(true);
+    collect();
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  if (Bun !== undefined) {
+  if ("Bun" in globalThis) {
     const { heapStats } = process.getBuiltinModule("bun:jsc") as unknown as BunHeap;
     const { heapSize, extraMemorySize } = heapStats();
     return { heap: heapSize, external: extraMemorySize };

@@ -5,33 +5,25 @@
  */
 
 import { connect } from "../../../mod.ts";
+import { data, trip } from "../echoing.ts";
 import { compare } from "../measure.ts";
 import { each } from "../memory.ts";
-import type { Bare } from "../raw/api.ts";
 import { cpuRow, type Row, valueRow } from "../row.ts";
 import type { Tools } from "../worker.ts";
 import { waiting } from "./idle.ts";
 
 export const title = "Scaling: CPU of a round trip, memory of a waiting connection";
 
-const data = new Uint8Array(64).fill(7);
-
-async function trip(conn: Bare, times: number): Promise<void> {
-  const into = new Uint8Array(data.length);
-  for (let i = 0; i < times; i++) {
-    await conn.write(data);
-    for (let got = 0; got < data.length;) got += (await conn.read(into))!;
-  }
-}
-
 export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
   const { echo, sink } = peer.ports;
   const rows: Row[] = [];
   for (const count of [1, 64, 1_000, 10_000]) {
-    const label = `${count.toLocaleString("en")} ${count === 1 ? "connection" : "connections"}`;
     const dial = () => connect({ hostname: "127.0.0.1", port: echo, timeout: 30_000 });
     // 10,000 of each side at once would be more descriptors than most systems give.
     const part = Math.min(count, 4_000);
+    const name = (count: number) =>
+      `${count.toLocaleString("en")} ${count === 1 ? "connection" : "connections"}`;
+    const label = name(part);
     const theirs = await raw.echo(echo, part, data);
     const ours = (await each(part, dial)).all;
     const trips = Math.max(1, Math.round(8_000 / part));
@@ -52,8 +44,8 @@ export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
     for (const conn of limited.all.splice(0)) conn.close();
     const total = ({ heap, external }: { heap: number; external: number }) => heap + external;
     rows.push(
-      valueRow(`${label}, memory`, "B a connection", [total(limited.memory)]),
-      valueRow(`${label}, memory, raw`, "B a connection", [total(bare.memory)]),
+      valueRow(`${name(count)}, memory`, "B a connection", [total(limited.memory)]),
+      valueRow(`${name(count)}, memory, raw`, "B a connection", [total(bare.memory)]),
     );
   }
   return rows;

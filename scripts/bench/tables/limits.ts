@@ -1,0 +1,80 @@
+/**
+ * Echo round trips with a limit on every read and write, beside other ways to have a limit. Those
+ * abandon what they waited for when it runs out; that it is lost is not counted here.
+ *
+ * @module
+ */
+
+import { connect } from "../../../mod.ts";
+import { data, echoing } from "../echoing.ts";
+import { compare } from "../measure.ts";
+import type { Bare } from "../raw/api.ts";
+import { cpuRow, type Row } from "../row.ts";
+import type { Tools } from "../worker.ts";
+
+export const title = "The same, beside other ways to have a limit";
+
+const count = 64;
+const trips = 150;
+const timeout = 30_000;
+
+/** Something that waits for an operation with a limit. */
+type Limit = <Result>(operation: Promise<Result>) => Promise<Result>;
+
+function race<Result>(operation: Promise<Result>): Promise<Result> {
+  let timer: ReturnType<typeof setTimeout>;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("timed out")), timeout);
+  });
+  return Promise.race([operation, late]).finally(() => clearTimeout(timer));
+}
+
+function raceSignal<Result>(operation: Promise<Result>): Promise<Result> {
+  const signal = AbortSignal.timeout(timeout);
+  return new Promise<Result>((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    operation.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
+type PTimeout = <Result>(operation: Promise<Result>, options: { milliseconds: number }) => Promise<
+  Result
+>;
+
+function limitedTrip(limit: Limit) {
+  return async (conn: Bare, times: number): Promise<void> => {
+    const into = new Uint8Array(data.length);
+    for (let i = 0; i < times; i++) {
+      await limit(conn.write(data));
+      for (let got = 0; got < data.length;) got += (await limit(conn.read(into)))!;
+    }
+  };
+}
+
+export async function run({ peer, raw, load, rounds }: Tools): Promise<Row[]> {
+  const port = peer.ports.echo;
+  const { default: pTimeout } = await load<{ default: PTimeout }>("p-timeout");
+  const limited = (name: string, limit: Limit) =>
+    echoing(name, [count, trips], () => raw.dial(port), limitedTrip(limit));
+  const sides = [
+    await echoing(
+      "holdfast",
+      [count, trips],
+      () => connect({ hostname: "127.0.0.1", port, timeout }),
+    ),
+    await limited("Promise.race", race),
+    await limited("AbortSignal.timeout", raceSignal),
+    await limited("p-timeout", (operation) => pTimeout(operation, { milliseconds: timeout })),
+  ];
+  const operations = count * trips;
+  const costs = await compare(sides, { operations, rounds: rounds(21), warmup: 6 });
+  const row = (against: string, goal: Row["goal"]) =>
+    cpuRow(costs, "holdfast", against, "us CPU", goal);
+  const deno = raw.style === "await";
+  return [
+    row("Promise.race", deno ? { most: 0.65 } : { below: 1 }),
+    row("AbortSignal.timeout", deno ? { most: 0.4 } : { below: 1 }),
+    row("p-timeout", { below: 1 }),
+  ];
+}
