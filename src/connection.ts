@@ -136,7 +136,8 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
   readonly #writer: Writer;
   #readable: ReadableStream<Uint8Array> | undefined = undefined;
   #writable: WritableStream<Uint8Array> | undefined = undefined;
-  #streamsDone = "";
+  /** Which streams are over, and whether they came to their end. */
+  #streamsDone: { readable?: boolean; writable?: boolean } | undefined = undefined;
   readonly #timers: TimerQueue;
   #watch: Watch | undefined = undefined;
   #handle: Handle | undefined = undefined;
@@ -302,9 +303,22 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
     this.#transport.unref();
   }
 
-  streamDone(half: "readable" | "writable"): void {
-    if (!this.#streamsDone.includes(half)) this.#streamsDone += half;
-    if (this.#streamsDone.length === "readablewritable".length) this.close();
+  streamDone(half: "readable" | "writable", whole: boolean): void {
+    const done = this.#streamsDone ??= {};
+    done[half] ??= whole;
+    const { readable, writable } = done;
+    if (readable === undefined || writable === undefined) return;
+    if (writable) this.close();
+    else this.abandon();
+  }
+
+  abandon(): void {
+    try {
+      this.reset();
+    } catch {
+      // There is no way to send RST here.
+      this.close();
+    }
   }
 
   [Symbol.dispose](): void {

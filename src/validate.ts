@@ -117,7 +117,11 @@ export function checkCall(options: unknown, verb: "read" | "write" | "accept"): 
 }
 
 /** Checks memory to read into or to write from. */
-export function checkData(data: unknown, verb: "read" | "write", name: "into" | "data"): void {
+export function checkData(
+  data: unknown,
+  verb: "read" | "write",
+  name: "into" | "data" | "chunk",
+): asserts data is Uint8Array {
   if (!(data instanceof Uint8Array)) fail(TypeError, verb, name, "must be a Uint8Array", data);
 }
 

@@ -299,3 +299,56 @@ test("readable: a peer's reset errors the stream", skip(noReset), async () => {
   assertEquals(error.code, "ECONNRESET");
   assert(error.cause !== undefined);
 });
+
+test("writable: a chunk that is no Uint8Array is refused, and nothing is sent", async () => {
+  for (const chunk of ["text", new Uint16Array(2), new ArrayBuffer(2), [1, 2], 5, undefined]) {
+    using sockets = await pair();
+    const { client, server } = sockets;
+    const writer = (client.writable as WritableStream<unknown>).getWriter();
+    writer.closed.catch(() => {});
+    assertInstanceOf(await failure(writer.write(chunk)), TypeError);
+    client.close();
+    assertEquals(await server.read(new Uint8Array(9)), null);
+  }
+});
+
+test(
+  "streams: a pipe that broke off closes the connection, not as if it were whole",
+  skip(noReset ?? noTables),
+  async () => {
+    const before = openDescriptors();
+    {
+      using sockets = await pair({ connect: { timeout: 30_000 } });
+      const { client, server } = sockets;
+      // Our own echo server, and a client that sends and never reads.
+      server.setTimeouts({ write: 80 });
+      const echo = failure(server.readable.pipeTo(server.writable));
+      const sending = failure(client.write(new Uint8Array(64 * megabyte)));
+      assertInstanceOf(await echo, TimeoutError);
+      const late = await failure(server.read(new Uint8Array(1)));
+      assertInstanceOf(late, SocketError);
+      assertEquals(late.code, "EBADF");
+      assertInstanceOf(await sending, SocketError);
+      const drain = (async () => {
+        while (await client.read(new Uint8Array(megabyte)) !== null);
+      })();
+      const error = await failure(drain);
+      assertInstanceOf(error, SocketError);
+      assertEquals(error.code, "ECONNRESET");
+    }
+    await until(() => openDescriptors() <= before, "descriptors closed");
+  },
+);
+
+test("streams: when reading times out after our FIN, nothing stays open", async () => {
+  using sockets = await pair();
+  const { client } = sockets;
+  client.setTimeouts({ read: 80 });
+  await client.writable.close();
+  const reader = client.readable.getReader();
+  reader.closed.catch(() => {});
+  assertInstanceOf(await failure(reader.read()), TimeoutError);
+  const error = await failure(client.read(new Uint8Array(1)));
+  assertInstanceOf(error, SocketError);
+  assertEquals(error.code, "EBADF");
+});
