@@ -26,7 +26,7 @@ import { find, type Runtime, versions } from "./lib/runtimes.ts";
 
 const tables = [
   ...["echo", "limits", "bulk", "connect", "keepalive", "accept", "idle", "accuracy", "streams"],
-  ...["importing", "scaling", "reuse_port", "dead_peer"],
+  ...["importing", "scaling", "reuse_port", "dead_peer", "descriptor"],
 ];
 const flags = {
   deno: ["run", "-A", "--no-check", "--v8-flags=--expose-gc"],
