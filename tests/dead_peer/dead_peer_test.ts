@@ -1,12 +1,13 @@
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
+import { capabilities } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
 import { diagnosisRows } from "./diagnosis_rows.ts";
 import { measure, type Result } from "./measure.ts";
 import { noNamespaces } from "./namespaces.ts";
 import { rows } from "./rows.ts";
 
-const reason = noNamespaces();
+const reason = capabilities().options.deadPeerTimeout.reason ?? noNamespaces();
 let measured: Promise<Result[]> | undefined;
 
 for (const { name } of [...rows, ...diagnosisRows]) {
