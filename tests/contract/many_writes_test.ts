@@ -1,0 +1,90 @@
+/** Connections that write often, where a runtime may take a shorter way than for the first writes. */
+
+import { test } from "node:test";
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { SocketError, TimeoutError } from "@holdfast/tcp";
+import { firstDifference, pair, patience, readExactly, streamBytes, within } from "./support.ts";
+
+/** More than it takes to find out that a connection writes often. */
+const often = 100;
+
+test("many writes: the stream is exact, from the first small one to one that ends half way", async () => {
+  using both = await pair();
+  const { client, server } = both;
+  let sent = 0;
+  for (let i = 0; i < often; i++) sent += await client.write(streamBytes(sent, 1 + i));
+  // The caller's memory is its own again as soon as the promise settles.
+  const data = streamBytes(sent, 16_000_000);
+  const error = await client.write(data, { timeout: 50 }).then(() => undefined, (error) => error);
+  assertInstanceOf(error, TimeoutError);
+  const { bytesWritten = 0 } = error;
+  assert(bytesWritten > 0 && bytesWritten < data.length);
+  assertEquals(client.bytesWritten, sent + bytesWritten);
+  data.fill(0, 0, bytesWritten);
+  const rest = client.write(data.subarray(bytesWritten));
+  const received = await within(patience, readExactly(server, sent + data.length));
+  assertEquals(await rest, data.length - bytesWritten);
+  assertEquals(firstDifference(received, 0), -1);
+});
+
+test("many writes: who asks for the native socket half way changes nothing", async () => {
+  using both = await pair();
+  const { client, server } = both;
+  let sent = 0;
+  for (let i = 0; i < often; i++) {
+    if (i === often / 2) assertEquals(typeof client.native, "object");
+    sent += await client.write(streamBytes(sent, 50));
+  }
+  assertEquals(firstDifference(await readExactly(server, sent), 0), -1);
+});
+
+test("many writes: a peer's reset is told to both sides of the connection, also if a write meets it first", async () => {
+  using both = await pair();
+  const { client, server } = both;
+  const byte = new Uint8Array(1);
+  for (let i = 0; i < often; i++) await client.write(byte);
+  server.reset();
+  const codes = ["ECONNRESET", "EPIPE"];
+  // No turn of the event loop between the writes: nobody but a write can have met the reset.
+  const failure = await within(
+    patience,
+    (async () => {
+      for (;;) await client.write(byte);
+    })().catch((error) => error),
+  );
+  assertInstanceOf(failure, SocketError);
+  assert(codes.includes(failure.code), failure.code);
+  const again = await assertRejects(() => client.write(byte), SocketError);
+  assert(codes.includes(again.code), again.code);
+  const reading = await within(
+    patience,
+    client.read(byte).then((size) => size, (error) => error.code),
+  );
+  // EPIPE says that the read was told first.
+  if (failure.code === "ECONNRESET") assertEquals(reading, "ECONNRESET");
+});
+
+test("many writes: after close there is nothing to write to", async () => {
+  using both = await pair();
+  const { client } = both;
+  for (let i = 0; i < often; i++) await client.write(new Uint8Array(1));
+  client.close();
+  const error = await assertRejects(() => client.write(new Uint8Array(1)), SocketError);
+  assertEquals(error.code, "EBADF");
+});
+
+test("many writes: what others have closed is not written to, whoever has its descriptor now", async () => {
+  using both = await pair();
+  const { client } = both;
+  const byte = new Uint8Array([1]);
+  for (let i = 0; i < often; i++) await client.write(byte);
+  const native = client.native as Record<"close" | "destroy" | "end", (() => void) | undefined>;
+  (native.close ?? native.destroy ?? native.end)!.call(native);
+  using others = await pair();
+  // What comes of these is the runtime's business.
+  for (let i = 0; i < 5; i++) client.write(byte).catch(() => {});
+  for (const end of [others.client, others.server]) await end.write(new Uint8Array([2, 2]));
+  for (const end of [others.client, others.server]) {
+    assertEquals([...await readExactly(end, 2)], [2, 2]);
+  }
+});
