@@ -116,7 +116,12 @@ export class DenoTransport implements Transport {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.native.close();
+    try {
+      this.native.close();
+    } catch (error) {
+      // Somebody else has closed it already.
+      if ((error as Error).name !== "BadResource") throw error;
+    }
   }
 
   reset(): void {
