@@ -80,3 +80,8 @@ export function checkInteger(
   }
   return value;
 }
+
+/** The error for memory that was transferred, or whose buffer was resized, while a call waited. */
+export function changed(verb: string, name: string): TypeError {
+  return new TypeError(`Cannot ${verb} as the memory of '${name}' was taken away meanwhile`);
+}

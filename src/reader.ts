@@ -6,6 +6,7 @@
 
 import type { Incoming, Transport } from "./adapter.ts";
 import { Call, type CallOptions, type CallOwner, CallQueue, type Diagnose } from "./calls.ts";
+import { changed } from "./check.ts";
 import { SocketError, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import type { TimerQueue } from "./timers.ts";
 
@@ -74,7 +75,7 @@ export class Reader implements Incoming, CallOwner<Result, ReadCall> {
   /** Bytes have arrived: first to whoever waits, the rest is kept. */
   data(chunk: Uint8Array, lent: boolean): void {
     if (this.#closed) return;
-    const call = this.#calls.head;
+    const call = this.#first();
     if (call === undefined) return this.#keep(lent ? chunk.slice() : chunk, 0);
     if (call.into === undefined) {
       this.bytesRead += chunk.length;
@@ -166,9 +167,21 @@ export class Reader implements Incoming, CallOwner<Result, ReadCall> {
     return toSocketError(cause, "read", this.#transport.remoteAddr);
   }
 
+  /** The call to be served next. One whose memory is not there any more is refused instead. */
+  #first(): ReadCall | undefined {
+    for (;;) {
+      const call = this.#calls.head;
+      if (call?.into?.length !== 0) return call;
+      this.#calls.leave(call);
+      call.into = undefined;
+      call.reject(changed("read", "into"));
+    }
+  }
+
   #serve(): void {
-    for (let call = this.#calls.head; call !== undefined; call = this.#calls.head) {
-      if (this.#buffered === 0) return;
+    while (this.#buffered > 0) {
+      const call = this.#first();
+      if (call === undefined) return;
       const { into } = call;
       this.#calls.leave(call);
       call.into = undefined;

@@ -6,6 +6,7 @@
 
 import type { Outgoing, Transport } from "./adapter.ts";
 import { Call, type CallOptions, type CallOwner, CallQueue, type Diagnose } from "./calls.ts";
+import { changed } from "./check.ts";
 import { SocketError, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import type { TimerQueue } from "./timers.ts";
 
@@ -13,6 +14,8 @@ const nothing = new Uint8Array(0);
 
 class WriteCall extends Call<number> {
   data: Uint8Array = nothing;
+  /** Length of `data` when it was given. */
+  size = 0;
   /** So much of `data` is the connection's to send. */
   offset = 0;
   /** Whether the caller may reuse `data` before the kernel has it: when the call can end early. */
@@ -32,7 +35,8 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
   readonly #transport: Transport;
   readonly #diagnose: Diagnose | undefined;
   readonly #calls: CallQueue<number, WriteCall>;
-  #finished = false;
+  /** FIN that waits for its turn, or was sent. */
+  #fin: Promise<void> | undefined = undefined;
   #closed = false;
   #failure: { cause: unknown } | undefined = undefined;
 
@@ -64,17 +68,23 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
     }
     const call = this.#calls.take();
     call.data = data;
+    call.size = data.length;
     call.offset = taken;
     call.keep = keep;
     return this.#calls.enter(call, options, this.timeout);
   }
 
-  /** Sends FIN after all that was written before. */
-  async closeWrite(): Promise<void> {
-    if (this.#finished && !this.#closed) return;
-    const refusal = this.#refusal(undefined);
-    if (refusal !== undefined) throw refusal.reason;
-    this.#finished = true;
+  /** Sends FIN after all that was written before; again, it is the same FIN. */
+  closeWrite(): Promise<void> {
+    if (this.#fin === undefined || this.#closed) {
+      const refusal = this.#refusal(undefined);
+      if (refusal !== undefined) return Promise.reject(refusal.reason);
+      this.#fin = this.#finish();
+    }
+    return this.#fin;
+  }
+
+  async #finish(): Promise<void> {
     if (this.#calls.head !== undefined || this.#transport.writing) {
       const call = this.#calls.take();
       call.fin = true;
@@ -99,7 +109,13 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
   /** The kernel has all it was given. */
   drained(): void {
     for (let call = this.#calls.head; call !== undefined; call = this.#calls.head) {
-      if (call.offset < call.data.length) {
+      if (call.offset < call.size) {
+        if (call.data.length !== call.size) {
+          this.#calls.leave(call);
+          call.reject(changed("write", "data"));
+          this.#clear(call);
+          continue;
+        }
         const rest = call.offset === 0 ? call.data : call.data.subarray(call.offset);
         call.offset += this.#hand(rest, call.keep);
         if (this.#transport.writing || this.#failure !== undefined) return;
@@ -144,13 +160,13 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
   }
 
   left(call: WriteCall): void {
-    if (call.fin) this.#finished = false;
+    if (call.fin) this.#fin = undefined;
     this.#clear(call);
   }
 
   #clear(call: WriteCall): void {
     call.data = nothing;
-    call.offset = 0;
+    call.size = call.offset = 0;
     call.fin = false;
   }
 
@@ -170,7 +186,7 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
     const refusal = options === undefined ? undefined : this.#calls.refusal(options);
     if (refusal !== undefined) return refusal;
     if (this.#failure !== undefined) return { reason: this.#error() };
-    if (!this.#finished) return undefined;
+    if (this.#fin === undefined) return undefined;
     return { reason: new SocketError({ code: "EPIPE", operation: "write", address }) };
   }
 

@@ -608,6 +608,23 @@ test("write: when the first of the queue ends early, the next goes on right behi
   await closed;
 });
 
+test("read: memory that is taken away meanwhile ends that read, and loses nothing", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const [transferred, resized] = [new ArrayBuffer(8), new ArrayBuffer(8, { maxByteLength: 8 })];
+  const late = [transferred, resized].map((buffer) => {
+    const pending = client.read(new Uint8Array(buffer, 4));
+    return assertRejects(() => pending, TypeError, "'into'");
+  });
+  const last = client.read(new Uint8Array(8));
+  await sleep(20);
+  structuredClone(transferred, { transfer: [transferred] });
+  resized.resize(2);
+  await server.write(Uint8Array.of(1, 2, 3));
+  await within(patience, Promise.all(late));
+  assertEquals(await last, 3);
+});
+
 test("setTimeouts: holds for calls from now on, and leaves out what is left out", async () => {
   using sockets = await pair();
   const { client } = sockets;

@@ -88,6 +88,34 @@ test("writer: a FIN that could not be sent in time is not sent later", async () 
   assertEquals(await writer.write(bytes(3), undefined), 1);
 });
 
+test("writer: a second FIN is the first one, also when that comes too late", async () => {
+  const { clock, wire, writer } = setUp(50);
+  wire.room = 1;
+  const data = writer.write(bytes(1, 2), { timeout: null });
+  const late = [writer.closeWrite(), writer.closeWrite()];
+  clock.advance(50);
+  for (const fin of late) await assertRejects(() => fin, TimeoutError);
+  wire.drain(9);
+  await data;
+  assertEquals(wire.log, []);
+  await Promise.all([writer.closeWrite(), writer.closeWrite()]);
+  await writer.closeWrite();
+  assertEquals(wire.log, ["FIN"]);
+});
+
+test("writer: memory that is taken away while a write waits ends that write only", async () => {
+  const { wire, writer } = setUp();
+  wire.room = 2;
+  const [started, waiting] = [bytes(1, 2, 3, 4), bytes(5, 6)];
+  const late = [started, waiting].map((data) => writer.write(data, undefined));
+  const last = writer.write(bytes(7), undefined);
+  for (const { buffer } of [started, waiting]) structuredClone(buffer, { transfer: [buffer] });
+  wire.drain(9);
+  for (const call of late) await assertRejects(() => call, TypeError, "'data'");
+  assertEquals(await last, 1);
+  assertEquals(wire.sent, [1, 2, 7]);
+});
+
 test("writer: an error rejects every call, pending and later", async () => {
   const { wire, writer } = setUp();
   wire.room = 0;
