@@ -213,6 +213,8 @@ function random(seed: number): () => number {
 /** Sends the stream in pieces of random size under random timeouts; answers how many timed out. */
 async function sendAll(to: TcpConnection, total: number, next: () => number): Promise<number> {
   let timeouts = 0;
+  // So that the first reads wait in vain.
+  await sleep(20);
   for (let sent = 0; sent < total;) {
     const piece = streamBytes(sent, Math.min(1 + Math.floor(next() ** 4 * 300_000), total - sent));
     try {
