@@ -62,5 +62,6 @@ const part = `<!-- table -->\n\nMeasured on ${machine}.\n\n${table}\n\n`;
 await writeFile(file, page.slice(0, before) + part + page.slice(after));
 
 const comparison = await measure(runtimes[0]!, "compare");
-await writeFile("docs/timelines.svg", timelines(comparison, `${columns[0]}, ${machine}`));
-await must(process.execPath, ["fmt", file]);
+const picture = "docs/timelines.svg";
+await writeFile(picture, timelines(comparison, `${columns[0]}, ${machine}`));
+await must(process.execPath, ["fmt", file, picture]);
