@@ -273,6 +273,38 @@ test("reset: the peer reads ECONNRESET, every time", skip(noReset), async () => 
   );
 });
 
+test("reset: of a connection that is over closes it", skip(noReset), async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  await Promise.all([client.closeWrite(), server.closeWrite()]);
+  for (const socket of [client, server]) {
+    assertEquals(await socket.read(new Uint8Array(1)), null);
+  }
+  using others = await pair();
+  others.server.reset();
+  await sleep(50);
+  for (const socket of [client, server, others.client]) {
+    socket.reset();
+    const error = await failure(socket.read(new Uint8Array(1)));
+    assertSocketError(error, "EBADF", "read", socket.remoteAddr.port);
+  }
+});
+
+test("close: after somebody else has closed the runtime's socket, nothing hangs", async () => {
+  const end = (native: object) => {
+    const { terminate, destroy, stop, close } = native as Record<string, (() => void) | undefined>;
+    (terminate ?? destroy ?? stop ?? close)!.call(native);
+  };
+  using sockets = await pair();
+  const { client, server, listener } = sockets;
+  const pending = client.read(new Uint8Array(1)).catch(() => {});
+  for (const { native } of [client, server, listener]) end(native);
+  assertInstanceOf(await failure(server.closeWrite()), SocketError);
+  assertInstanceOf(await failure(client.write(zeros)), SocketError);
+  await within(patience, pending);
+  for (const socket of [client, server, listener]) socket.close();
+});
+
 test("reset: found by the next read, with nobody waiting", skip(noReset), async () => {
   using sockets = await pair();
   const { client, server } = sockets;

@@ -75,7 +75,11 @@ class DenoListenerTransport implements ListenerTransport {
       // Whoever waits for it must not see the process end first.
       this.native.ref();
     }
-    this.native.close();
+    try {
+      this.native.close();
+    } catch {
+      // Somebody with hold of `native` has closed it already.
+    }
   }
 
   ref(): void {

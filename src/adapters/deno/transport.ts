@@ -127,11 +127,16 @@ export class DenoTransport implements Transport {
   reset(): void {
     if (this.#closed) return;
     const target = handle(this.native)!;
-    lingerZero(target);
-    // Deno shuts its writing half down before it closes, and a peer that sees that FIN is never
-    // told of the RST: https://docs.rs/tokio/1/tokio/net/tcp/struct.OwnedWriteHalf.html
-    const calls = kernel();
-    if (!("reason" in calls)) disconnect(calls, target.fd());
+    try {
+      lingerZero(target);
+      // Deno shuts its writing half down before it closes, and a peer that sees that FIN is never
+      // told of the RST: https://docs.rs/tokio/1/tokio/net/tcp/struct.OwnedWriteHalf.html
+      const calls = kernel();
+      if (!("reason" in calls)) disconnect(calls, target.fd());
+    } catch (error) {
+      // The kernel has ended the connection, and nobody is left to be told.
+      if ((error as { code?: string }).code !== "EBADF") throw error;
+    }
     this.close();
   }
 

@@ -157,11 +157,15 @@ export class NodeTransport implements Transport {
   }
 
   closeWrite(): Promise<void> {
+    const { native } = this;
     return new Promise((resolve, reject) => {
-      this.native.end((error) => {
+      const done = (error?: unknown) => {
         if (!error) resolve();
-        else reject(this.native.errored ?? coded("ECANCELED", "the socket was destroyed"));
-      });
+        else reject(native.errored ?? coded("ECANCELED", "the socket was destroyed"));
+      };
+      // On a destroyed socket `end` calls nobody back.
+      if (native.destroyed) done(true);
+      else native.end(done);
     });
   }
 
