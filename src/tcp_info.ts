@@ -39,7 +39,7 @@ export interface TcpInfo {
   readonly rtt: number;
   /** Variation of the round-trip time. */
   readonly rttVariation: number;
-  /** Smallest round-trip time seen lately. Linux 4.6. 4294967.295 until there is one. */
+  /** Smallest round-trip time seen lately. Linux 4.6. `undefined` until there is one. */
   readonly minRtt?: number;
   /** Round-trip time as the receiving side estimates it. */
   readonly receiveRtt?: number;

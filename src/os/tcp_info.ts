@@ -77,7 +77,7 @@ export function linuxInfo(view: DataView): TcpInfo {
     bytesAcknowledged: at.u64(120),
     bytesReceived: at.u64(128),
     notSent: at.u32(144),
-    minRtt: at.u32(148, 1_000),
+    minRtt: at.u32(148) === 0xffff_ffff ? undefined : at.u32(148, 1_000),
     deliveryRate: at.u64(160),
     busyTime: at.u64(168, 1_000),
     windowLimitedTime: at.u64(176, 1_000),
