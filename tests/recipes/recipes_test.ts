@@ -6,7 +6,7 @@
  */
 
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -119,18 +119,18 @@ function start({ name, code, port: written, ends }: Recipe, port: number) {
     file,
     `${code.replaceAll(String(written), String(port))}
 import { report } from ${JSON.stringify(new URL("report.ts", import.meta.url).href)};
-for await (const _ of process.stdin) {
+setInterval(() => {
   const shown = Object.fromEntries(${
       JSON.stringify(ends)
     }.map((end) => [end, report(${port}, end)]));
   console.log("[report]" + JSON.stringify(shown));
-}
+}, 100);
 `,
   );
   const flags = "Deno" in globalThis ? ["run", "-A", "--no-check", "--config", config(folder)] : [];
   const child = spawn(process.execPath, [...flags, file], {
     cwd: folder,
-    stdio: ["pipe", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
@@ -138,14 +138,14 @@ for await (const _ of process.stdin) {
   }
   return {
     output: () => output,
-    /** Asks until the connections are there and have been given their options. */
+    /** Waits until the connections are there and have been given their options. */
     async reported() {
       const end = performance.now() + 2 * patience;
       for (;;) {
         await sleep(150);
         if (child.exitCode !== null) throw new Error(`${name} ended: ${output}`);
-        child.stdin.write("?\n");
-        const line = output.trim().split("\n").findLast((line) => line.startsWith("[report]"));
+        const lines = output.split("\n").slice(0, -1);
+        const line = lines.findLast((line) => line.startsWith("[report]"));
         const shown = JSON.parse(line?.slice("[report]".length) ?? "{}");
         const done = ends.every((end) => shown[end]?.length > 0 && shown[end][0].userTimeout);
         if (done || performance.now() > end) {
@@ -161,7 +161,6 @@ for await (const _ of process.stdin) {
 /** For Deno: where the names of an example lead to. */
 function config(folder: string): string {
   const file = join(folder, "deno.json");
-  if (existsSync(file)) return file;
   const mod = new URL("../../mod.ts", import.meta.url).href;
   writeFileSync(
     file,
