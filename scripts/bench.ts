@@ -5,7 +5,8 @@
  *     --runtime bun      only this one
  *     --only echo,bulk   only these tables
  *     --quick            fewer rounds
- *     --write            puts the numbers into docs/performance.{md,json,svg}
+ *     --write            puts the numbers into docs/performance.{md,json,svg}; with --only or
+ *                        --runtime the others there stay
  *
  * Without `--write` JSON and SVG go to .cache/bench/.
  *
@@ -60,14 +61,14 @@ await installPackages();
 if (only.includes("importing")) await must(process.execPath, ["task", "npm"]);
 
 const server = await startServer();
-const report: Report = { machine: machine(), command: command(), tables: [] };
-console.log(report.machine);
+const measured: Report = { machine: machine(), command: command(), tables: [] };
+console.log(measured.machine);
 try {
   for (const name of tables.filter((name) => only.includes(name))) {
     const { title }: { title: string } = await import(`./bench/tables/${name}.ts`);
     console.log(`\n${title}`);
     const table: Table = { name, title, runtimes: {} };
-    report.tables.push(table);
+    measured.tables.push(table);
     for (const runtime of runtimes) {
       const rows = await measure(runtime, name, server.ports);
       table.runtimes[`${runtime.name} ${runtime.version}`] = rows;
@@ -78,7 +79,7 @@ try {
 } finally {
   server.stop();
 }
-const misses = missed(report);
+const misses = missed(measured);
 console.log(misses.length === 0 ? "\nEvery goal is reached." : `\nNot reached:`);
 for (const miss of misses) console.log(`  ${miss}`);
 process.exit(0);
@@ -118,9 +119,24 @@ function command(): string {
   return ["deno task bench", ...process.argv.slice(2)].join(" ");
 }
 
+/** What an earlier run measured stays where this one measures nothing. */
+async function merged(): Promise<Report> {
+  const text = await readFile("docs/performance.json", "utf8").catch(() => `{ "tables": [] }`);
+  const before = (JSON.parse(text) as Report).tables;
+  const all: Table[] = [];
+  for (const name of tables) {
+    const old = before.find((table) => table.name === name);
+    const now = measured.tables.find((table) => table.name === name);
+    if (now !== undefined) all.push({ ...now, runtimes: { ...old?.runtimes, ...now.runtimes } });
+    else if (old !== undefined) all.push(old);
+  }
+  return { ...measured, tables: all };
+}
+
 async function write(): Promise<void> {
   const folder = values.write ? "docs" : directory;
   await mkdir(folder, { recursive: true });
+  const report = values.write ? await merged() : measured;
   await writeFile(join(folder, "performance.json"), `${JSON.stringify(report, undefined, 1)}\n`);
   await writeFile(join(folder, "performance.svg"), plot(report));
   if (!values.write) return;

@@ -70,7 +70,7 @@ export function print({ name, version }: Runtime, rows: Row[]): void {
 
 /** The tables as Markdown, one a title. */
 export function markdown({ machine, command, tables }: Report): string {
-  const parts = [`\n\`${command}\` on ${machine}:\n`];
+  const parts = [`\nLast run: \`${command}\` on ${machine}.\n`];
   for (const { title, runtimes } of tables) {
     parts.push(
       `### ${title}\n`,
