@@ -43,7 +43,7 @@ export interface WrapOptions {
  */
 export function wrap(native: object, options: WrapOptions): TcpConnection {
   const timeouts = checkWrap(options);
-  const transport = typeof native === "object" && native !== null
+  const transport = typeof native === "object" && native !== null && !isOurs(native)
     ? adapter().adopt(native)
     : undefined;
   if (transport === undefined) {
@@ -52,5 +52,14 @@ export function wrap(native: object, options: WrapOptions): TcpConnection {
         `current value is ${typeof native === "object" ? "another object" : String(native)}`,
     );
   }
+  wrapped.add(native).add(transport.native);
   return new Connection(transport, timeouts);
+}
+
+/** What is wrapped already: two connections would take bytes from each other. */
+const wrapped = new WeakSet<object>();
+
+function isOurs(native: object): boolean {
+  if (!wrapped.has(native)) return native instanceof Connection;
+  throw new TypeError("Cannot wrap as 'native' must not be wrapped already");
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import dgram from "node:dgram";
 import net, { type AddressInfo } from "node:net";
@@ -170,6 +171,36 @@ test("wrap a socket whose end has been read", async () => {
   const [data] = await once(client, "data");
   assertEquals(String(data), "y");
   client.destroy();
+  server.close();
+});
+
+test("wrap refuses what is ours, or wrapped already, or read by somebody else", async () => {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const native = net.connect({ port, host: "127.0.0.1" });
+  await once(native, "connect");
+  using socket = wrap(native, { timeout: 1 });
+  assertThrows(() => wrap(native, { timeout: 1 }), TypeError, "wrapped already");
+  assertThrows(() => wrap(socket, { timeout: 1 }), TypeError, "open TCP connection");
+  const onread = { buffer: new Uint8Array(9), callback: () => true };
+  const other = net.connect({ port, host: "127.0.0.1", onread });
+  await once(other, "connect");
+  assertThrows(() => wrap(other, { timeout: 1 }), TypeError, "'onread'");
+  other.destroy();
+  server.close();
+});
+
+test("wrap a socket that was given back bytes of Node's pool, and stream them", async () => {
+  const server = net.createServer((socket) => socket.end("tail")).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const native = net.connect((server.address() as AddressInfo).port, "127.0.0.1");
+  await once(native, "connect");
+  native.unshift(Buffer.from("head "));
+  using socket = wrap(native, { timeout: patience });
+  let all = "";
+  for await (const chunk of socket.readable) all += text(chunk);
+  assertEquals(all, "head tail");
   server.close();
 });
 

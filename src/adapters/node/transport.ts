@@ -128,7 +128,7 @@ export class NodeTransport implements Transport {
       return 0;
     }
     if (!this.#plain) {
-      const chunk = keep ? data.slice(0, chunkSize) : data;
+      const chunk = keep ? view(data).slice(0, chunkSize) : data;
       this.writing = true;
       native.write(chunk, this.#onWritten ??= (error) => this.#written(error));
       return chunk.length;
@@ -240,7 +240,7 @@ export class NodeTransport implements Transport {
     // That arrived before the error and comes before it.
     let chunk: Uint8Array | null;
     while (!this.#closed && (chunk = this.native.read()) !== null) {
-      this.received(view(chunk), false);
+      this.received(whole(chunk), false);
     }
     this.#fail(cause);
   };
@@ -263,7 +263,7 @@ export class NodeTransport implements Transport {
 /** A socket with nobody else reading from it, as a transport that gets its `data` events. */
 export function listenTo(native: NodeSocket): NodeTransport {
   const transport = new NodeTransport(native);
-  native.on("data", (chunk: Uint8Array) => transport.received(view(chunk), false));
+  native.on("data", (chunk: Uint8Array) => transport.received(whole(chunk), false));
   return transport;
 }
 
@@ -271,7 +271,7 @@ export function listenTo(native: NodeSocket): NodeTransport {
  * An open `net.Socket` or `tls.TLSSocket` as a transport; `undefined` when `native` is none, or not
  * open, or no TCP socket. Bytes that it has received and not handed out come first.
  *
- * @throws {TypeError} It decodes to text, so bytes may be lost already.
+ * @throws {TypeError} It decodes to text, so bytes may be lost already, or it gives them elsewhere.
  */
 export function adoptSocket(native: object): Transport | undefined {
   if (!(native instanceof builtin<NodeNet>("node:net")!.Socket)) return undefined;
@@ -282,14 +282,31 @@ export function adoptSocket(native: object): Transport | undefined {
         `current value is ${native.readableEncoding}`,
     );
   }
+  if (hasOnread(native)) {
+    throw new TypeError("Cannot wrap as 'native' must not have the option 'onread'");
+  }
   native.allowHalfOpen = true;
   native.pause();
   return listenTo(native);
 }
 
+/** Not documented: with `onread`, as we dial ourselves, a socket has no `data` events. */
+function hasOnread(native: object): boolean {
+  return Object.getOwnPropertySymbols(native).some((symbol) =>
+    /^(kBuffer|kOnreadBuffer)$/.test(symbol.description ?? "") &&
+    Boolean((native as Record<symbol, unknown>)[symbol])
+  );
+}
+
 /** A `Buffer` as plain bytes: its `slice` means something else than that of a `Uint8Array`. */
 function view({ buffer, byteOffset, length }: Uint8Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, length);
+}
+
+/** A chunk to give away; not what shares its memory with others, as a `Buffer` of Node's pool does. */
+function whole(chunk: Uint8Array): Uint8Array {
+  const bytes = view(chunk);
+  return bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice();
 }
 
 /** Of the kind that streams take as it is: they make a view of anything else at every write. */
