@@ -37,13 +37,17 @@ export class Descriptors {
   }
 
   /**
-   * The descriptor of the connection between these addresses, which no other socket can have.
+   * The descriptor of the connection between these addresses, which no other socket can have, unless
+   * they are link-local.
    *
    * @throws {SocketError} `EBADF`: there is none, so it is closed.
+   * @throws {TypeError} Several have them, on different links.
    */
   connection(owner: object, local: NetAddr, remote: NetAddr): number {
     const key = keyOf(local) + keyOf(remote);
-    const fd = this.#findConnection(owner, key);
+    const fd = isLinkLocal(key)
+      ? this.#findLinkLocal(owner, key, local)
+      : this.#findConnection(owner, key);
     if (fd === undefined) throw closed("no descriptor of this process has the socket's addresses");
     verifyTcp(this.#kernel, fd);
     this.#found.set(owner, fd);
@@ -59,18 +63,8 @@ export class Descriptors {
     const key = keyOf(address);
     const found = this.#found.get(owner);
     if (found !== undefined && this.#isListener(found, key)) return found;
-    const all = new Map<string, number>();
-    for (const fd of this.#open()) {
-      if (this.#isListener(fd, key)) all.set(this.#identity(fd), fd);
-    }
-    const [fd] = all.values();
+    const fd = this.#only((fd) => this.#isListener(fd, key), "listener", address);
     if (fd === undefined) throw closed("no descriptor of this process listens at its address");
-    if (all.size > 1) {
-      throw new TypeError(
-        "Cannot tell which descriptor is the listener's as several listeners of this process share " +
-          `its address: current value is ${address.hostname}:${address.port}`,
-      );
-    }
     this.#found.set(owner, fd);
     return fd;
   }
@@ -78,6 +72,13 @@ export class Descriptors {
   /** What `owner` was made of, so that it can be told from other listeners at the same address. */
   remember(owner: object, fd: number): void {
     this.#found.set(owner, fd);
+  }
+
+  /** Each interface may have a connection between the same two, and nothing here tells which. */
+  #findLinkLocal(owner: object, key: string, local: NetAddr): number | undefined {
+    const found = this.#found.get(owner);
+    if (found !== undefined && this.#isConnection(found, key)) return found;
+    return this.#only((fd) => this.#isConnection(fd, key), "connection", local);
   }
 
   #findConnection(owner: object, key: string): number | undefined {
@@ -91,6 +92,24 @@ export class Descriptors {
       if (this.#isConnection(fd, key)) return fd;
     }
     return this.#walk(key);
+  }
+
+  /** The only socket that matches. @throws {TypeError} There are several. */
+  #only(
+    matches: (fd: number) => boolean,
+    kind: "listener" | "connection",
+    { hostname, port }: NetAddr,
+  ): number | undefined {
+    const all = new Map<string, number>();
+    for (const fd of this.#open()) if (matches(fd)) all.set(this.#identity(fd), fd);
+    if (all.size > 1) {
+      throw new TypeError(
+        `Cannot tell which descriptor is the ${kind}'s as several ${kind}s of this process share ` +
+          `its address: current value is ${hostname}:${port}`,
+      );
+    }
+    const [fd] = all.values();
+    return fd;
   }
 
   /** All descriptors; renews the index on the way. */
@@ -165,6 +184,11 @@ function* upTo(limit: number): Iterable<number> {
 /** `sa_family`: the second byte after `sa_len`, or the first of two; small enough for one byte. */
 function family(bytes: Uint8Array): number {
   return knownSystem() === "linux" ? bytes[0]! : bytes[1]!;
+}
+
+/** Whether the key's first address is in fe80::/10. */
+function isLinkLocal(key: string): boolean {
+  return (key.charCodeAt(1) & 0xffc0) === 0xfe80;
 }
 
 /** Address and port, the same for IPv4 and IPv4-mapped IPv6. */
