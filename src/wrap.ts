@@ -20,9 +20,13 @@ export interface WrapOptions {
  * Bun socket, a `net.Socket` or `tls.TLSSocket`. From then on the native object must not be read
  * from or written to; what it has received and not handed out yet is not lost.
  *
+ * Sockets accepted by `Bun.listen` share their handlers: a TCP one moves to a native object of its
+ * own and the given one closes; a TLS one is refused.
+ *
  * @param native The open connection.
  * @param options The limits.
- * @throws {TypeError} `native` is no open TCP connection of this runtime, or an option is wrong.
+ * @throws {TypeError} `native` is no open TCP connection of this runtime, has an encoding, is a TLS
+ * socket accepted by `Bun.listen`, or an option is wrong.
  *
  * @example Lossless timeouts for a socket of `node:net`
  * ```ts
