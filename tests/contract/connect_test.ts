@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { test } from "node:test";
 import {
@@ -243,6 +245,20 @@ test("connect: where nobody listens, ECONNREFUSED", async () => {
   assertEquals(error.address?.port, port);
   assertInstanceOf(error.cause, Error);
   assertLess(ms, 4_000);
+});
+
+test("connect: to a peer that resets at once, ECONNRESET at the latest of the first read", async () => {
+  const server = createServer((socket) => socket.resetAndDestroy()).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  for (let i = 0; i < 3; i++) {
+    const error = await assertRejects(async () => {
+      using socket = await connect({ port, timeout: patience });
+      await socket.read(new Uint8Array(1));
+    }, SocketError);
+    assertEquals(error.code, "ECONNRESET");
+  }
+  server.close();
 });
 
 test("connect: a name that nobody has, ENOTFOUND", async () => {

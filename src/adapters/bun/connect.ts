@@ -10,11 +10,12 @@
  */
 
 import type { Attempt, Kernel, Outgoing, Target, Transport } from "../../adapter.ts";
+import { SocketError } from "../../errors.ts";
 import { race } from "../../happy_eyeballs.ts";
 import { startHandshake } from "../../os/handshake.ts";
 import { connect as connectNode } from "../node/connect.ts";
 import { kernel } from "./kernel.ts";
-import { type BunSocket, Opener, takeOver } from "./socket.ts";
+import { type BunSocket, isGone, Opener, takeOver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
 /** Without system calls (on Windows) Bun's `node:net` it is: it can call an attempt off, too. */
@@ -59,8 +60,13 @@ class Dial extends Opener implements Attempt, Outgoing {
 
   /** The handshake is over. */
   drained(): void {
+    const transport = this.#transport!;
+    if (isGone(transport.native)) {
+      transport.close();
+      return this.failed(new SocketError({ code: "ECONNRESET", operation: "connect" }));
+    }
     this.#over = true;
-    this.#resolve(this.#transport!.locate());
+    this.#resolve(transport.locate());
   }
 
   failed(cause: unknown): void {

@@ -16,7 +16,7 @@ import { openListening } from "../../os/listening.ts";
 import { systemName } from "../../os/system.ts";
 import { verifyTcp } from "../../os/tcp_socket.ts";
 import { kernel } from "./kernel.ts";
-import { type BunSocket, handlers, Opener, type Receiver } from "./socket.ts";
+import { type BunSocket, handlers, isGone, Opener, type Receiver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
 /** What this adapter uses of Bun's listener. */
@@ -83,6 +83,7 @@ class BunListenerTransport extends Opener implements ListenerTransport {
 
   /** A connection has come. */
   open(socket: BunSocket): void {
+    if (isGone(socket)) return socket.terminate();
     this.#incoming.accepted(new BunTransport(socket).locate());
   }
 }

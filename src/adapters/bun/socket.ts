@@ -31,6 +31,11 @@ export interface BunSocket {
   getTLSVersion(): string | null;
 }
 
+/** Whether the peer has reset the connection before Bun asked for its address. */
+export function isGone(socket: BunSocket): boolean {
+  return socket.remotePort === undefined;
+}
+
 /** A socket's events. */
 export interface Receiver {
   open(socket: BunSocket): void;
