@@ -5,8 +5,8 @@
  *     --runtime bun      only this one
  *     --only echo,bulk   only these tables
  *     --quick            fewer rounds
- *     --write            puts the numbers into docs/performance.{md,json,svg}; with --only or
- *                        --runtime the others there stay
+ *     --write            puts the numbers into docs/performance.{md,json,svg} and README.md; with
+ *                        --only or --runtime the others there stay
  *
  * Without `--write` JSON and SVG go to .cache/bench/.
  *
@@ -21,7 +21,15 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { Ports } from "./bench/peer.ts";
 import { plot } from "./bench/plot.ts";
-import { machine, markdown, missed, print, type Report, type Table } from "./bench/report.ts";
+import {
+  machine,
+  markdown,
+  missed,
+  print,
+  type Report,
+  summary,
+  type Table,
+} from "./bench/report.ts";
 import { must, run } from "./lib/process.ts";
 import { find, type Runtime, versions } from "./lib/runtimes.ts";
 
@@ -140,10 +148,11 @@ async function write(): Promise<void> {
   await writeFile(join(folder, "performance.json"), `${JSON.stringify(report, undefined, 1)}\n`);
   await writeFile(join(folder, "performance.svg"), plot(report));
   if (!values.write) return;
-  const page = await readFile("docs/performance.md", "utf8");
-  const [before, , after] = page.split(/<!-- \/?numbers -->\n/);
-  await writeFile(
-    "docs/performance.md",
-    `${before}<!-- numbers -->\n${markdown(report)}<!-- /numbers -->\n${after}`,
-  );
+  await fill("docs/performance.md", markdown(report));
+  await fill("README.md", summary(report));
+}
+
+async function fill(file: string, numbers: string): Promise<void> {
+  const [before, , after] = (await readFile(file, "utf8")).split(/<!-- \/?numbers -->\n/);
+  await writeFile(file, `${before}<!-- numbers -->\n${numbers}<!-- /numbers -->\n${after}`);
 }

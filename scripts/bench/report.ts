@@ -86,6 +86,32 @@ export function markdown({ machine, command, tables }: Report): string {
   return parts.join("\n") + "\n";
 }
 
+/** What the README shows: the rows of these tables beside these. */
+const highlights: [table: string, what: string, against: RegExp, text: string][] = [
+  ["echo", "holdfast", /^raw/, "CPU of an echo round trip, beside the raw API without any limit"],
+  ["limits", "holdfast", /^Promise.race/, "the same, beside `Promise.race` with a timer"],
+  ["limits", "holdfast", /^AbortSignal/, "the same, beside `AbortSignal.timeout`"],
+  ["bulk", "both ways", /^raw/, "bulk throughput both ways, beside the raw API"],
+];
+
+/** A table of ratios, a column per runtime. */
+export function summary({ tables }: Report): string {
+  const echo = tables.find(({ name }) => name === "echo");
+  const runtimes = Object.keys(echo?.runtimes ?? {});
+  const lines = highlights.map(([table, what, against, text]) => {
+    const measured = tables.find(({ name }) => name === table)?.runtimes ?? {};
+    const ratios = runtimes.map((runtime) => {
+      const row = measured[runtime]?.find((row) =>
+        row.what === what && against.test(row.against ?? "") && !row.unit.endsWith("/s of CPU")
+      );
+      return row?.ratio === undefined ? "" : spreadText(row.ratio);
+    });
+    return `| ${[text, ...ratios].join(" | ")} |`;
+  });
+  const head = `| ratio, median (middle half) | ${runtimes.join(" | ")} |`;
+  return ["", head, `|---|${runtimes.map(() => "---|").join("")}`, ...lines, ""].join("\n") + "\n";
+}
+
 /** The rows that miss their goal. */
 export function missed({ tables }: Report): string[] {
   return tables.flatMap(({ name, runtimes }) =>
