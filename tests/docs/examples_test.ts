@@ -1,6 +1,6 @@
 /** Every code block of README, docs and docstrings runs, and prints what it says it prints. */
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -41,6 +41,13 @@ test("docs: there are examples, and each is of a kind that is known", () => {
       `${where}: ${info}`,
     );
   }
+});
+
+test("docs: excerpts are what docs/recipes.md has, which tests/recipes runs", () => {
+  const recipes = readFileSync(new URL("../../docs/recipes.md", import.meta.url), "utf8");
+  const excerpts = all.filter(({ info }) => info === "ignore excerpt of docs/recipes.md");
+  assert(excerpts.length > 0);
+  for (const { where, code } of excerpts) assert(recipes.includes(code), where);
 });
 
 for (const block of all) {
