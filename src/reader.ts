@@ -20,6 +20,8 @@ class ReadCall extends Call<Result> {
 
 /** From here on the transport is told to pause, so that TCP holds the sender back. */
 const highWater = 65_536;
+/** Or when there are so many chunks: tiny ones take far more memory and time than their bytes. */
+const mostChunks = 256;
 
 /** Serves reads in order from what has arrived; nothing that arrives is ever dropped. */
 export class Reader implements Incoming, CallOwner<Result, ReadCall> {
@@ -194,7 +196,8 @@ export class Reader implements Incoming, CallOwner<Result, ReadCall> {
     if (this.#buffered === 0) this.#offset = offset;
     this.#chunks.push(chunk);
     this.#buffered += chunk.length - offset;
-    if (this.#buffered >= highWater && !this.#paused) {
+    const full = this.#buffered >= highWater || this.#chunks.length >= mostChunks;
+    if (full && !this.#paused) {
       this.#paused = true;
       this.#transport.pause();
     }
@@ -226,7 +229,8 @@ export class Reader implements Incoming, CallOwner<Result, ReadCall> {
       this.#chunks.shift();
       this.#offset = 0;
     }
-    if (this.#paused && this.#buffered < highWater / 2) {
+    const low = this.#buffered < highWater / 2 && this.#chunks.length < mostChunks / 2;
+    if (low && this.#paused) {
       this.#paused = false;
       this.#transport.pull(highWater);
     }

@@ -140,6 +140,18 @@ test("reader: too much unread data pauses the transport, reading resumes it", as
   assertEquals(wire.pulls, 1);
 });
 
+test("reader: many tiny chunks pause the transport as well, reading resumes it", async () => {
+  const { wire, reader } = setUp();
+  for (let i = 0; i < 255; i++) reader.data(bytes(i), false);
+  assertEquals(wire.pauses, 0);
+  for (let i = 255; i < 300; i++) reader.data(bytes(i), false);
+  assertEquals([wire.pauses, wire.pulls], [1, 0]);
+  assertEquals((await read(reader, 172))!.length, 172);
+  assertEquals([wire.pauses, wire.pulls], [1, 0]);
+  assertEquals(await read(reader, 1), [172]);
+  assertEquals([wire.pauses, wire.pulls], [1, 1]);
+});
+
 test("reader: an abort rejects with the signal's reason and loses nothing", async () => {
   const { reader } = setUp();
   const controller = new AbortController();
