@@ -150,6 +150,7 @@ async function write(): Promise<void> {
   if (!values.write) return;
   await fill("docs/performance.md", markdown(report));
   await fill("README.md", summary(report));
+  await must(process.execPath, ["fmt", "--quiet", "docs/performance.md", "README.md"]);
 }
 
 async function fill(file: string, numbers: string): Promise<void> {

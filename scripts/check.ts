@@ -52,6 +52,8 @@ await step(
 );
 await step("no 'any' in the types", rules.noAnyInTypes(types));
 await step("deno doc --lint", deno("doc", "--lint", "mod.ts"));
+const { output: docs } = await run(process.execPath, ["doc", "--json", "mod.ts"]);
+await step("examples", Promise.resolve(rules.examples(docs.slice(docs.indexOf("{")))));
 await step("deno doc --html", deno("doc", "--html", "--output=.cache/doc", "mod.ts"));
 await step("deno publish", deno("publish", "--dry-run", "--allow-dirty"));
 await step("no imports of runtime modules", rules.noRuntimeImports());

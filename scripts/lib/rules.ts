@@ -83,3 +83,24 @@ export async function pinnedDeno(): Promise<string[]> {
       .map(([found]) => `${path}: ${found}, but scripts/versions.json says ${versions.deno}`)
   );
 }
+
+interface DocJson {
+  nodes: Record<string, { symbols: DocSymbol[] }>;
+}
+
+interface DocSymbol {
+  name: string;
+  declarations: { kind: string; jsDoc?: { tags?: { kind: string }[] } }[];
+}
+
+/** Functions, classes and constants show how they are used; `tests/docs` runs it. */
+export function examples(json: string): string[] {
+  const { nodes } = JSON.parse(json) as DocJson;
+  return Object.values(nodes).flatMap(({ symbols }) =>
+    symbols.flatMap(({ name, declarations }) => {
+      const [{ kind, jsDoc } = { kind: "" }] = declarations;
+      const shown = jsDoc?.tags?.some((tag) => tag.kind === "example") ?? false;
+      return shown || !/function|class|variable/.test(kind) ? [] : [`${name}: no @example`];
+    })
+  );
+}
