@@ -190,6 +190,10 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
     return this.#transport.native;
   }
 
+  get closed(): boolean {
+    return this.#reader.closed;
+  }
+
   get localAddr(): NetAddr {
     return this.#transport.localAddr;
   }

@@ -64,6 +64,8 @@ function setInt(
 export interface Guarded {
   /** The runtime's socket. Unlike `native`, asking for it gives nobody hold of it. */
   readonly inner: object;
+  /** We closed it, so nothing can be set or read any more. */
+  readonly closed: boolean;
   /** `deadPeerTimeout` begins, or (`undefined`) other options have replaced it. */
   watchPeer(timeout: number | undefined): void;
 }

@@ -109,6 +109,10 @@ export class Listener
     return this.#transport.native;
   }
 
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   get addr(): NetAddr {
     return this.#transport.addr;
   }

@@ -53,6 +53,11 @@ export class Reader implements Incoming, CallOwner<Result, ReadCall> {
     this.#calls = new CallQueue(this, timers);
   }
 
+  /** `close` was called. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Reads what is there, at most `into.length` bytes. `null`: the peer has finished. */
   read(into: Uint8Array, options: CallOptions | undefined): Promise<number | null> {
     const refusal = this.#refusal(options);

@@ -9,7 +9,7 @@ import { applyPlan, checkSupported } from "./apply.ts";
 import { checkInteger, fail } from "./check.ts";
 import { type Guarded, quickenNative } from "./dead_peer.ts";
 import { type RowName, rows } from "./os/options.ts";
-import { familyOf, kindOf, verifyTcp } from "./os/tcp_socket.ts";
+import { closed, familyOf, kindOf, verifyTcp } from "./os/tcp_socket.ts";
 import type { KeepAliveOptions, KernelOptions, SocketOptions } from "./options.ts";
 import { kernelFor, placesOf } from "./roads.ts";
 import { adapter } from "./runtime.ts";
@@ -131,9 +131,12 @@ export function handleOf(socket: unknown, verb: string): Handle {
   if (typeof socket !== "object" || socket === null) {
     fail(TypeError, verb, "socket", "must be a TCP socket", socket);
   }
-  const { native, fd } = "watchPeer" in socket
-    ? { native: (socket as Guarded).inner, fd: undefined }
-    : socket as { native?: unknown; fd?: unknown };
+  const ours = "watchPeer" in socket ? socket as Guarded : undefined;
+  // Before anything that may be out of reach here: a closed socket is closed on every platform.
+  if (ours?.closed) throw closed();
+  const { native, fd } = ours === undefined
+    ? socket as { native?: unknown; fd?: unknown }
+    : { native: ours.inner, fd: undefined };
   // Ours, a connection or a listener, carries the runtime's own.
   const target = typeof native === "object" && native !== null ? native : socket;
   const handle = adapter().handle(target);
