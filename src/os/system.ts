@@ -11,6 +11,9 @@ export interface Host {
   readonly platform: string;
   readonly arch: string;
   readonly versions: Readonly<Record<string, string | undefined>>;
+  /** Node.js under its permission model. */
+  readonly permission?: { has(scope: string): boolean };
+  readonly allowedNodeEnvironmentFlags?: { has(flag: string): boolean };
   cwd(): string;
   getBuiltinModule(name: string): unknown;
 }

@@ -78,3 +78,27 @@ for (const [column, { runs, args }] of Object.entries(columns)) {
     },
   );
 }
+
+test(
+  "permissions: Node 26 without --allow-net rejects, and throws nothing behind our back",
+  skip(node().runs ? undefined : "about the permissions of another runtime"),
+  () => {
+    const mod = JSON.stringify(new URL("../../mod.ts", import.meta.url).href);
+    const script = `
+      const { connect, listen } = await import(${mod});
+      for (const call of [connect, listen]) {
+        await call({ hostname: "127.0.0.1", port: 9, timeout: 1_000 })
+          .catch((error) => console.log(error.code));
+      }`;
+    const flags = node().args.filter((flag) => flag !== "--allow-net" && flag !== features);
+    const args = [...flags, "--input-type=module", "--eval", script];
+    const env: Record<string, string | undefined> = { ...process.env };
+    delete env.NODE_OPTIONS;
+    const { stdout, stderr } = spawnSync(process.execPath, args, {
+      env,
+      timeout: 60_000,
+      encoding: "utf8",
+    });
+    assertEquals([stdout, stderr], ["ERR_ACCESS_DENIED\nERR_ACCESS_DENIED\n", ""]);
+  },
+);

@@ -133,6 +133,10 @@ export function listenOnDescriptor(fd: number, backlog?: number): Promise<Listen
 
 /** A server of `node:net` that listens, as a listener. */
 export function open(options: NodeListenOptions): Promise<ListenerTransport> {
+  if (isDenied()) {
+    const denied = new Error("the permission to use the network is missing: needs --allow-net");
+    return Promise.reject(Object.assign(denied, { code: "ERR_ACCESS_DENIED" }));
+  }
   const { createServer } = builtin<NodeNet>("node:net")!;
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
   return new Promise((resolve, reject) => {
@@ -151,6 +155,17 @@ export function open(options: NodeListenOptions): Promise<ListenerTransport> {
     // https://github.com/nodejs/node/blob/v26.10.0/lib/net.js `Server.prototype.listen`.
     server.listen(options, options.backlog);
   });
+}
+
+/**
+ * From Node 25 on under `--permission`: `listen` would throw where nobody can catch it,
+ * https://github.com/nodejs/node/blob/v26.10.0/lib/net.js `createServerHandle`. Older ones know no
+ * such permission, and deny what they do not know.
+ */
+function isDenied(): boolean {
+  const { permission, allowedNodeEnvironmentFlags } = host();
+  return permission?.has("net") === false &&
+    allowedNodeEnvironmentFlags?.has("--allow-net") === true;
 }
 
 /** The option of `plan` that Node's own `listen` cannot set. libuv always sets SO_REUSEADDR. */
