@@ -61,7 +61,10 @@ export function own(
     );
   }
   const copy: Record<string, unknown> = {};
-  for (const key of keys) copy[key] = (options as Options)[key];
+  for (const key of keys) {
+    const value = (options as Options)[key];
+    if (value !== undefined) copy[key] = value;
+  }
   return copy;
 }
 

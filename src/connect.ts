@@ -45,9 +45,7 @@ export async function connect(options: ConnectOptions): Promise<TcpConnection> {
   checkSupported(plan.socket, "connection");
   const { target, timeouts, signal } = plan;
   signal?.throwIfAborted();
-  const transport = await new Dial(target, timeouts.connect, signal).open(() =>
-    runtime.connect(target)
-  );
+  const transport = await new Dial(target, timeouts.connect, signal).open(runtime.connect);
   try {
     applyPlan(runtime.handle(transport.native)!, plan.socket);
     return new Connection(transport, timeouts, timers, plan.socket.deadPeerTimeout);
@@ -63,8 +61,8 @@ class Dial extends Alarm {
   readonly #timeout: number | null;
   readonly #signal: AbortSignal | undefined;
   #attempt: Attempt | undefined = undefined;
-  /** What ended the attempt from our side. */
-  #over: { reason: unknown } | undefined = undefined;
+  #over = false;
+  #resolve!: (transport: Transport) => void;
   #reject!: (reason: unknown) => void;
 
   constructor(target: Target, timeout: number | null, signal: AbortSignal | undefined) {
@@ -74,40 +72,59 @@ class Dial extends Alarm {
     this.#signal = signal;
   }
 
-  async open(start: () => Attempt): Promise<Transport> {
-    const over = new Promise<never>((_, reject) => this.#reject = reject);
+  open(start: (target: Target) => Attempt): Promise<Transport> {
+    const promise = new Promise<Transport>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
     if (this.#timeout !== null) timers.arm(this, timers.now() + this.#timeout);
     this.#signal?.addEventListener("abort", this);
     try {
-      this.#attempt = start();
-      const transport = await Promise.race([this.#attempt.opened, over]);
-      if (this.#over === undefined) return transport;
-    } catch (error) {
-      if (this.#over === undefined) throw toSocketError(error, "connect", this.#target);
-    } finally {
-      timers.remove(this);
-      this.#signal?.removeEventListener("abort", this);
+      this.#attempt = start(this.#target);
+      this.#attempt.opened.then(
+        (transport) => this.#opened(transport),
+        (cause) => this.#failed(cause),
+      );
+    } catch (cause) {
+      this.#failed(cause);
     }
-    throw this.#over.reason;
+    return promise;
+  }
+
+  #opened(transport: Transport): void {
+    // It may open in the very moment in which it is called off, with nobody left to take it.
+    if (this.#over) return transport.close();
+    this.#end();
+    this.#resolve(transport);
+  }
+
+  #failed(cause: unknown): void {
+    if (this.#over) return;
+    this.#end();
+    this.#reject(toSocketError(cause, "connect", this.#target));
   }
 
   override ring(): void {
     const timeout = this.#timeout!;
     const diagnosis = diagnoseAttempt(this.#target, timers);
-    this.#end(
+    this.#callOff(
       new TimeoutError({ operation: "connect", timeout, address: this.#target, diagnosis }),
     );
   }
 
   handleEvent(): void {
-    this.#end(this.#signal!.reason);
+    this.#callOff(this.#signal!.reason);
   }
 
-  #end(reason: unknown): void {
-    this.#over = { reason };
+  #callOff(reason: unknown): void {
+    this.#end();
     this.#reject(reason);
     this.#attempt?.abort();
-    // It may have opened in this very moment, with nobody left to take it.
-    this.#attempt?.opened.then((transport) => transport.close(), () => {});
+  }
+
+  #end(): void {
+    this.#over = true;
+    timers.remove(this);
+    this.#signal?.removeEventListener("abort", this);
   }
 }

@@ -9,9 +9,13 @@ import { bunAdapter } from "./adapters/bun/adapter.ts";
 import { denoAdapter } from "./adapters/deno/adapter.ts";
 import { nodeAdapter } from "./adapters/node/adapter.ts";
 
+let kept: Adapter | undefined;
+
 /** The adapter of the runtime that executes this. */
 export function adapter(): Adapter {
-  if ("Deno" in globalThis) return denoAdapter;
-  if ("Bun" in globalThis) return bunAdapter;
-  return nodeAdapter;
+  return kept ??= "Deno" in globalThis
+    ? denoAdapter
+    : "Bun" in globalThis
+    ? bunAdapter
+    : nodeAdapter;
 }

@@ -55,13 +55,18 @@ export function socketPlan(options: Options, verb: string, noDelay?: boolean): S
     values.set("keepAlive.idle", idle).set("keepAlive.interval", interval)
       .set("keepAlive.count", count).set("keepAlive", true).set("userTimeout", null);
   }
-  const settings = names.filter((name) => values.has(name))
-    .map((name) => ({ name, row: rows[name], value: values.get(name)! }));
+  const settings: Setting[] = [];
+  for (const name of names) {
+    const value = values.get(name);
+    if (value !== undefined) settings.push({ name, row: rows[name], value });
+  }
   return { settings, given, tuning: tuning(values), deadPeerTimeout };
 }
 
 function tuning(values: Map<RowName, Value>): SocketPlan["tuning"] {
-  const [idle, interval, count] = keepAliveKeys.map((key) => values.get(`keepAlive.${key}`));
+  const idle = values.get("keepAlive.idle");
+  const interval = values.get("keepAlive.interval");
+  const count = values.get("keepAlive.count");
   if (typeof idle !== "number" || typeof interval !== "number" || typeof count !== "number") {
     return undefined;
   }

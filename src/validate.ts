@@ -168,14 +168,13 @@ function timeouts<Key extends string>(
 ): Record<Key, number | null> {
   const named = typeof value === "object" && value !== null;
   const given = named ? own(value, keys, verb, "timeout") : undefined;
-  return Object.fromEntries(
-    keys.map((key) => [
-      key,
-      given === undefined
-        ? timeout(value, "timeout", verb)
-        : timeout(given[key], `timeout.${key}`, verb),
-    ]),
-  ) as Record<Key, number | null>;
+  const result = {} as Record<Key, number | null>;
+  for (const key of keys) {
+    result[key] = given === undefined
+      ? timeout(value, "timeout", verb)
+      : timeout(given[key], `timeout.${key}`, verb);
+  }
+  return result;
 }
 
 function checkSignal(signal: unknown, verb: string): AbortSignal | undefined {

@@ -109,11 +109,13 @@ export function unmapped(literal: string): string {
 function parse4(literal: string): Uint8Array | undefined {
   const parts = literal.split(".");
   if (parts.length !== 4) return undefined;
-  // No leading zeros: some parsers read them as octal.
-  if (!parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256)) {
-    return undefined;
+  const ip = new Uint8Array(4);
+  for (let i = 0; i < 4; i++) {
+    ip[i] = Number(parts[i]);
+    // No leading zeros: some parsers read them as octal.
+    if (String(ip[i]) !== parts[i]) return undefined;
   }
-  return Uint8Array.from(parts, Number);
+  return ip;
 }
 
 /** The bytes of `a:b:c`; the last group may be a dotted IPv4 address. */
