@@ -214,10 +214,12 @@ test(`random: reads, writes, timeouts and aborts, both ways (seed ${seed})`, asy
     })),
   );
   console.log(JSON.stringify(tally));
-  assertGreater(tally.operations, 20_000);
-  assertGreater(tally.timeouts, 200);
-  assertGreater(tally.aborts, 200);
-  assertGreater(tally.partial, 50);
+  // Everything happened, many times. How often depends on the machine's speed, and on whether the
+  // buffers could be made small.
+  assertGreater(tally.operations, 2_000);
+  assertGreater(tally.timeouts, 25);
+  assertGreater(tally.aborts, 25);
+  assertGreater(tally.partial, 5);
 });
 
 test(`random: accepts against timeouts and aborts, no connection is lost (seed ${seed})`, async () => {

@@ -31,7 +31,6 @@ export type Kind = [name: string, open: () => Promise<NativeSockets>];
 
 const key = privateKey;
 const cert = certificate;
-const host = "127.0.0.1";
 
 function ended(socket: net.Socket, name: string): NativeSocket {
   return { name, socket, localPort: socket.localPort!, remotePort: socket.remotePort! };
@@ -51,7 +50,7 @@ async function started<Server extends net.Server>(
 }
 
 /** `node:net`, listening on one address and dialling another. */
-export function netSockets(listenOn: string = host, dial: string = host): Kind[1] {
+export function netSockets(listenOn: string, dial: string): Kind[1] {
   return async () => {
     const server = await started(net.createServer(), listenOn);
     const { port } = server.address() as AddressInfo;
@@ -73,30 +72,32 @@ export function netSockets(listenOn: string = host, dial: string = host): Kind[1
   };
 }
 
-async function tlsSockets(): Promise<NativeSockets> {
-  const server = await started(tls.createServer({ key, cert }), host);
-  const { port } = server.address() as AddressInfo;
-  const client = tls.connect({ port, host, ca, servername: "localhost" });
-  const [[accepted]] = await Promise.all([
-    once(server, "secureConnection"),
-    once(client, "secureConnect"),
-  ]);
-  for (const socket of [client, accepted]) socket.on("error", () => {});
-  return {
-    all: [
-      ended(client, "dialled tls.TLSSocket"),
-      ended(accepted, "accepted tls.TLSSocket"),
-      listening(server, "tls.Server"),
-    ],
-    [Symbol.dispose]() {
-      client.destroy();
-      accepted.destroy();
-      server.close();
-    },
+function tlsSockets(host: string): Kind[1] {
+  return async () => {
+    const server = await started(tls.createServer({ key, cert }), host);
+    const { port } = server.address() as AddressInfo;
+    const client = tls.connect({ port, host, ca, servername: "localhost" });
+    const [[accepted]] = await Promise.all([
+      once(server, "secureConnection"),
+      once(client, "secureConnect"),
+    ]);
+    for (const socket of [client, accepted]) socket.on("error", () => {});
+    return {
+      all: [
+        ended(client, "dialled tls.TLSSocket"),
+        ended(accepted, "accepted tls.TLSSocket"),
+        listening(server, "tls.Server"),
+      ],
+      [Symbol.dispose]() {
+        client.destroy();
+        accepted.destroy();
+        server.close();
+      },
+    };
   };
 }
 
-function httpSockets(secure: boolean): Kind[1] {
+function httpSockets(host: string, secure: boolean): Kind[1] {
   return async () => {
     const server = secure ? https.createServer({ key, cert }) : http.createServer();
     await started(server, host);
@@ -148,7 +149,7 @@ interface DenoNet {
   connectTls(options: object): Promise<DenoConn>;
 }
 
-function denoSockets(Deno: DenoNet, secure: boolean): Kind[1] {
+function denoSockets(Deno: DenoNet, host: string, secure: boolean): Kind[1] {
   return async () => {
     const listener = secure
       ? Deno.listenTls({ hostname: host, port: 0, key, cert })
@@ -156,7 +157,13 @@ function denoSockets(Deno: DenoNet, secure: boolean): Kind[1] {
     const { port } = listener.addr;
     const [client, accepted] = await Promise.all([
       secure
-        ? Deno.connectTls({ hostname: "localhost", port, caCerts: [ca] })
+        ? Deno.connectTls({
+          hostname: host,
+          port,
+          caCerts: [ca],
+          // The certificate does not name every address.
+          unsafelyDisableHostnameVerification: true,
+        })
         : Deno.connect({ hostname: host, port }),
       listener.accept(),
     ]);
@@ -203,7 +210,7 @@ interface BunNet {
   connect(options: object): Promise<BunSocket>;
 }
 
-function bunSockets(Bun: BunNet, secure: boolean): Kind[1] {
+function bunSockets(Bun: BunNet, host: string, secure: boolean): Kind[1] {
   return async () => {
     const { promise, resolve } = Promise.withResolvers<BunSocket>();
     const listener = Bun.listen({
@@ -216,9 +223,9 @@ function bunSockets(Bun: BunNet, secure: boolean): Kind[1] {
     const handlers = { data() {} };
     const [client, accepted] = await Promise.all([
       Bun.connect({
-        hostname: secure ? "localhost" : host,
+        hostname: host,
         port,
-        ...(secure ? { tls: { ca } } : {}),
+        ...(secure ? { tls: { ca, serverName: "localhost" } } : {}),
         socket: handlers,
       }),
       promise,
@@ -242,18 +249,21 @@ function bunSockets(Bun: BunNet, secure: boolean): Kind[1] {
 
 const { Deno, Bun } = globalThis as unknown as { Deno?: DenoNet; Bun?: BunNet };
 
-/** Every kind of socket that this runtime has. */
-export const kinds: Kind[] = [
-  ["net", netSockets()],
-  ["tls", tlsSockets],
-  ["http", httpSockets(false)],
-  ["https", httpSockets(true)],
+/** Every kind of socket that this runtime has, over an address of loopback. */
+export const kindsOn = (host: string): Kind[] => [
+  ["net", netSockets(host, host)],
+  ["tls", tlsSockets(host)],
+  ["http", httpSockets(host, false)],
+  ["https", httpSockets(host, true)],
   ...(Deno === undefined ? [] : [
-    ["Deno.connect", denoSockets(Deno, false)],
-    ["Deno.connectTls", denoSockets(Deno, true)],
+    ["Deno.connect", denoSockets(Deno, host, false)],
+    ["Deno.connectTls", denoSockets(Deno, host, true)],
   ] as Kind[]),
   ...(Bun === undefined ? [] : [
-    ["Bun.connect", bunSockets(Bun, false)],
-    ["Bun.connect with TLS", bunSockets(Bun, true)],
+    ["Bun.connect", bunSockets(Bun, host, false)],
+    ["Bun.connect with TLS", bunSockets(Bun, host, true)],
   ] as Kind[]),
 ];
+
+/** The same over IPv4. */
+export const kinds: Kind[] = kindsOn("127.0.0.1");
