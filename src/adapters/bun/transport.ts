@@ -127,11 +127,15 @@ export class BunTransport implements Transport, Receiver {
   }
 
   closed(cause: unknown): void {
-    if (cause === undefined || this.#broken !== undefined) {
+    if (this.#broken !== undefined) {
+      this.ended();
+    } else if (cause === undefined && (this.#ended || this.#finished)) {
       // Both sides have finished: Bun closes then, without an `end` if we were first.
       this.ended();
-      if (!this.#finished && this.#broken === undefined) this.#outgoing.failed(brokenPipe());
+      if (!this.#finished) this.#outgoing.failed(brokenPipe());
     } else {
+      // Without a cause somebody with hold of `native` has closed it.
+      cause ??= new SocketError({ code: "ECANCELED", operation: "close" });
       this.#incoming.failed(cause);
       this.#outgoing.failed(cause);
     }
