@@ -21,6 +21,12 @@ export interface CallOptions {
 /** Says in a sentence what the kernel knows of a socket at this moment. */
 export type Diagnose = (native: object, timers: TimerQueue) => string | undefined;
 
+/** What a call does when its time is up, or its signal says so. */
+interface Waiting<Result> {
+  expired(call: Call<Result>): void;
+  aborted(call: Call<Result>): void;
+}
+
 /** One pending call: its promise, its alarm and its signal. */
 export class Call<Result> extends Alarm {
   resolve!: (result: Result) => void;
@@ -30,9 +36,9 @@ export class Call<Result> extends Alarm {
   signal: AbortSignal | undefined = undefined;
   next: this | undefined = undefined;
   previous: this | undefined = undefined;
-  readonly #queue: CallQueue<Result, Call<Result>>;
+  readonly #queue: Waiting<Result>;
 
-  constructor(queue: CallQueue<Result, Call<Result>>) {
+  constructor(queue: Waiting<Result>) {
     super();
     this.#queue = queue;
   }
@@ -55,34 +61,29 @@ function capture(resolve: (result: never) => void, reject: (error: unknown) => v
   making.reject = reject;
 }
 
-/** What a queue needs from its owner. */
-export interface CallOwner<Result, C extends Call<Result>> {
-  /** A new call; the queue keeps one for reuse. */
-  create(queue: CallQueue<Result, C>): C;
-  /** Particulars of the error of a call that ran out of time. */
-  describe(call: C): Omit<TimeoutErrorOptions, "timeout">;
-  /** `call` has left the queue unserved. */
-  left?(call: C, reason: unknown): unknown;
-}
-
-/** First come, first served. */
-export class CallQueue<Result, C extends Call<Result>> {
+/** First come, first served. A base class, since an object of its own would cost each connection two. */
+export abstract class CallQueue<Result, C extends Call<Result>> {
   head: C | undefined = undefined;
   #tail: C | undefined = undefined;
   /** The call that ended last, still in the timer queue, where the next one finds it for nothing. */
   #spare: C | undefined = undefined;
-  readonly #owner: CallOwner<Result, C>;
   readonly timers: TimerQueue;
 
-  constructor(owner: CallOwner<Result, C>, timers: TimerQueue) {
-    this.#owner = owner;
+  constructor(timers: TimerQueue) {
     this.timers = timers;
   }
+
+  /** A new call; the queue keeps one for reuse. */
+  abstract create(): C;
+  /** Particulars of the error of a call that ran out of time. */
+  abstract describe(call: C): Omit<TimeoutErrorOptions, "timeout">;
+  /** `call` has left the queue unserved. */
+  left?(call: C): void;
 
   /** A call to fill in, then to `enter`. */
   take(): C {
     const spare = this.#spare;
-    if (spare === undefined) return this.#owner.create(this);
+    if (spare === undefined) return this.create();
     this.#spare = undefined;
     return spare;
   }
@@ -91,11 +92,13 @@ export class CallQueue<Result, C extends Call<Result>> {
    * Why a call with these options is over before it starts.
    * An object, since the reason of an abort may be `undefined`.
    */
-  refusal({ signal, deadline }: CallOptions): { reason: unknown } | undefined {
+  refusal(options: CallOptions | undefined): { reason: unknown } | undefined {
+    if (options === undefined) return undefined;
+    const { signal, deadline } = options;
     if (signal?.aborted) return { reason: signal.reason };
     if (deadline === undefined || deadline.at > this.timers.now()) return undefined;
     const call = this.take();
-    const details = this.#owner.describe(call);
+    const details = this.describe(call);
     this.#spare = call;
     return { reason: new TimeoutError({ ...details, timeout: deadline.timeout }) };
   }
@@ -165,22 +168,18 @@ export class CallQueue<Result, C extends Call<Result>> {
     this.#spare = undefined;
   }
 
-  /** @internal */
-  expired(call: Call<Result>): void {
-    const mine = call as C;
+  expired(call: C): void {
     const { timeout } = call;
-    const error = new TimeoutError({ ...this.#owner.describe(mine), timeout });
-    this.leave(mine);
-    mine.reject(error);
-    this.#owner.left?.(mine, error);
+    this.#giveUp(call, new TimeoutError({ ...this.describe(call), timeout }));
   }
 
-  /** @internal */
-  aborted(call: Call<Result>): void {
-    const mine = call as C;
-    const reason: unknown = call.signal!.reason;
-    this.leave(mine);
-    mine.reject(reason);
-    this.#owner.left?.(mine, reason);
+  aborted(call: C): void {
+    this.#giveUp(call, call.signal!.reason);
+  }
+
+  #giveUp(call: C, reason: unknown): void {
+    this.leave(call);
+    call.reject(reason);
+    this.left?.(call);
   }
 }

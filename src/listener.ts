@@ -5,7 +5,7 @@
  */
 
 import type { IncomingConnections, ListenerTransport, NetAddr, Transport } from "./adapter.ts";
-import { Call, type CallOptions, type CallOwner, CallQueue } from "./calls.ts";
+import { Call, type CallOptions, CallQueue } from "./calls.ts";
 import { Connection, type TcpConnection } from "./connection.ts";
 import type { Guarded } from "./dead_peer.ts";
 import { SocketError, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
@@ -68,18 +68,31 @@ export interface TcpListener extends AsyncIterable<TcpConnection> {
 /** What a listener does to a connection before anyone sees it. Throws when that one is gone. */
 export type Prepare = (transport: Transport) => void;
 
+/** Calls that wait for a connection. */
+class Accepts extends CallQueue<TcpConnection, Call<TcpConnection>> {
+  readonly #transport: ListenerTransport;
+
+  constructor(transport: ListenerTransport, timers: TimerQueue) {
+    super(timers);
+    this.#transport = transport;
+  }
+
+  create(): Call<TcpConnection> {
+    return new Call(this);
+  }
+
+  describe(): Omit<TimeoutErrorOptions, "timeout"> {
+    return { operation: "accept", address: this.#transport.addr };
+  }
+}
+
 /** The one implementation. */
-export class Listener
-  implements
-    TcpListener,
-    Guarded,
-    IncomingConnections,
-    CallOwner<TcpConnection, Call<TcpConnection>> {
+export class Listener implements TcpListener, Guarded, IncomingConnections {
   readonly timeouts: ListenTimeouts;
   readonly #transport: ListenerTransport;
   readonly #prepare: Prepare;
   readonly #timers: TimerQueue;
-  readonly #calls: CallQueue<TcpConnection, Call<TcpConnection>>;
+  readonly #calls: Accepts;
   /** Connections that came before anyone asked, and errors likewise. */
   readonly #arrived: (TcpConnection | { error: Error })[] = [];
   #closed = false;
@@ -97,7 +110,7 @@ export class Listener
     this.#deadPeerTimeout = deadPeerTimeout;
     this.#prepare = prepare;
     this.#timers = timers;
-    this.#calls = new CallQueue(this, timers);
+    this.#calls = new Accepts(transport, timers);
     transport.start(this);
   }
 
@@ -222,14 +235,6 @@ export class Listener
   [Symbol.asyncDispose](): Promise<void> {
     this.close();
     return Promise.resolve();
-  }
-
-  create(queue: CallQueue<TcpConnection, Call<TcpConnection>>): Call<TcpConnection> {
-    return new Call(queue);
-  }
-
-  describe(): Omit<TimeoutErrorOptions, "timeout"> {
-    return { operation: "accept", address: this.addr };
   }
 
   #error(code: string): SocketError {

@@ -5,7 +5,7 @@
  */
 
 import type { Outgoing, Transport } from "./adapter.ts";
-import { Call, type CallOptions, type CallOwner, CallQueue, type Diagnose } from "./calls.ts";
+import { Call, type CallOptions, CallQueue, type Diagnose } from "./calls.ts";
 import { changed } from "./check.ts";
 import { SocketError, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import type { TimerQueue } from "./timers.ts";
@@ -25,7 +25,7 @@ class WriteCall extends Call<number> {
 }
 
 /** Sends writes in order, each whole; a write that ends early says how far it came. */
-export class Writer implements Outgoing, CallOwner<number, WriteCall> {
+export class Writer extends CallQueue<number, WriteCall> implements Outgoing {
   /** Default limit of a write, ms. */
   timeout: number | null;
   /** Bytes that became the connection's to send so far. */
@@ -34,7 +34,6 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
   watch: { wake(): void } | undefined = undefined;
   readonly #transport: Transport;
   readonly #diagnose: Diagnose | undefined;
-  readonly #calls: CallQueue<number, WriteCall>;
   /** FIN that waits for its turn, or was sent. */
   #fin: Promise<void> | undefined = undefined;
   #closed = false;
@@ -46,38 +45,38 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
     timers: TimerQueue,
     diagnose?: Diagnose,
   ) {
+    super(timers);
     this.#transport = transport;
     this.timeout = timeout;
     this.#diagnose = diagnose;
-    this.#calls = new CallQueue(this, timers);
   }
 
   /** Resolves to `data.length` once the kernel has all of `data`. */
   write(data: Uint8Array, options: CallOptions | undefined): Promise<number> {
-    const refusal = this.#refusal(options);
+    const refusal = this.refusal(options);
     if (refusal !== undefined) return Promise.reject(refusal.reason);
     if (data.length === 0) return Promise.resolve(0);
     const limit = options?.timeout === undefined ? this.timeout : options.timeout;
     const keep = limit !== null || options?.deadline !== undefined ||
       options?.signal !== undefined;
     let taken = 0;
-    if (this.#calls.head === undefined && !this.#transport.writing) {
+    if (this.head === undefined && !this.#transport.writing) {
       taken = this.#hand(data, keep);
       if (this.#failure !== undefined) return Promise.reject(this.#error());
       if (taken === data.length && !this.#transport.writing) return Promise.resolve(taken);
     }
-    const call = this.#calls.take();
+    const call = this.take();
     call.data = data;
     call.size = data.length;
     call.offset = taken;
     call.keep = keep;
-    return this.#calls.enter(call, options, this.timeout);
+    return this.enter(call, options, this.timeout);
   }
 
   /** Sends FIN after all that was written before; again, it is the same FIN. */
   closeWrite(): Promise<void> {
     if (this.#fin === undefined || this.#closed) {
-      const refusal = this.#refusal(undefined);
+      const refusal = this.refusal(undefined);
       if (refusal !== undefined) return Promise.reject(refusal.reason);
       this.#fin = this.#finish();
     }
@@ -85,10 +84,10 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
   }
 
   async #finish(): Promise<void> {
-    if (this.#calls.head !== undefined || this.#transport.writing) {
-      const call = this.#calls.take();
+    if (this.head !== undefined || this.#transport.writing) {
+      const call = this.take();
       call.fin = true;
-      await this.#calls.enter(call, undefined, this.timeout);
+      await this.enter(call, undefined, this.timeout);
     }
     const address = this.#transport.remoteAddr;
     try {
@@ -108,10 +107,10 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
 
   /** The kernel has all it was given. */
   drained(): void {
-    for (let call = this.#calls.head; call !== undefined; call = this.#calls.head) {
+    for (let call = this.head; call !== undefined; call = this.head) {
       if (call.offset < call.size) {
         if (call.data.length !== call.size) {
-          this.#calls.leave(call);
+          this.leave(call);
           call.reject(changed("write", "data"));
           this.#clear(call);
           continue;
@@ -120,7 +119,7 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
         call.offset += this.#hand(rest, call.keep);
         if (this.#transport.writing || this.#failure !== undefined) return;
       } else {
-        this.#calls.leave(call);
+        this.leave(call);
         call.resolve(call.offset);
         this.#clear(call);
         // FIN goes out now; whatever came after it in the queue was refused.
@@ -132,7 +131,7 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
   failed(cause: unknown): void {
     if (this.#closed || this.#failure !== undefined) return;
     this.#failure = { cause };
-    this.#calls.rejectAll(() => this.#error());
+    this.rejectAll(() => this.#error());
   }
 
   /** Rejects what waits. */
@@ -140,14 +139,12 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
     if (this.#closed) return;
     this.#closed = true;
     const address = this.#transport.remoteAddr;
-    this.#calls.rejectAll(() =>
-      new SocketError({ code: "ECANCELED", operation: "write", address })
-    );
-    this.#calls.dispose();
+    this.rejectAll(() => new SocketError({ code: "ECANCELED", operation: "write", address }));
+    this.dispose();
   }
 
-  create(queue: CallQueue<number, WriteCall>): WriteCall {
-    return new WriteCall(queue as unknown as CallQueue<number, Call<number>>);
+  create(): WriteCall {
+    return new WriteCall(this);
   }
 
   describe(call: WriteCall): Omit<TimeoutErrorOptions, "timeout"> {
@@ -155,11 +152,11 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
       operation: "write",
       address: this.#transport.remoteAddr,
       bytesWritten: call.offset,
-      diagnosis: this.#diagnose?.(this.#transport.native, this.#calls.timers),
+      diagnosis: this.#diagnose?.(this.#transport.native, this.timers),
     };
   }
 
-  left(call: WriteCall): void {
+  override left(call: WriteCall): void {
     if (call.fin) this.#fin = undefined;
     this.#clear(call);
   }
@@ -177,13 +174,12 @@ export class Writer implements Outgoing, CallOwner<number, WriteCall> {
     return taken;
   }
 
-  /** Why a write cannot even start. */
-  #refusal(options: CallOptions | undefined): { reason: unknown } | undefined {
+  override refusal(options: CallOptions | undefined): { reason: unknown } | undefined {
     const address = this.#transport.remoteAddr;
     if (this.#closed) {
       return { reason: new SocketError({ code: "EBADF", operation: "write", address }) };
     }
-    const refusal = options === undefined ? undefined : this.#calls.refusal(options);
+    const refusal = super.refusal(options);
     if (refusal !== undefined) return refusal;
     if (this.#failure !== undefined) return { reason: this.#error() };
     if (this.#fin === undefined) return undefined;
