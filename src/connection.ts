@@ -59,10 +59,13 @@ export interface TcpConnection {
   readonly bytesWritten: number;
   /**
    * The receiving half as a byte stream, under the read timeout. Backpressure is real: while nobody
-   * reads, TCP stops the sender. When both streams have ended, the connection is closed.
+   * reads, TCP stops the sender. When both streams have ended or failed, the connection is closed.
    */
   readonly readable: ReadableStream<Uint8Array>;
-  /** The sending half as a stream, under the write timeout. Closing it sends FIN; aborting resets. */
+  /**
+   * The sending half as a stream, under the write timeout. Closing it sends FIN; aborting resets. When
+   * it has failed, the end of `readable` resets: what is not whole must not look so.
+   */
   readonly writable: WritableStream<Uint8Array>;
 
   /**
