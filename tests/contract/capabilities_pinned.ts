@@ -1,6 +1,7 @@
 /**
  * What each runtime can do, "set get", by `capabilities()` of a machine with everything at hand
- * (`--allow-ffi` in Deno). A change here is a change of what users get.
+ * (`--allow-ffi` in Deno); older Node.js has a table with koffi and one without. A change here is a
+ * change of what users get.
  *
  * @module
  */
@@ -28,7 +29,30 @@ const linux = {
   "tcpInfo": "none ffi",
 };
 
-/** By runtime, major version and system. */
+const node = {
+  ...linux,
+  "ipv6Only": "native none",
+  "backlog": "native none",
+  "reset": "native none",
+};
+
+/** Node with https://github.com/nodejs/node/pull/63825. */
+const tuningNode = {
+  ...node,
+  "keepAlive.idle": "native ffi",
+  "keepAlive.interval": "native ffi",
+  "keepAlive.count": "native ffi",
+};
+
+/** `listen({ reusePort })` came with 22.12. */
+const node20 = { ...node, "reusePort": "ffi none" };
+
+const withoutFfi = (table: Record<string, string>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(table).map(([name, roads]) => [name, roads.replaceAll("ffi", "none")]),
+  );
+
+/** By runtime, major version and system, and koffi where it makes a difference. */
 export const pinned: Record<string, Record<string, string> | undefined> = {
   "deno 2 linux": {
     ...linux,
@@ -42,13 +66,11 @@ export const pinned: Record<string, Record<string, string> | undefined> = {
     "backlog": "ffi none",
     "reset": "native none",
   },
-  "node 26 linux": {
-    ...linux,
-    "keepAlive.idle": "native ffi",
-    "keepAlive.interval": "native ffi",
-    "keepAlive.count": "native ffi",
-    "ipv6Only": "native none",
-    "backlog": "native none",
-    "reset": "native none",
-  },
+  "node 20 linux": withoutFfi(node20),
+  "node 20 linux koffi": node20,
+  "node 22 linux": withoutFfi(node),
+  "node 22 linux koffi": node,
+  "node 24 linux": withoutFfi(tuningNode),
+  "node 24 linux koffi": tuningNode,
+  "node 26 linux": tuningNode,
 };

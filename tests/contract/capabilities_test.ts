@@ -1,3 +1,4 @@
+import { createRequire } from "node:module";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { capabilities } from "@holdfast/tcp";
@@ -5,7 +6,18 @@ import { skip } from "../support/skip.ts";
 import { pinned } from "./capabilities_pinned.ts";
 
 const { runtime, version, system, options } = capabilities();
-const table = pinned[`${runtime} ${version.split(".")[0]} ${system}`];
+const name = `${runtime} ${version.split(".")[0]} ${system}`;
+const table = (hasKoffi() ? pinned[`${name} koffi`] : undefined) ?? pinned[name];
+
+/** Whether it is installed: asked of the module system, not of what is tested. */
+function hasKoffi(): boolean {
+  try {
+    createRequire(import.meta.url).resolve("koffi");
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /**
  * A capability that disappears fails here, and one that appears wants to be written down. Every
@@ -14,9 +26,7 @@ const table = pinned[`${runtime} ${version.split(".")[0]} ${system}`];
 test(
   "capabilities: are the ones that are pinned",
   skip(
-    table === undefined
-      ? `nothing is pinned for ${runtime} ${version.split(".")[0]} on ${system}`
-      : undefined,
+    table === undefined ? `nothing is pinned for ${name}` : undefined,
   ),
   () => {
     const actual = Object.entries(options).map(([name, { set, get }]) => [name, `${set} ${get}`]);
