@@ -215,6 +215,9 @@ export interface Adapter {
   listensNatively(plan: ListenPlan): boolean;
   /** An open native socket as a transport, or `undefined` when it is none of this runtime's. */
   adopt(native: object): Transport | undefined;
-  /** The handle of a native socket or listener, or `undefined` when it is none of this runtime's. */
-  handle(native: object): Handle | undefined;
+  /**
+   * The handle of a native socket or listener, or `undefined` when it is none of this runtime's.
+   * `fresh`: we have just opened it, so that it needs no look whether it is open and what it is.
+   */
+  handle(native: object, fresh?: boolean): Handle | undefined;
 }

@@ -47,7 +47,7 @@ export async function connect(options: ConnectOptions): Promise<TcpConnection> {
   signal?.throwIfAborted();
   const transport = await new Dial(target, timeouts.connect, signal).open(runtime.connect);
   try {
-    applyPlan(runtime.handle(transport.native)!, plan.socket);
+    applyPlan(runtime.handle(transport.native, true)!, plan.socket);
     return new Connection(transport, timeouts, timers, plan.socket.deadPeerTimeout);
   } catch (error) {
     transport.close();

@@ -62,7 +62,7 @@ export async function listen(options: ListenOptions): Promise<TcpListener> {
     const prepare: Prepare = ({ native }) => {
       if (before <= 0) return;
       before--;
-      applyPlan(runtime.handle(native)!, socket);
+      applyPlan(runtime.handle(native, true)!, socket);
     };
     return new Listener(transport, timeouts, prepare, timers, socket.deadPeerTimeout);
   } catch (error) {

@@ -26,7 +26,10 @@ export class Descriptors {
   readonly #family6: number = AF_INET6[knownSystem()!];
   /** Connections by addresses, as the last walk saw them. Verified before use. */
   readonly #index: Map<string, number> = new Map();
-  /** What was found for an object. A number stays with its socket as long as that is open. */
+  /**
+   * What was found for an object. A number stays with its socket as long as that is open. A guess is
+   * `~fd`, which is no descriptor.
+   */
   readonly #found: WeakMap<object, number> = new WeakMap();
   #last = 0;
 
@@ -74,6 +77,16 @@ export class Descriptors {
     this.#found.set(owner, fd);
   }
 
+  /** The number that the next socket of this process gets, unless another thread is faster. */
+  next(): number {
+    return this.#kernel.lowestFree();
+  }
+
+  /** A descriptor that is probably `owner`'s. */
+  guess(owner: object, fd: number): void {
+    this.#found.set(owner, ~fd);
+  }
+
   /** Each interface may have a connection between the same two, and nothing here tells which. */
   #findLinkLocal(owner: object, key: string, local: NetAddr): number | undefined {
     const found = this.#found.get(owner);
@@ -82,7 +95,8 @@ export class Descriptors {
   }
 
   #findConnection(owner: object, key: string): number | undefined {
-    const found = this.#found.get(owner) ?? this.#index.get(key);
+    const known = this.#found.get(owner) ?? this.#index.get(key);
+    const found = known !== undefined && known < 0 ? ~known : known;
     if (found !== undefined && this.#isConnection(found, key)) return found;
     for (let fd = this.#last; fd < this.#last + nearby; fd++) {
       if (this.#isConnection(fd, key)) return fd;

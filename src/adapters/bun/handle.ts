@@ -27,22 +27,25 @@ export const natives: NativeSetters = {
 };
 
 /** The handle of one of Bun's sockets, or `undefined` when it is none. */
-export function handle(native: object): Handle | undefined {
+export function handle(native: object, fresh?: boolean): Handle | undefined {
   switch (Object.prototype.toString.call(native)) {
     case "[object TCPSocket]":
     case "[object TLSSocket]":
-      return socketHandle(native as BunSocket);
+      return socketHandle(native as BunSocket, fresh);
     case "[object Listener]":
       return { kind: "listener", fd: () => descriptor(native as BunSocket) };
   }
   return nodeHandle(native, finder());
 }
 
-function socketHandle(socket: BunSocket): Handle {
+function socketHandle(socket: BunSocket, fresh: boolean = false): Handle {
   return {
     kind: "connection",
-    fd: () => descriptor(socket),
-    setNoDelay: (on) => check(socket.setNoDelay(on)),
+    fd: () => fresh ? socket.fd : descriptor(socket),
+    setNoDelay(on) {
+      // Bun starts with it on.
+      if (!fresh || !on) check(socket.setNoDelay(on));
+    },
     setKeepAlive: (on) => check(socket.setKeepAlive(on)),
   };
 }

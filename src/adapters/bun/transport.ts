@@ -127,6 +127,8 @@ export class BunTransport implements Transport, Receiver {
   }
 
   closed(cause: unknown): void {
+    // By ourselves.
+    if (this.#incoming === nobody) return;
     if (this.#broken !== undefined) {
       this.ended();
     } else if (cause === undefined && (this.#ended || this.#finished)) {

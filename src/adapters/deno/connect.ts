@@ -5,6 +5,7 @@
  */
 
 import type { Attempt, Target } from "../../adapter.ts";
+import { descriptorsInUse } from "./descriptor.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
 interface DenoConnect {
@@ -20,9 +21,15 @@ export function connect({ hostname, port }: Target): Attempt {
   // descriptor: https://github.com/denoland/deno/blob/v2.9.6/ext/net/01_net.js. With no answer to
   // that it resolves. Can go when Deno closes what it drops; "aborted at random" tests it.
   Object.defineProperty(signal, "throwIfAborted", { value: () => {} });
+  // A literal's socket is made within the call.
+  const inUse = descriptorsInUse();
+  const next = inUse?.next();
   return {
     opened: Deno.connect({ hostname, port, signal }).then((conn) => {
-      if (!signal.aborted) return new DenoTransport(conn, true);
+      if (!signal.aborted) {
+        if (next !== undefined) inUse!.guess(conn, next);
+        return new DenoTransport(conn, true);
+      }
       conn.close();
       throw signal.reason;
     }),

@@ -36,20 +36,22 @@ export const natives: NativeSetters = {
 };
 
 /** The handle of one of Deno's sockets, or `undefined` when it is none. */
-export function handle(native: object): Handle | undefined {
+export function handle(native: object, fresh?: boolean): Handle | undefined {
   if (resourceId(native) === undefined) return nodeHandle(native, finder);
   const { addr } = native as DenoListener;
   const { localAddr, remoteAddr } = native as DenoConn;
-  if (isTcp(localAddr) && isTcp(remoteAddr)) return connectionHandle(native as DenoConn);
+  if (isTcp(localAddr) && isTcp(remoteAddr)) {
+    return connectionHandle(native as DenoConn, fresh);
+  }
   return isTcp(addr) ? listenerHandle(native as DenoListener) : undefined;
 }
 
-function connectionHandle(conn: DenoConn): Handle {
+function connectionHandle(conn: DenoConn, fresh?: boolean): Handle {
   const fd = () => {
     // A closed connection shows its addresses as before, and another may have them by now.
     if (conn.setNoDelay === undefined) mustBeOpen(conn);
     const found = descriptors().connection(conn, conn.localAddr, conn.remoteAddr);
-    if (conn.setNoDelay !== undefined) mustTakeNoDelay(conn, found);
+    if (conn.setNoDelay !== undefined && !fresh) mustTakeNoDelay(conn, found);
     return found;
   };
   const { setNoDelay, setKeepAlive } = conn;

@@ -25,5 +25,5 @@ export const nodeAdapter: Adapter = {
   cannotListen,
   listensNatively,
   adopt: adoptSocket,
-  handle,
+  handle: (native) => handle(native),
 };

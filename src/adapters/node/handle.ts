@@ -50,8 +50,14 @@ export interface Finder {
   listener(owner: object, address: NetAddr): number;
 }
 
+let kept: boolean | undefined;
+
 /** Whether `setKeepAlive` takes interval and count: https://github.com/nodejs/node/pull/63825 */
 function tunes(): boolean {
+  return kept ??= tunesHere();
+}
+
+function tunesHere(): boolean {
   const { node, bun, deno } = host().versions;
   if (node === undefined || bun !== undefined || deno !== undefined) return false;
   const [major = 0, minor = 0] = node.split(".").map(Number);
