@@ -100,19 +100,25 @@ function mustSet(kernel: Kernel, fd: number, place: Place, setting: Setting): vo
 
 /**
  * Sets a plan on a listener, so that its connections inherit it. Answers how many connections still
- * to be accepted have to be given the plan one by one: those that came before it was set, or
- * `Infinity` where nothing is inherited.
+ * to be accepted have to be given the plan one by one: those that came before it was set, at most
+ * the `longest` queue, or `Infinity` where nothing is inherited.
  */
-export function inheritPlan(listener: Handle, plan: SocketPlan): number {
+export function inheritPlan(listener: Handle, plan: SocketPlan, longest: number): number {
   const { settings } = plan;
   if (settings.length === 0) return 0;
-  // The runtime's own setters do it: no reason to load FFI, of which Node warns.
-  const { natives } = adapter();
   const valued = isValued(plan);
   const tuned = plan.tuning !== undefined;
-  if (settings.every(({ name }) => isNative(name, natives, tuned, valued))) return Infinity;
+  const nativeBy = (setters: Setters) =>
+    settings.every(({ name }) => isNative(name, setters, tuned, valued));
   // Elsewhere accepted sockets inherit some options and not others, each system its own.
-  if (knownSystem() !== "linux" || "reason" in adapter().kernel()) return Infinity;
+  const inherits = knownSystem() === "linux";
+  // The runtime's own setters do it: no reason to load FFI, of which Node warns.
+  if (nativeBy(adapter().natives)) {
+    if (!inherits || !nativeBy(listener)) return Infinity;
+    applyPlan(listener, plan);
+    return longest;
+  }
+  if (!inherits || "reason" in adapter().kernel()) return Infinity;
   applyPlan({ kind: "listener", fd: () => listener.fd() }, plan);
   // Some runtimes set TCP_NODELAY on what they accept.
   if (settings.some(({ name, value }) => name === "noDelay" && value === false)) return Infinity;

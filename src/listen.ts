@@ -14,6 +14,9 @@ import { timers } from "./timers.ts";
 import { checkListen } from "./validate.ts";
 import { systemName } from "./os/system.ts";
 
+/** Node's, the only runtime whose own setters work on listeners. */
+const defaultBacklog = 511;
+
 /**
  * Listens for TCP connections. `timeout` is required: a number is the read and write timeout of
  * accepted connections, the object form names `accept` too. With `reuseAddress` (the default) a
@@ -58,7 +61,11 @@ export async function listen(options: ListenOptions): Promise<TcpListener> {
   try {
     transport = await runtime.listen(plan);
     // Connections that came before the listener had its options did not inherit them.
-    let before = inheritPlan(runtime.handle(transport.native)!, socket);
+    let before = inheritPlan(
+      runtime.handle(transport.native, true)!,
+      socket,
+      plan.fd === undefined ? (plan.backlog ?? defaultBacklog) + 1 : Infinity,
+    );
     const prepare: Prepare = ({ native }) => {
       if (before <= 0) return;
       before--;

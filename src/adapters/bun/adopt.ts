@@ -18,7 +18,7 @@ export function adopt(native: object): Transport | undefined {
   if (native.fd < 0 || native.remotePort === undefined) return undefined;
   const alone = native.listener === undefined && !peerFinished(native);
   const transport = alone ? reload(native) : duplicate(native);
-  transport.collect().locate();
+  transport.collect().locate(native.remotePort);
   // It may be paused or not, Bun does not tell. From here on it is, until somebody reads.
   transport.pause();
   return transport;

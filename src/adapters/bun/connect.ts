@@ -15,7 +15,7 @@ import { race } from "../../happy_eyeballs.ts";
 import { startHandshake } from "../../os/handshake.ts";
 import { connect as connectNode } from "../node/connect.ts";
 import { kernel } from "./kernel.ts";
-import { type BunSocket, isGone, Opener, takeOver } from "./socket.ts";
+import { type BunSocket, Opener, takeOver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
 /** Without system calls (on Windows) Bun's `node:net` it is: it can call an attempt off, too. */
@@ -61,12 +61,13 @@ class Dial extends Opener implements Attempt, Outgoing {
   /** The handshake is over. */
   drained(): void {
     const transport = this.#transport!;
-    if (isGone(transport.native)) {
+    const { remotePort } = transport.native;
+    if (remotePort === undefined) {
       transport.close();
       return this.failed(new SocketError({ code: "ECONNRESET", operation: "connect" }));
     }
     this.#over = true;
-    this.#resolve(transport.locate());
+    this.#resolve(transport.locate(remotePort));
   }
 
   failed(cause: unknown): void {

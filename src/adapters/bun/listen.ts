@@ -16,7 +16,7 @@ import { openListening } from "../../os/listening.ts";
 import { systemName } from "../../os/system.ts";
 import { verifyTcp } from "../../os/tcp_socket.ts";
 import { kernel } from "./kernel.ts";
-import { type BunSocket, handlers, isGone, Opener, type Receiver } from "./socket.ts";
+import { type BunSocket, handlers, Opener, type Receiver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
 /** What this adapter uses of Bun's listener. */
@@ -49,6 +49,8 @@ interface BunListen {
 class BunListenerTransport extends Opener implements ListenerTransport {
   readonly native: BunListener;
   readonly addr: NetAddr;
+  /** Where all connections end; `undefined` when that may differ. */
+  readonly #local: NetAddr | undefined;
   #incoming!: IncomingConnections;
   #closed = false;
 
@@ -57,6 +59,8 @@ class BunListenerTransport extends Opener implements ListenerTransport {
     const { Bun } = globalThis as unknown as { Bun: BunListen };
     this.native = Bun.listen({ ...options, allowHalfOpen: true, data: this, socket: handlers });
     this.addr = addressOf(this.native);
+    const one = !("fd" in options) && /^(?!0\.0\.0\.0$)[\d.]+$/.test(this.addr.hostname);
+    this.#local = one ? this.addr : undefined;
   }
 
   start(incoming: IncomingConnections): void {
@@ -83,8 +87,9 @@ class BunListenerTransport extends Opener implements ListenerTransport {
 
   /** A connection has come. */
   open(socket: BunSocket): void {
-    if (isGone(socket)) return socket.terminate();
-    this.#incoming.accepted(new BunTransport(socket).locate());
+    const { remotePort } = socket;
+    if (remotePort === undefined) return socket.terminate();
+    this.#incoming.accepted(new BunTransport(socket).locate(remotePort, this.#local));
   }
 }
 

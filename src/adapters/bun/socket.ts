@@ -15,8 +15,8 @@ export interface BunSocket {
   readonly localAddress: string;
   readonly localPort: number;
   readonly remoteAddress: string;
-  /** `undefined` on a UNIX socket. */
-  readonly remotePort: number;
+  /** `undefined` on a UNIX socket, and when the peer has reset before the first question. */
+  readonly remotePort: number | undefined;
   /** How many bytes the kernel took, from the start; -1 when it took none and never will. */
   write(data: Uint8Array): number;
   pause(): void;
@@ -29,11 +29,6 @@ export interface BunSocket {
   reload(options: { socket: typeof handlers }): void;
   /** `null` on a socket without TLS. */
   getTLSVersion(): string | null;
-}
-
-/** Whether the peer has reset the connection before Bun asked for its address. */
-export function isGone(socket: BunSocket): boolean {
-  return socket.remotePort === undefined;
 }
 
 /** A socket's events. */

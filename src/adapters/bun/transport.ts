@@ -46,10 +46,10 @@ export class BunTransport implements Transport, Receiver {
    * Reads both addresses, which Bun forgets when the socket closes. Not before the handshake is
    * over: what Bun does not know at the first question it never knows.
    */
-  locate(): this {
-    const { localAddress, localPort, remoteAddress, remotePort } = this.native;
-    this.localAddr = netAddr(localAddress, localPort);
-    this.remoteAddr = netAddr(remoteAddress, remotePort);
+  locate(remotePort: number, localAddr?: NetAddr): this {
+    const { native } = this;
+    this.localAddr = localAddr ?? netAddr(native.localAddress, native.localPort);
+    this.remoteAddr = netAddr(native.remoteAddress, remotePort);
     return this;
   }
 

@@ -25,5 +25,5 @@ export const nodeAdapter: Adapter = {
   cannotListen,
   listensNatively,
   adopt: adoptSocket,
-  handle: (native) => handle(native),
+  handle: (native, fresh) => handle(native, undefined, fresh),
 };

@@ -80,10 +80,12 @@ export const natives: NativeSetters = {
 let net: NodeClasses | undefined;
 
 /** The handle of a `node:net` object, or `undefined` when it is none. */
-export function handle(native: object, finder?: Finder): Handle | undefined {
+export function handle(native: object, finder?: Finder, fresh?: boolean): Handle | undefined {
   const { Socket, Server } = net ??= builtin<NodeClasses>("node:net")!;
   if (native instanceof Socket) return socketHandle(native, finder);
-  if (native instanceof Server) return serverHandle(native, finder);
+  if (native instanceof Server) {
+    return { ...serverHandle(native, finder), ...fresh && settersOf(() => native._handle!) };
+  }
   // Bun's http.Server is a class of its own.
   const { Server: HttpServer } = builtin<NodeClasses>("node:http")!;
   return native instanceof HttpServer ? serverHandle(native, finder) : undefined;
@@ -92,18 +94,18 @@ export function handle(native: object, finder?: Finder): Handle | undefined {
 function socketHandle(socket: NodeSocket, finder: Finder | undefined): Handle {
   const fd = () => socketDescriptor(socket, finder);
   if (isUnbound(socket)) return { kind: "connection", fd };
-  const methods = {
-    kind: "connection",
-    fd,
-    setNoDelay: (on: boolean) => check(opened(socket).setNoDelay!(on)),
-  } as const;
-  if (!natives.setKeepAlive) return methods;
+  return { kind: "connection", fd, ...settersOf(() => opened(socket)) };
+}
+
+function settersOf(binding: () => Binding): Partial<Handle> {
+  const setNoDelay = (on: boolean) => check(binding().setNoDelay!(on));
+  if (!natives.setKeepAlive) return { setNoDelay };
   return {
-    ...methods,
+    setNoDelay,
     // libuv switches first, and then refuses an idle time of 0 seconds: just what is wanted.
-    setKeepAlive: (on: boolean) => check(opened(socket).setKeepAlive!(on, 0), on ? "EINVAL" : ""),
+    setKeepAlive: (on: boolean) => check(binding().setKeepAlive!(on, 0), on ? "EINVAL" : ""),
     tuneKeepAlive: natives.tuneKeepAlive
-      ? (...values) => check(opened(socket).setKeepAlive!(true, ...values))
+      ? (...values) => check(binding().setKeepAlive!(true, ...values))
       : undefined,
   };
 }
