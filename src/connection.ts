@@ -141,7 +141,6 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
   #writable: WritableStream<Uint8Array> | undefined = undefined;
   /** Which streams are over, and whether they came to their end. */
   #streamsDone: { readable?: boolean; writable?: boolean } | undefined = undefined;
-  readonly #timers: TimerQueue;
   #watch: Watch | undefined = undefined;
   #handle: Handle | undefined = undefined;
 
@@ -152,7 +151,6 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
     deadPeerTimeout?: number,
   ) {
     this.#transport = transport;
-    this.#timers = timers;
     this.#reader = new Reader(transport, timeouts.read, timers, diagnose);
     this.#writer = new Writer(transport, timeouts.write, timers, diagnose);
     transport.start(this.#reader, this.#writer);
@@ -173,7 +171,7 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
   #guard(timeout: number): Watch {
     this.#watch?.stop();
     const handle = adapter().handle(this.inner)!;
-    const watch = new Watch(handle, timeout, this.#timers, (cause) => this.#lost(cause));
+    const watch = new Watch(handle, timeout, this.#reader.timers, (cause) => this.#lost(cause));
     return this.#watch = this.#writer.watch = watch;
   }
 

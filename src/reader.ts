@@ -125,8 +125,7 @@ export class Reader extends CallQueue<Result, ReadCall> implements Incoming {
     if (this.#closed) return;
     this.#closed = true;
     this.#backlog = nothing;
-    const address = this.#transport.remoteAddr;
-    this.rejectAll(() => new SocketError({ code: "ECANCELED", operation: "read", address }));
+    this.rejectAll(() => this.#refused("ECANCELED"));
     this.dispose();
   }
 
@@ -147,11 +146,11 @@ export class Reader extends CallQueue<Result, ReadCall> implements Incoming {
   }
 
   override refusal(options: CallOptions | undefined): { reason: unknown } | undefined {
-    if (this.#closed) {
-      const address = this.#transport.remoteAddr;
-      return { reason: new SocketError({ code: "EBADF", operation: "read", address }) };
-    }
-    return super.refusal(options);
+    return this.#closed ? { reason: this.#refused("EBADF") } : super.refusal(options);
+  }
+
+  #refused(code: string): SocketError {
+    return new SocketError({ code, operation: "read", address: this.#transport.remoteAddr });
   }
 
   #wait(into: Uint8Array | undefined, size: number, options?: CallOptions): Promise<Result> {

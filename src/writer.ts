@@ -89,14 +89,13 @@ export class Writer extends CallQueue<number, WriteCall> implements Outgoing {
       call.fin = true;
       await this.enter(call, undefined, this.timeout);
     }
-    const address = this.#transport.remoteAddr;
     try {
       // Closed since its turn came: what the runtime makes of that differs.
-      if (this.#closed) throw new SocketError({ code: "ECANCELED", operation: "write", address });
+      if (this.#closed) throw this.#refused("ECANCELED");
       this.watch?.wake();
       await this.#transport.closeWrite();
     } catch (error) {
-      throw toSocketError(error, "write", address);
+      throw toSocketError(error, "write", this.#transport.remoteAddr);
     }
   }
 
@@ -138,8 +137,7 @@ export class Writer extends CallQueue<number, WriteCall> implements Outgoing {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    const address = this.#transport.remoteAddr;
-    this.rejectAll(() => new SocketError({ code: "ECANCELED", operation: "write", address }));
+    this.rejectAll(() => this.#refused("ECANCELED"));
     this.dispose();
   }
 
@@ -175,15 +173,16 @@ export class Writer extends CallQueue<number, WriteCall> implements Outgoing {
   }
 
   override refusal(options: CallOptions | undefined): { reason: unknown } | undefined {
-    const address = this.#transport.remoteAddr;
-    if (this.#closed) {
-      return { reason: new SocketError({ code: "EBADF", operation: "write", address }) };
-    }
+    if (this.#closed) return { reason: this.#refused("EBADF") };
     const refusal = super.refusal(options);
     if (refusal !== undefined) return refusal;
     if (this.#failure !== undefined) return { reason: this.#error() };
     if (this.#fin === undefined) return undefined;
-    return { reason: new SocketError({ code: "EPIPE", operation: "write", address }) };
+    return { reason: this.#refused("EPIPE") };
+  }
+
+  #refused(code: string): SocketError {
+    return new SocketError({ code, operation: "write", address: this.#transport.remoteAddr });
   }
 
   #error(): Error {

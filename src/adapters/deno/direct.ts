@@ -37,12 +37,6 @@ export class Direct {
     return this.#send!(this.#fd, data);
   }
 
-  /** Never again. */
-  stop(): void {
-    this.#fd = -1;
-    this.#writes = worthwhile;
-  }
-
   #find(conn: Conn): boolean {
     this.#send = sender();
     if (this.#send === undefined) return false;

@@ -37,9 +37,9 @@ const smallest = 1_024;
  */
 export class DenoTransport implements Transport {
   readonly native: DenoConn;
-  readonly localAddr: NetAddr;
-  readonly remoteAddr: NetAddr;
   writing = false;
+  #localAddr: NetAddr | undefined = undefined;
+  #remoteAddr: NetAddr | undefined = undefined;
   #incoming!: Incoming;
   #outgoing!: Outgoing;
   #reading = false;
@@ -55,16 +55,21 @@ export class DenoTransport implements Transport {
   #onWritten: ((size: number) => void) | undefined = undefined;
   #onWriteError: ((cause: unknown) => void) | undefined = undefined;
   #writeFailure: { cause: unknown } | undefined = undefined;
+  /** Nobody else has hold of `native`. */
+  #own: boolean;
+  #direct: Direct | undefined = undefined;
 
-  readonly #direct: Direct | undefined;
-
-  /** `own`: nobody else has hold of `native`. */
   constructor(native: DenoConn, own: boolean = false) {
     this.native = native;
-    this.#direct = own ? new Direct() : undefined;
-    // Deno's have no prototype, and after `startTls` no `transport`: plain objects, as everywhere.
-    this.localAddr = { ...native.localAddr, transport: "tcp" };
-    this.remoteAddr = { ...native.remoteAddr, transport: "tcp" };
+    this.#own = own;
+  }
+
+  get localAddr(): NetAddr {
+    return this.#localAddr ??= plain(this.native.localAddr);
+  }
+
+  get remoteAddr(): NetAddr {
+    return this.#remoteAddr ??= plain(this.native.remoteAddr);
   }
 
   start(incoming: Incoming, outgoing: Outgoing): void {
@@ -89,7 +94,7 @@ export class DenoTransport implements Transport {
   pause(): void {}
 
   write(data: Uint8Array, keep: boolean): number {
-    const sent = this.#direct === undefined ? 0 : this.#direct.send(this.native, data);
+    const sent = this.#own ? (this.#direct ??= new Direct()).send(this.native, data) : 0;
     if (sent === data.length) return sent;
     if (sent < 0) {
       this.#failWrite(systemError(sent, "send"));
@@ -106,7 +111,7 @@ export class DenoTransport implements Transport {
   }
 
   expose(): void {
-    this.#direct?.stop();
+    this.#own = false;
   }
 
   closeWrite(): Promise<void> {
@@ -230,6 +235,11 @@ export class DenoTransport implements Transport {
     const pool = scratch.length === smallest ? small : large;
     if (pool.length < 64) pool.push(scratch);
   }
+}
+
+/** Deno's have no prototype, and after `startTls` no `transport`: plain objects, as everywhere. */
+function plain({ hostname, port }: NetAddr): NetAddr {
+  return { transport: "tcp", hostname, port };
 }
 
 /** Memory for copies, shared by all connections: a connection that does not write holds none. */

@@ -7,7 +7,7 @@
 import type { Attempt, Target, Transport } from "../../adapter.ts";
 import { race } from "../../happy_eyeballs.ts";
 import { builtin } from "../../os/system.ts";
-import { type NodeSocket, NodeTransport } from "./transport.ts";
+import { type NodeSocket, NodeTransport, onRead } from "./transport.ts";
 
 interface NodeNet {
   connect(options: {
@@ -15,7 +15,7 @@ interface NodeNet {
     port: number;
     allowHalfOpen: boolean;
     autoSelectFamily: boolean;
-    onread: { buffer: Uint8Array; callback(size: number, buffer: Uint8Array): boolean };
+    onread: { buffer: Uint8Array; callback: typeof onRead };
   }): NodeSocket;
 }
 
@@ -33,13 +33,12 @@ class NodeAttempt implements Attempt {
   #open = false;
 
   constructor(host: string, port: number) {
-    const into = receiver();
     const socket = this.#socket = builtin<NodeNet>("node:net")!.connect({
       host,
       port,
       allowHalfOpen: true,
       autoSelectFamily: false,
-      onread: { buffer: buffer ??= new Uint8Array(65_536), callback: into.callback },
+      onread: { buffer: buffer ??= new Uint8Array(65_536), callback: onRead },
     });
     // Nobody reads yet. Before the connection is open this keeps it from reading at all.
     socket.pause();
@@ -48,7 +47,7 @@ class NodeAttempt implements Attempt {
       socket.once("connect", () => {
         socket.off("error", reject);
         this.#open = true;
-        resolve(into.transport = new NodeTransport(socket));
+        resolve(new NodeTransport(socket));
       });
     });
   }
@@ -56,21 +55,4 @@ class NodeAttempt implements Attempt {
   abort(): void {
     if (!this.#open) this.#socket.destroy();
   }
-}
-
-interface Receiver {
-  transport: NodeTransport | undefined;
-  callback(size: number, buffer: Uint8Array): boolean;
-}
-
-/** Takes what is read to the transport. A function of its own, so that it holds on to nothing else. */
-function receiver(): Receiver {
-  const into: Receiver = {
-    transport: undefined,
-    callback(size, buffer) {
-      into.transport!.received(buffer.subarray(0, size), true);
-      return true;
-    },
-  };
-  return into;
 }

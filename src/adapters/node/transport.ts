@@ -9,8 +9,13 @@ import { builtin } from "../../os/system.ts";
 import { lingerZero } from "../../apply.ts";
 import { handle } from "./handle.ts";
 
+/** Whose events a socket's are. */
+const owner: unique symbol = Symbol("transport");
+
 /** What this file uses of `net.Socket` and `tls.TLSSocket`. */
 export interface NodeSocket {
+  /** Ours: so that all sockets share their listeners. */
+  [owner]?: NodeTransport;
   allowHalfOpen: boolean;
   readonly localAddress?: string;
   readonly localPort?: number;
@@ -92,9 +97,10 @@ export class NodeTransport implements Transport {
     this.localAddr = address(native.localAddress, native.localPort);
     this.remoteAddr = address(native.remoteAddress, native.remotePort);
     // For good: an error that comes after the end must find a listener, or it ends the process.
-    native.on("error", this.#onError);
-    native.on("end", this.#onEnd);
-    native.on("close", this.#onClose);
+    native[owner] = this;
+    native.on("error", onError);
+    native.on("end", onEnd);
+    native.on("close", onClose);
   }
 
   start(incoming: Incoming, outgoing: Outgoing): void {
@@ -222,7 +228,7 @@ export class NodeTransport implements Transport {
     this.#outgoing.drained();
   }
 
-  readonly #onEnd = (): void => {
+  ended(): void {
     if (this.#closed) return;
     const { native } = this;
     // libuv before 1.52 (Node 20 to 24) may show a reset that follows the last data as an end. The
@@ -233,9 +239,9 @@ export class NodeTransport implements Transport {
       if (result < 0) return this.#fail(coded("ECONNRESET", "read ECONNRESET"));
     }
     this.#incoming.end();
-  };
+  }
 
-  readonly #onError = (cause: unknown): void => {
+  broken(cause: unknown): void {
     // An error ends the stream with what it has taken from the kernel and was not asked for yet.
     // That arrived before the error and comes before it.
     let chunk: Uint8Array | null;
@@ -243,13 +249,13 @@ export class NodeTransport implements Transport {
       this.received(whole(chunk), false);
     }
     this.#fail(cause);
-  };
+  }
 
   /** Closed without an error: both halves have ended, or somebody destroyed the socket. */
-  readonly #onClose = (): void => {
+  gone(): void {
     if (this.#closed || (this.native.readableEnded && this.native.writableFinished)) return;
     this.#fail(coded("ECANCELED", "the socket was destroyed"));
-  };
+  }
 
   #fail(cause: unknown): void {
     if (this.#closed || this.#over) return;
@@ -263,8 +269,30 @@ export class NodeTransport implements Transport {
 /** A socket with nobody else reading from it, as a transport that gets its `data` events. */
 export function listenTo(native: NodeSocket): NodeTransport {
   const transport = new NodeTransport(native);
-  native.on("data", (chunk: Uint8Array) => transport.received(whole(chunk), false));
+  native.on("data", onData);
   return transport;
+}
+
+function onData(this: NodeSocket, chunk: Uint8Array): void {
+  this[owner]!.received(whole(chunk), false);
+}
+
+function onEnd(this: NodeSocket): void {
+  this[owner]!.ended();
+}
+
+function onError(this: NodeSocket, cause: unknown): void {
+  this[owner]!.broken(cause);
+}
+
+function onClose(this: NodeSocket): void {
+  this[owner]!.gone();
+}
+
+/** The callback of `onread`, which Node calls as a method of the socket, as it does listeners. */
+export function onRead(this: NodeSocket, size: number, buffer: Uint8Array): boolean {
+  this[owner]!.received(buffer.subarray(0, size), true);
+  return true;
 }
 
 /**
