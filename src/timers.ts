@@ -103,6 +103,17 @@ export class TimerQueue {
     this.#timer = undefined;
     // While running, arming must not start timers: the loop below sees every alarm.
     this.#wake = -Infinity;
+    try {
+      this.#ringDue(now);
+    } finally {
+      // Also when an alarm throws: the others still have to ring.
+      this.#wake = Infinity;
+      const first = this.#heap[0];
+      if (first !== undefined) this.#start(first.look);
+    }
+  }
+
+  #ringDue(now: number): void {
     let first: Alarm | undefined;
     while ((first = this.#heap[0]) !== undefined && first.look <= now) {
       if (first.due <= now) {
@@ -115,8 +126,6 @@ export class TimerQueue {
         this.#down(first, 0);
       }
     }
-    this.#wake = Infinity;
-    if (first !== undefined) this.#start(first.look);
   }
 
   #start(at: number): void {

@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Alarm, TimerQueue } from "../../src/timers.ts";
 import { FakeClock } from "./fakes.ts";
 
@@ -133,4 +133,18 @@ test("timers: the queue tells how late a tick came", () => {
   queue.arm(bell("one"), 10);
   clock.block(250);
   assertEquals(queue.lag, 240);
+});
+
+test("timers: an alarm that throws keeps no other from ringing", () => {
+  const { clock, rung, queue, bell } = setUp();
+  class Broken extends Alarm {
+    override ring(): void {
+      throw new Error("broken");
+    }
+  }
+  queue.arm(new Broken(), 10);
+  queue.arm(bell("next"), 10);
+  assertThrows(() => clock.advance(10), Error, "broken");
+  clock.advance(1);
+  assertEquals(rung, ["next"]);
 });
