@@ -76,12 +76,11 @@ export function checkInteger(
   max: number,
   verb: string,
 ): number {
-  const expected = `must be an integer from ${min} to ${max}`;
-  if (typeof value !== "number") fail(TypeError, verb, name, expected, value);
-  if (!Number.isInteger(value) || value < min || value > max) {
-    fail(RangeError, verb, name, expected, value);
+  if (Number.isInteger(value) && value as number >= min && value as number <= max) {
+    return value as number;
   }
-  return value;
+  const Class = typeof value === "number" ? RangeError : TypeError;
+  fail(Class, verb, name, `must be an integer from ${min} to ${max}`, value);
 }
 
 /** The error for memory that was transferred, or whose buffer was resized, while a call waited. */

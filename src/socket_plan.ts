@@ -126,22 +126,19 @@ export function checkValue(row: Row, name: string, value: unknown, verb: string)
     }
     case "time":
     case "linger": {
+      const enough = typeof value === "number" && (kind === "time" ? value > min : value >= min);
+      if (enough && value <= max) return value;
       const from = kind === "time" ? `greater than ${min}` : `at least ${min}`;
       const expected = `must be a number of milliseconds ${from} and at most ${max}${or}`;
-      if (typeof value !== "number") fail(TypeError, verb, name, expected, value);
-      if (!(kind === "time" ? value > min : value >= min) || !(value <= max)) {
-        fail(RangeError, verb, name, expected, value);
-      }
-      return value;
+      return fail(typeof value === "number" ? RangeError : TypeError, verb, name, expected, value);
     }
     default: {
+      if (Number.isInteger(value) && value as number >= min && value as number <= max) {
+        return value as number;
+      }
       const what = kind === "bytes" ? "number of bytes" : "integer";
       const expected = `must be ${what === "integer" ? "an" : "a"} ${what} from ${min} to ${max}`;
-      if (typeof value !== "number") fail(TypeError, verb, name, expected, value);
-      if (!Number.isInteger(value) || value < min || value > max) {
-        fail(RangeError, verb, name, expected, value);
-      }
-      return value;
+      fail(typeof value === "number" ? RangeError : TypeError, verb, name, expected, value);
     }
   }
 }

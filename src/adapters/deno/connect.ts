@@ -12,6 +12,8 @@ interface DenoConnect {
   connect(options: Target & { signal: AbortSignal }): Promise<DenoConn>;
 }
 
+function ignore(): void {}
+
 /** Deno checks its permissions by name, so the name is Deno's to resolve. */
 export function connect({ hostname, port }: Target): Attempt {
   const { Deno } = globalThis as unknown as { Deno: DenoConnect };
@@ -20,7 +22,7 @@ export function connect({ hostname, port }: Target): Attempt {
   // Deno.connect asks the signal once more when it has the connection, throws, and so leaks the
   // descriptor: https://github.com/denoland/deno/blob/v2.9.6/ext/net/01_net.js. With no answer to
   // that it resolves. Can go when Deno closes what it drops; "aborted at random" tests it.
-  Object.defineProperty(signal, "throwIfAborted", { value: () => {} });
+  signal.throwIfAborted = ignore;
   // A literal's socket is made within the call.
   const inUse = descriptorsInUse();
   const next = inUse?.next();
