@@ -233,6 +233,22 @@ for (const options of [accepted, inherited]) {
   );
 }
 
+test(
+  "listen: what runtimes set themselves holds for more connections than the queue takes",
+  skip(notLinux),
+  async () => {
+    const { keepAlive } = accepted;
+    using listener = await listen({ hostname: v4, port: 0, timeout, backlog: 1, keepAlive });
+    for (let i = 0; i < 6; i++) {
+      using client = await connect({ hostname: v4, port: listener.addr.port, timeout });
+      using server = await listener.accept();
+      assertEquals(client.getOptions().keepAlive, false);
+      assertEquals(server.getOptions().keepAlive, keepAlive);
+      assertEquals(server.getOptions().noDelay, true);
+    }
+  },
+);
+
 /** Buffer sizes read back doubled on Linux. `otherwise`: what a socket has by itself. */
 function assertAccepted(
   actual: SocketOptions,
