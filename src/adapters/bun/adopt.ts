@@ -15,10 +15,11 @@ import { BunTransport } from "./transport.ts";
 /** An open TCP or TLS socket of Bun's own API or of its `node:net`; `undefined` for anything else. */
 export function adopt(native: object): Transport | undefined {
   if (!isBunSocket(native)) return adoptSocket(native);
-  if (native.fd < 0 || native.remotePort === undefined) return undefined;
+  const { fd, remotePort } = native;
+  if (fd < 0 || remotePort === undefined) return undefined;
   const alone = native.listener === undefined && !peerFinished(native);
   const transport = alone ? reload(native) : duplicate(native);
-  transport.collect().locate(native.remotePort);
+  transport.collect().locate(remotePort);
   // It may be paused or not, Bun does not tell. From here on it is, until somebody reads.
   transport.pause();
   return transport;
