@@ -38,4 +38,10 @@ const { code } = await minify(script, {
 mkdirSync(`${to}/esm`, { recursive: true });
 writeFileSync(`${to}/esm/mod.js`, code);
 mkdirSync(`${to}/types`, { recursive: true });
-writeFileSync(`${to}/types/mod.d.ts`, await bundled("types/mod.d.ts", [dts()]));
+const types = await bundled("types/mod.d.ts", [dts()]);
+// Examples, which stand last in a comment, are in the docs and on JSR; here they would be a tenth of
+// the download. What a module is about helps nobody once all are in one file.
+const shorter = types
+  .replace(/(?:\n +\*)?\n +\* @example(?:(?!\*\/)[^])*?(?=\n +\*\/)/g, "")
+  .replace(/\/\*\*(?:(?!\*\/)[^])*?\* @module\s+\*\/\n/g, "");
+writeFileSync(`${to}/types/mod.d.ts`, shorter);
