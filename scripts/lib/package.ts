@@ -5,7 +5,7 @@
  * @module
  */
 
-import { cp, glob, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, glob, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -62,7 +62,7 @@ export async function testPackage(
         label,
         files,
         cwd: project,
-        denoArgs: ["--node-modules-dir=manual"],
+        denoArgs: [],
         nodeImports: old ? [new URL("../../tests/package/load_ts.mjs", import.meta.url).href] : [],
         timeout,
       });
@@ -85,6 +85,14 @@ async function install(built: string, project: string): Promise<string> {
   console.log(`packed: ${size} bytes`);
   const tarball = join(built, filename);
   await npmInstall(project, tarball);
+  // Deno imports it as its users do, by an npm: specifier.
+  await writeFile(
+    join(project, "deno.json"),
+    JSON.stringify({
+      nodeModulesDir: "manual",
+      imports: { "@holdfast/tcp": `npm:@holdfast/tcp@${await version()}` },
+    }),
+  );
 
   for (const folder of ["contract", "support"]) {
     await cp(join("tests", folder), join(project, "tests", folder), { recursive: true });
@@ -109,6 +117,11 @@ async function install(built: string, project: string): Promise<string> {
   const esbuild = join(await tools(), "node_modules", "esbuild");
   await must("node", ["-e", toJavaScript, esbuild, ...typed]);
   return tarball;
+}
+
+/** The version that is built. */
+async function version(): Promise<string> {
+  return (JSON.parse(await readFile("deno.json", "utf8")) as { version: string }).version;
 }
 
 /** In place: Node 20 knows no types, and before 24 there is no `using`. */
