@@ -8,7 +8,20 @@ import type { Deadline } from "./deadline.ts";
 import { TimeoutError, type TimeoutErrorOptions } from "./errors.ts";
 import { Alarm, type TimerQueue } from "./timers.ts";
 
-/** Limits of one call. The earliest counts; `timeout` overrides the connection's. */
+/**
+ * Limits of one call. The earliest counts; `timeout` overrides the connection's.
+ *
+ * @example The earliest limit counts
+ * ```ts
+ * import { type CallOptions, connect, Deadline, listen } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * using socket = await connect({ port: listener.addr.port, timeout: 1_000 });
+ * const limits: CallOptions = { timeout: 20, deadline: Deadline.after(60_000) };
+ * const late = await socket.read(new Uint8Array(1), limits).catch((error) => error);
+ * console.log(late.timeout); // 20
+ * ```
+ */
 export interface CallOptions {
   /** Longest wait in ms, or `null` for none. Default: the connection's or listener's timeout. */
   timeout?: number | null;

@@ -14,7 +14,17 @@ import { adapter } from "./runtime.ts";
 import { tcpInfoObstacle } from "./tcp_info.ts";
 import { checkSocketOptions } from "./validate.ts";
 
-/** What can be asked about: socket options, bind-time options, and calls that need the kernel. */
+/**
+ * What can be asked about: socket options, bind-time options, and calls that need the kernel.
+ *
+ * @example Ask about one option
+ * ```ts
+ * import { capabilities, type CapabilityName } from "@holdfast/tcp";
+ *
+ * const name: CapabilityName = "noDelay";
+ * console.log(capabilities().options[name].set); // native
+ * ```
+ */
 export type CapabilityName =
   | keyof SocketOptions
   | `keepAlive.${keyof KeepAliveOptions}`
@@ -27,7 +37,17 @@ export type CapabilityName =
   | "tcpInfo"
   | "reset";
 
-/** How one option is set and read. */
+/**
+ * How one option is set and read.
+ *
+ * @example Why an option cannot be set
+ * ```ts
+ * import { capabilities, type Capability } from "@holdfast/tcp";
+ *
+ * const { set, reason }: Capability = capabilities().options.maxSegmentSize;
+ * console.log(set, reason); // none undefined
+ * ```
+ */
 export interface Capability {
   /** The road by which it is set. `"none"`: using it is an `UnsupportedOptionError`. */
   readonly set: Road;
@@ -37,7 +57,18 @@ export interface Capability {
   readonly reason?: string;
 }
 
-/** What this runtime on this system can do. */
+/**
+ * What this runtime on this system can do.
+ *
+ * @example What is out of reach here
+ * ```ts
+ * import { type Capabilities, capabilities } from "@holdfast/tcp";
+ *
+ * const { options }: Capabilities = capabilities();
+ * const none = Object.entries(options).filter(([, { set }]) => set === "none");
+ * console.log(none.some(([name]) => name === "maxSegmentSize")); // true
+ * ```
+ */
 export interface Capabilities {
   /** The runtime. */
   readonly runtime: "deno" | "bun" | "node";

@@ -6,7 +6,17 @@
 
 import type { NetAddr } from "./adapter.ts";
 
-/** The call that failed. */
+/**
+ * The call that failed.
+ *
+ * @example Which call failed
+ * ```ts
+ * import { type Operation, SocketError } from "@holdfast/tcp";
+ *
+ * const failed: Operation = new SocketError({ code: "EPIPE", operation: "write" }).operation;
+ * console.log(failed); // write
+ * ```
+ */
 export type Operation =
   | "connect"
   | "listen"
@@ -18,10 +28,31 @@ export type Operation =
   | "getsockopt"
   | "getsockname";
 
-/** Where the error happened: an address, as far as it is known. */
+/**
+ * Where the error happened: an address, as far as it is known.
+ *
+ * @example Where it failed
+ * ```ts
+ * import { type ErrorAddress, SocketError } from "@holdfast/tcp";
+ *
+ * const address: ErrorAddress = { hostname: "192.0.2.1", port: 80 };
+ * const error = new SocketError({ code: "ECONNREFUSED", operation: "connect", address });
+ * console.log(error.address?.port); // 80
+ * ```
+ */
 export type ErrorAddress = Pick<NetAddr, "hostname" | "port">;
 
-/** What {@linkcode TimeoutError} is made of. */
+/**
+ * What {@linkcode TimeoutError} is made of.
+ *
+ * @example An error for a test of yours
+ * ```ts
+ * import { TimeoutError, type TimeoutErrorOptions } from "@holdfast/tcp";
+ *
+ * const options: TimeoutErrorOptions = { operation: "read", timeout: 50 };
+ * console.log(new TimeoutError(options).code); // ETIMEDOUT
+ * ```
+ */
 export interface TimeoutErrorOptions {
   /** The call that ran out of time. */
   operation: "connect" | "read" | "write" | "accept";
@@ -86,7 +117,17 @@ export class TimeoutError extends Error {
   }
 }
 
-/** What {@linkcode SocketError} is made of. */
+/**
+ * What {@linkcode SocketError} is made of.
+ *
+ * @example An error for a test of yours
+ * ```ts
+ * import { SocketError, type SocketErrorOptions } from "@holdfast/tcp";
+ *
+ * const options: SocketErrorOptions = { code: "ECONNRESET", operation: "read" };
+ * console.log(new SocketError(options).code); // ECONNRESET
+ * ```
+ */
 export interface SocketErrorOptions {
   /** POSIX name, such as `"ECONNREFUSED"`. */
   code: string;
@@ -162,7 +203,22 @@ export class DeadPeerError extends SocketError {
   override readonly name: string = "DeadPeerError";
 }
 
-/** What {@linkcode UnsupportedOptionError} is made of. */
+/**
+ * What {@linkcode UnsupportedOptionError} is made of.
+ *
+ * @example An error for a test of yours
+ * ```ts
+ * import { UnsupportedOptionError, type UnsupportedOptionErrorOptions } from "@holdfast/tcp";
+ *
+ * const options: UnsupportedOptionErrorOptions = {
+ *   option: "linger",
+ *   runtime: "node 20.20.2",
+ *   system: "linux",
+ *   reason: "koffi is not installed",
+ * };
+ * console.log(new UnsupportedOptionError(options).option); // linger
+ * ```
+ */
 export interface UnsupportedOptionErrorOptions {
   /** The option that cannot be set or read. */
   option: string;

@@ -7,6 +7,14 @@
 /**
  * Values of keepalive. Times are rounded up to the next second, in which the kernel counts; what is
  * left out keeps the value it has (system's default: 7200 s, 75 s, 9 on Linux).
+ *
+ * @example A probe after a minute, given up after 90 seconds
+ * ```ts
+ * import type { KeepAliveOptions } from "@holdfast/tcp";
+ *
+ * const values: KeepAliveOptions = { idle: 60_000, interval: 10_000, count: 3 };
+ * console.log(values.idle! + values.interval! * values.count!); // 90000
+ * ```
  */
 export interface KeepAliveOptions {
   /**
@@ -24,6 +32,16 @@ export interface KeepAliveOptions {
  * Options of a TCP socket. One that is left out is left alone. One that this runtime on this system
  * cannot set is an {@linkcode UnsupportedOptionError} before anything changes, never a silent no-op;
  * {@linkcode capabilities} says which.
+ *
+ * @example Options for many sockets
+ * ```ts
+ * import { connect, listen, type SocketOptions } from "@holdfast/tcp";
+ *
+ * const options: SocketOptions = { keepAlive: true, noDelay: true };
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * using socket = await connect({ port: listener.addr.port, timeout: 1_000, ...options });
+ * console.log(socket.remoteAddr.port === listener.addr.port); // true
+ * ```
  */
 export interface SocketOptions {
   /**
@@ -95,13 +113,38 @@ export interface SocketOptions {
   congestionControl?: string;
 }
 
-/** What the kernel reports: {@linkcode SocketOptions}, and what can only be read. */
+/**
+ * What the kernel reports: {@linkcode SocketOptions}, and what can only be read.
+ *
+ * @example Read what cannot be set
+ * ```ts
+ * import { connect, getOptions, type KernelOptions, listen } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * using socket = await connect({ port: listener.addr.port, timeout: 1_000 });
+ * const options: KernelOptions = getOptions(socket);
+ * console.log(options.maxSegmentSize! > 0); // true
+ * ```
+ */
 export interface KernelOptions extends SocketOptions {
   /** Largest segment the connection sends, in bytes. `TCP_MAXSEG`. */
   readonly maxSegmentSize?: number;
 }
 
-/** Limits of reads and writes, in ms; `null` is none. */
+/**
+ * Limits of reads and writes, in ms; `null` is none.
+ *
+ * @example Change the limits of an open connection
+ * ```ts
+ * import { connect, listen, type Timeouts } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * using socket = await connect({ port: listener.addr.port, timeout: 1_000 });
+ * const timeouts: Timeouts = { read: null, write: 5_000 };
+ * socket.setTimeouts(timeouts);
+ * console.log(socket.timeouts.write); // 5000
+ * ```
+ */
 export interface Timeouts {
   /** Longest wait of a read. */
   read: number | null;
@@ -109,19 +152,54 @@ export interface Timeouts {
   write: number | null;
 }
 
-/** Limits of a dialled connection, in ms; `null` is none. */
+/**
+ * Limits of a dialled connection, in ms; `null` is none.
+ *
+ * @example Each limit by name
+ * ```ts
+ * import { connect, type ConnectTimeouts, listen } from "@holdfast/tcp";
+ *
+ * const timeout: ConnectTimeouts = { connect: 5_000, read: 30_000, write: 10_000 };
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * using socket = await connect({ port: listener.addr.port, timeout });
+ * console.log(socket.timeouts.read); // 30000
+ * ```
+ */
 export interface ConnectTimeouts extends Timeouts {
   /** Longest time of the whole `connect`: name resolution, every address tried, the handshake. */
   connect: number | null;
 }
 
-/** Limits of a listener and its connections, in ms; `null` is none. */
+/**
+ * Limits of a listener and its connections, in ms; `null` is none.
+ *
+ * @example Wait at most a minute for a client
+ * ```ts
+ * import { listen, type ListenTimeouts } from "@holdfast/tcp";
+ *
+ * const timeout: ListenTimeouts = { accept: 60_000, read: 30_000, write: 10_000 };
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout });
+ * console.log(listener.timeouts.accept); // 60000
+ * ```
+ */
 export interface ListenTimeouts extends Timeouts {
   /** Longest wait of an `accept`. */
   accept: number | null;
 }
 
-/** Options of `connect`. */
+/**
+ * Options of `connect`.
+ *
+ * @example Kept apart from the call
+ * ```ts
+ * import { connect, type ConnectOptions, listen } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * const options: ConnectOptions = { port: listener.addr.port, timeout: 1_000, keepAlive: true };
+ * using socket = await connect(options);
+ * console.log(socket.timeouts.read); // 1000
+ * ```
+ */
 export interface ConnectOptions extends SocketOptions {
   /**
    * Name or IP address, IPv6 with or without brackets.
@@ -139,7 +217,18 @@ export interface ConnectOptions extends SocketOptions {
   signal?: AbortSignal;
 }
 
-/** Options of `listen`. Socket options hold for every accepted connection. */
+/**
+ * Options of `listen`. Socket options hold for every accepted connection.
+ *
+ * @example Kept apart from the call
+ * ```ts
+ * import { listen, type ListenOptions } from "@holdfast/tcp";
+ *
+ * const options: ListenOptions = { hostname: "127.0.0.1", port: 0, timeout: 30_000 };
+ * using listener = await listen(options);
+ * console.log(listener.addr.port > 0); // true
+ * ```
+ */
 export interface ListenOptions extends SocketOptions {
   /**
    * IP address or name to listen on.

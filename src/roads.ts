@@ -10,7 +10,17 @@ import { type Place, type RowName, rows } from "./os/options.ts";
 import { knownSystem, systemName } from "./os/system.ts";
 import { adapter } from "./runtime.ts";
 
-/** How an option is reached. */
+/**
+ * How an option is reached.
+ *
+ * @example The road of an option
+ * ```ts
+ * import { capabilities, type Road } from "@holdfast/tcp";
+ *
+ * const road: Road = capabilities().options.keepAlive.set;
+ * console.log(road); // native
+ * ```
+ */
 export type Road = "native" | "ffi" | "none";
 
 /** Why an option is out of reach, and what would help. */

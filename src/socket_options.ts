@@ -17,7 +17,19 @@ import type { SocketPlan } from "./socket_plan.ts";
 import { getFrom, type Value } from "./sockopt.ts";
 import { checkSocketOptions } from "./validate.ts";
 
-/** A socket that is not ours: the runtime's own, or its descriptor. */
+/**
+ * A socket that is not ours: the runtime's own, or its descriptor.
+ *
+ * @example A function for whatever socket comes
+ * ```ts
+ * import { type AnySocket, connect, getOptions, listen } from "@holdfast/tcp";
+ *
+ * const hasNagle = (socket: AnySocket) => getOptions(socket).noDelay === false;
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * using socket = await connect({ port: listener.addr.port, timeout: 1_000 });
+ * console.log(hasNagle(socket)); // false
+ * ```
+ */
 export type AnySocket = object | { readonly fd: number };
 
 /**

@@ -9,7 +9,17 @@ import type { Timeouts } from "./options.ts";
 import { adapter } from "./runtime.ts";
 import { checkWrap } from "./validate.ts";
 
-/** Options of {@linkcode wrap}. */
+/**
+ * Options of {@linkcode wrap}.
+ *
+ * @example Limits by name
+ * ```ts
+ * import type { WrapOptions } from "@holdfast/tcp";
+ *
+ * const options: WrapOptions = { timeout: { read: 30_000, write: 5_000 } };
+ * console.log(typeof options.timeout); // object
+ * ```
+ */
 export interface WrapOptions {
   /** Limit of every read and write in ms, or both by name; `null` is none. Required. */
   timeout: number | null | Timeouts;
