@@ -25,7 +25,7 @@ import {
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const megabyte = 2 ** 20;
-/** More than every buffer between two ends takes (FACTS: 4.3 MB). */
+/** More than every buffer between two ends takes (4.3 MB measured). */
 const tooMuch = 32 * megabyte;
 const zeros = new Uint8Array(tooMuch);
 

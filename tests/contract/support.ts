@@ -223,7 +223,7 @@ export interface HangingAddress extends Disposable {
 
 /**
  * A listener that accepts nothing, its backlog filled up, so that the next SYN stays unanswered
- * (FACTS: loopback needs no root for that). Runtimes that ignore the backlog get 513 fillers.
+ * (on loopback that needs no root). Runtimes that ignore the backlog get 513 fillers.
  */
 export async function hangingAddress(listenOn: string = "127.0.0.1"): Promise<HangingAddress> {
   const child = startRuntime(testFile("programs/silent.ts"), [listenOn]);
