@@ -70,7 +70,10 @@ export function print({ name, version }: Runtime, rows: Row[]): void {
 
 /** The tables as Markdown, one a title. */
 export function markdown({ machine, command, tables }: Report): string {
-  const parts = [`\nLast run: \`${command}\` on ${machine}.\n`];
+  const partial = /--(?:only|runtime)\b/.test(command)
+    ? " Tables that this command does not name are from earlier runs."
+    : "";
+  const parts = [`\nLast run: \`${command}\` on ${machine}.${partial}\n`];
   for (const { title, runtimes } of tables) {
     parts.push(
       `### ${title}\n`,
