@@ -31,9 +31,6 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
-/** Says in a sentence what the kernel knows of a socket at this moment. */
-export type Diagnose = (native: object, timers: TimerQueue) => string | undefined;
-
 /** What a call does when its time is up, or its signal says so. */
 interface Waiting<Result> {
   expired(call: Call<Result>): void;
@@ -42,8 +39,7 @@ interface Waiting<Result> {
 
 /** One pending call: its promise, its alarm and its signal. */
 export class Call<Result> extends Alarm {
-  resolve!: (result: Result) => void;
-  reject!: (error: unknown) => void;
+  resolve!: (result: Result | PromiseLike<never>) => void;
   /** The limit that rings, in ms. */
   timeout = 0;
   signal: AbortSignal | undefined = undefined;
@@ -54,6 +50,11 @@ export class Call<Result> extends Alarm {
   constructor(queue: Waiting<Result>) {
     super();
     this.#queue = queue;
+  }
+
+  /** By the one function that is kept of a promise's two: a call that waits weighs less so. */
+  reject(error: unknown): void {
+    this.resolve(Promise.reject(error));
   }
 
   override ring(): void {
@@ -67,11 +68,10 @@ export class Call<Result> extends Alarm {
 }
 
 /** The call whose promise is being made: an executor runs at once, so one is enough for all. */
-let making: { resolve(result: never): void; reject(error: unknown): void };
+let making: { resolve(result: never): void };
 
-function capture(resolve: (result: never) => void, reject: (error: unknown) => void): void {
+function capture(resolve: (result: never) => void): void {
   making.resolve = resolve;
-  making.reject = reject;
 }
 
 /** First come, first served. A base class, since an object of its own would cost each connection two. */

@@ -7,7 +7,6 @@
 import type { Handle, NetAddr, Transport } from "./adapter.ts";
 import type { CallOptions } from "./calls.ts";
 import { type Guarded, Watch } from "./dead_peer.ts";
-import { diagnose } from "./diagnosis.ts";
 import { tuned } from "./keep_alive.ts";
 import type { KeepAliveOptions, SocketOptions, Timeouts } from "./options.ts";
 import { adapter } from "./runtime.ts";
@@ -151,8 +150,8 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
     deadPeerTimeout?: number,
   ) {
     this.#transport = transport;
-    this.#reader = new Reader(transport, timeouts.read, timers, diagnose);
-    this.#writer = new Writer(transport, timeouts.write, timers, diagnose);
+    this.#reader = new Reader(transport, timeouts.read, timers);
+    this.#writer = new Writer(transport, timeouts.write, timers);
     transport.start(this.#reader, this.#writer);
     if (deadPeerTimeout !== undefined) this.#guard(deadPeerTimeout);
   }

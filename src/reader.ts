@@ -4,12 +4,11 @@
  * @module
  */
 
-import type { Incoming, Transport } from "./adapter.ts";
+import type { Incoming } from "./adapter.ts";
 import { Backlog, give, highWater } from "./backlog.ts";
-import { Call, type CallOptions, CallQueue, type Diagnose } from "./calls.ts";
+import { Call, type CallOptions } from "./calls.ts";
 import { changed } from "./check.ts";
-import { SocketError, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
-import type { TimerQueue } from "./timers.ts";
+import { Half } from "./half.ts";
 
 /** What a read resolves to: a count (`read`), a chunk (`readChunk`), or `null` at the end. */
 type Result = number | Uint8Array | null;
@@ -23,35 +22,16 @@ class ReadCall extends Call<Result> {
 const nothing = new Backlog();
 
 /** Serves reads in order from what has arrived; nothing that arrives is ever dropped. */
-export class Reader extends CallQueue<Result, ReadCall> implements Incoming {
-  /** Default limit of a read, ms. */
-  timeout: number | null;
+export class Reader extends Half<Result, ReadCall> implements Incoming {
   /** Bytes given to callers so far. */
   bytesRead = 0;
-  readonly #transport: Transport;
-  readonly #diagnose: Diagnose | undefined;
   /** Arrived and not read. */
   #backlog = nothing;
   #paused = false;
   #ended = false;
-  #closed = false;
-  #failure: { cause: unknown } | undefined = undefined;
 
-  constructor(
-    transport: Transport,
-    timeout: number | null,
-    timers: TimerQueue,
-    diagnose?: Diagnose,
-  ) {
-    super(timers);
-    this.#transport = transport;
-    this.timeout = timeout;
-    this.#diagnose = diagnose;
-  }
-
-  /** `close` was called. */
-  get closed(): boolean {
-    return this.#closed;
+  protected override get operation(): "read" {
+    return "read";
   }
 
   /** Reads what is there, at most `into.length` bytes. `null`: the peer has finished. */
@@ -77,7 +57,7 @@ export class Reader extends CallQueue<Result, ReadCall> implements Incoming {
 
   /** Bytes have arrived: first to whoever waits, the rest is kept. */
   data(chunk: Uint8Array, lent: boolean): void {
-    if (this.#closed) return;
+    if (this.closed) return;
     const call = this.#first();
     if (call === undefined) return this.#keep(lent ? chunk.slice() : chunk, 0);
     if (call.into === undefined) {
@@ -99,12 +79,12 @@ export class Reader extends CallQueue<Result, ReadCall> implements Incoming {
     const waiting = this.head;
     if (waiting === undefined) return;
     this.#serve();
-    if (this.head !== undefined) this.#transport.pull(waiting.into?.length ?? 0);
+    if (this.head !== undefined) this.transport.pull(waiting.into?.length ?? 0);
   }
 
   /** The peer has finished. */
   end(): void {
-    if (this.#closed || this.#failure !== undefined) return;
+    if (this.closed || this.failure !== undefined) return;
     this.#ended = true;
     for (let call = this.head; call !== undefined; call = this.head) {
       this.leave(call);
@@ -114,57 +94,32 @@ export class Reader extends CallQueue<Result, ReadCall> implements Incoming {
   }
 
   /** The connection is gone. What has arrived can still be read, then every read rejects. */
-  failed(cause: unknown): void {
-    if (this.#closed || this.#ended || this.#failure !== undefined) return;
-    this.#failure = { cause };
-    this.rejectAll(() => this.#error(cause));
+  override failed(cause: unknown): void {
+    if (!this.#ended) super.failed(cause);
   }
 
   /** Rejects what waits; drops what was not read. */
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+  override close(): void {
     this.#backlog = nothing;
-    this.rejectAll(() => this.#refused("ECANCELED"));
-    this.dispose();
+    super.close();
   }
 
   create(): ReadCall {
     return new ReadCall(this);
   }
 
-  describe(): Omit<TimeoutErrorOptions, "timeout"> {
-    return {
-      operation: "read",
-      address: this.#transport.remoteAddr,
-      diagnosis: this.#diagnose?.(this.#transport.native, this.timers),
-    };
-  }
-
   override left(call: ReadCall): void {
     call.into = undefined;
   }
 
-  override refusal(options: CallOptions | undefined): { reason: unknown } | undefined {
-    return this.#closed ? { reason: this.#refused("EBADF") } : super.refusal(options);
-  }
-
-  #refused(code: string): SocketError {
-    return new SocketError({ code, operation: "read", address: this.#transport.remoteAddr });
-  }
-
   #wait(into: Uint8Array | undefined, size: number, options?: CallOptions): Promise<Result> {
     if (this.#ended) return Promise.resolve(null);
-    if (this.#failure !== undefined) return Promise.reject(this.#error(this.#failure.cause));
+    if (this.failure !== undefined) return Promise.reject(this.error());
     const call = this.take();
     call.into = into;
     const promise = this.enter(call, options, this.timeout);
-    this.#transport.pull(size);
+    this.transport.pull(size);
     return promise;
-  }
-
-  #error(cause: unknown): Error {
-    return toSocketError(cause, "read", this.#transport.remoteAddr);
   }
 
   /** The call to be served next. One whose memory is not there any more is refused instead. */
@@ -195,7 +150,7 @@ export class Reader extends CallQueue<Result, ReadCall> implements Incoming {
     this.#backlog.add(chunk, offset);
     if (this.#backlog.full && !this.#paused) {
       this.#paused = true;
-      this.#transport.pause();
+      this.transport.pause();
     }
   }
 
@@ -215,7 +170,7 @@ export class Reader extends CallQueue<Result, ReadCall> implements Incoming {
     this.bytesRead += size;
     if (this.#paused && this.#backlog.low) {
       this.#paused = false;
-      this.#transport.pull(highWater);
+      this.transport.pull(highWater);
     }
   }
 }

@@ -23,8 +23,6 @@ export interface Clock {
 export abstract class Alarm {
   /** When to ring; `Infinity` while disarmed. */
   due: number = Infinity;
-  /** When the queue looks at it next, never later than `due`. */
-  look: number = 0;
   /** Place in the heap, -1 while not in it. */
   slot: number = -1;
 
@@ -41,6 +39,8 @@ export class TimerQueue {
   lag = 0;
   readonly #clock: Clock;
   readonly #heap: Alarm[] = [];
+  /** When to look at each alarm of the heap, never later than its `due`. */
+  readonly #looks: number[] = [];
   readonly #tick: () => void = () => this.#run();
   #timer: unknown = undefined;
   /** When the native timer fires; `Infinity` while there is none. */
@@ -68,13 +68,10 @@ export class TimerQueue {
   /** Rings `alarm` at `due`, instead of when it would have rung. */
   arm(alarm: Alarm, due: number): void {
     alarm.due = due;
-    if (alarm.slot < 0) {
-      alarm.look = due;
-      this.#up(alarm, this.#heap.length);
-    } else if (due < alarm.look) {
-      alarm.look = due;
-      this.#up(alarm, alarm.slot);
-    } else return;
+    const { slot } = alarm;
+    if (slot < 0) this.#up(alarm, due, this.#heap.length);
+    else if (due < this.#looks[slot]!) this.#up(alarm, due, slot);
+    else return;
     if (due < this.#wake) this.#start(due);
   }
 
@@ -90,9 +87,10 @@ export class TimerQueue {
     if (slot < 0) return;
     alarm.slot = -1;
     const last = this.#heap.pop()!;
+    const look = this.#looks.pop()!;
     if (last !== alarm) {
-      this.#down(last, slot);
-      this.#up(last, last.slot);
+      this.#down(last, look, slot);
+      this.#up(last, look, last.slot);
     }
     if (this.#heap.length === 0) this.#stop();
   }
@@ -108,22 +106,20 @@ export class TimerQueue {
     } finally {
       // Also when an alarm throws: the others still have to ring.
       this.#wake = Infinity;
-      const first = this.#heap[0];
-      if (first !== undefined) this.#start(first.look);
+      if (this.#heap.length > 0) this.#start(this.#looks[0]!);
     }
   }
 
   #ringDue(now: number): void {
-    let first: Alarm | undefined;
-    while ((first = this.#heap[0]) !== undefined && first.look <= now) {
+    while (this.#heap.length > 0 && this.#looks[0]! <= now) {
+      const first = this.#heap[0]!;
       if (first.due <= now) {
         this.remove(first);
         first.ring();
       } else if (first.due === Infinity) {
         this.remove(first);
       } else {
-        first.look = first.due;
-        this.#down(first, 0);
+        this.#down(first, first.due, 0);
       }
     }
   }
@@ -142,33 +138,32 @@ export class TimerQueue {
     this.#wake = Infinity;
   }
 
-  #up(alarm: Alarm, slot: number): void {
-    const heap = this.#heap;
+  #up(alarm: Alarm, look: number, slot: number): void {
     while (slot > 0) {
       const above = (slot - 1) >> 1;
-      const parent = heap[above]!;
-      if (parent.look <= alarm.look) break;
-      heap[slot] = parent;
-      parent.slot = slot;
+      if (this.#looks[above]! <= look) break;
+      this.#put(this.#heap[above]!, this.#looks[above]!, slot);
       slot = above;
     }
-    heap[slot] = alarm;
-    alarm.slot = slot;
+    this.#put(alarm, look, slot);
   }
 
-  #down(alarm: Alarm, slot: number): void {
-    const heap = this.#heap;
+  #down(alarm: Alarm, look: number, slot: number): void {
+    const looks = this.#looks;
     for (;;) {
       let below = 2 * slot + 1;
-      if (below >= heap.length) break;
-      if (below + 1 < heap.length && heap[below + 1]!.look < heap[below]!.look) below++;
-      const child = heap[below]!;
-      if (alarm.look <= child.look) break;
-      heap[slot] = child;
-      child.slot = slot;
+      if (below >= looks.length) break;
+      if (below + 1 < looks.length && looks[below + 1]! < looks[below]!) below++;
+      if (look <= looks[below]!) break;
+      this.#put(this.#heap[below]!, looks[below]!, slot);
       slot = below;
     }
-    heap[slot] = alarm;
+    this.#put(alarm, look, slot);
+  }
+
+  #put(alarm: Alarm, look: number, slot: number): void {
+    this.#heap[slot] = alarm;
+    this.#looks[slot] = look;
     alarm.slot = slot;
   }
 }

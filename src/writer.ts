@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { Outgoing, Transport } from "./adapter.ts";
-import { Call, type CallOptions, CallQueue, type Diagnose } from "./calls.ts";
+import type { Outgoing } from "./adapter.ts";
+import { Call, type CallOptions } from "./calls.ts";
 import { changed } from "./check.ts";
-import { SocketError, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
-import type { TimerQueue } from "./timers.ts";
+import { type TimeoutErrorOptions, toSocketError } from "./errors.ts";
+import { Half } from "./half.ts";
 
 const nothing = new Uint8Array(0);
 
@@ -25,30 +25,16 @@ class WriteCall extends Call<number> {
 }
 
 /** Sends writes in order, each whole; a write that ends early says how far it came. */
-export class Writer extends CallQueue<number, WriteCall> implements Outgoing {
-  /** Default limit of a write, ms. */
-  timeout: number | null;
+export class Writer extends Half<number, WriteCall> implements Outgoing {
   /** Bytes that became the connection's to send so far. */
   bytesWritten = 0;
   /** To be woken by what is sent. */
   watch: { wake(): void } | undefined = undefined;
-  readonly #transport: Transport;
-  readonly #diagnose: Diagnose | undefined;
   /** FIN that waits for its turn, or was sent. */
   #fin: Promise<void> | undefined = undefined;
-  #closed = false;
-  #failure: { cause: unknown } | undefined = undefined;
 
-  constructor(
-    transport: Transport,
-    timeout: number | null,
-    timers: TimerQueue,
-    diagnose?: Diagnose,
-  ) {
-    super(timers);
-    this.#transport = transport;
-    this.timeout = timeout;
-    this.#diagnose = diagnose;
+  protected override get operation(): "write" {
+    return "write";
   }
 
   /** Resolves to `data.length` once the kernel has all of `data`. */
@@ -60,10 +46,10 @@ export class Writer extends CallQueue<number, WriteCall> implements Outgoing {
     const keep = limit !== null || options?.deadline !== undefined ||
       options?.signal !== undefined;
     let taken = 0;
-    if (this.head === undefined && !this.#transport.writing) {
+    if (this.head === undefined && !this.transport.writing) {
       taken = this.#hand(data, keep);
-      if (this.#failure !== undefined) return Promise.reject(this.#error());
-      if (taken === data.length && !this.#transport.writing) return Promise.resolve(taken);
+      if (this.failure !== undefined) return Promise.reject(this.error());
+      if (taken === data.length && !this.transport.writing) return Promise.resolve(taken);
     }
     const call = this.take();
     call.data = data;
@@ -75,7 +61,7 @@ export class Writer extends CallQueue<number, WriteCall> implements Outgoing {
 
   /** Sends FIN after all that was written before; again, it is the same FIN. */
   closeWrite(): Promise<void> {
-    if (this.#fin === undefined || this.#closed) {
+    if (this.#fin === undefined || this.closed) {
       const refusal = this.refusal(undefined);
       if (refusal !== undefined) return Promise.reject(refusal.reason);
       this.#fin = this.#finish();
@@ -84,24 +70,24 @@ export class Writer extends CallQueue<number, WriteCall> implements Outgoing {
   }
 
   async #finish(): Promise<void> {
-    if (this.head !== undefined || this.#transport.writing) {
+    if (this.head !== undefined || this.transport.writing) {
       const call = this.take();
       call.fin = true;
       await this.enter(call, undefined, this.timeout);
     }
     try {
       // Closed since its turn came: what the runtime makes of that differs.
-      if (this.#closed) throw this.#refused("ECANCELED");
+      if (this.closed) throw this.refused("ECANCELED");
       this.watch?.wake();
-      await this.#transport.closeWrite();
+      await this.transport.closeWrite();
     } catch (error) {
-      throw toSocketError(error, "write", this.#transport.remoteAddr);
+      throw toSocketError(error, "write", this.transport.remoteAddr);
     }
   }
 
   /** Whether bytes wait for the kernel to take them. */
   get waiting(): boolean {
-    return this.#transport.writing;
+    return this.transport.writing;
   }
 
   /** The kernel has all it was given. */
@@ -116,7 +102,7 @@ export class Writer extends CallQueue<number, WriteCall> implements Outgoing {
         }
         const rest = call.offset === 0 ? call.data : call.data.subarray(call.offset);
         call.offset += this.#hand(rest, call.keep);
-        if (this.#transport.writing || this.#failure !== undefined) return;
+        if (this.transport.writing || this.failure !== undefined) return;
       } else {
         this.leave(call);
         call.resolve(call.offset);
@@ -126,32 +112,12 @@ export class Writer extends CallQueue<number, WriteCall> implements Outgoing {
     }
   }
 
-  /** The connection is gone: rejects what waits and all that comes. */
-  failed(cause: unknown): void {
-    if (this.#closed || this.#failure !== undefined) return;
-    this.#failure = { cause };
-    this.rejectAll(() => this.#error());
-  }
-
-  /** Rejects what waits. */
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.rejectAll(() => this.#refused("ECANCELED"));
-    this.dispose();
-  }
-
   create(): WriteCall {
     return new WriteCall(this);
   }
 
-  describe(call: WriteCall): Omit<TimeoutErrorOptions, "timeout"> {
-    return {
-      operation: "write",
-      address: this.#transport.remoteAddr,
-      bytesWritten: call.offset,
-      diagnosis: this.#diagnose?.(this.#transport.native, this.timers),
-    };
+  override describe(call: WriteCall): Omit<TimeoutErrorOptions, "timeout"> {
+    return { ...super.describe(call), bytesWritten: call.offset };
   }
 
   override left(call: WriteCall): void {
@@ -166,26 +132,17 @@ export class Writer extends CallQueue<number, WriteCall> implements Outgoing {
   }
 
   #hand(data: Uint8Array, keep: boolean): number {
-    const taken = this.#transport.write(data, keep);
+    const taken = this.transport.write(data, keep);
     this.bytesWritten += taken;
     this.watch?.wake();
     return taken;
   }
 
   override refusal(options: CallOptions | undefined): { reason: unknown } | undefined {
-    if (this.#closed) return { reason: this.#refused("EBADF") };
     const refusal = super.refusal(options);
     if (refusal !== undefined) return refusal;
-    if (this.#failure !== undefined) return { reason: this.#error() };
+    if (this.failure !== undefined) return { reason: this.error() };
     if (this.#fin === undefined) return undefined;
-    return { reason: this.#refused("EPIPE") };
-  }
-
-  #refused(code: string): SocketError {
-    return new SocketError({ code, operation: "write", address: this.#transport.remoteAddr });
-  }
-
-  #error(): Error {
-    return toSocketError(this.#failure!.cause, "write", this.#transport.remoteAddr);
+    return { reason: this.refused("EPIPE") };
   }
 }
