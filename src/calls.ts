@@ -44,7 +44,6 @@ export class Call<Result> extends Alarm {
   timeout = 0;
   signal: AbortSignal | undefined = undefined;
   next: this | undefined = undefined;
-  previous: this | undefined = undefined;
   readonly #queue: Waiting<Result>;
 
   constructor(queue: Waiting<Result>) {
@@ -77,6 +76,7 @@ function capture(resolve: (result: never) => void): void {
 /** First come, first served. A base class, since an object of its own would cost each connection two. */
 export abstract class CallQueue<Result, C extends Call<Result>> {
   head: C | undefined = undefined;
+  /** The last one, of no meaning while there is no first one. */
   #tail: C | undefined = undefined;
   /** The call that ended last, still in the timer queue, where the next one finds it for nothing. */
   #spare: C | undefined = undefined;
@@ -139,24 +139,17 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
       }
       this.timers.arm(call, due);
     }
-    const tail = this.#tail;
-    if (tail === undefined) this.head = call;
-    else {
-      tail.next = call;
-      call.previous = tail;
-    }
+    if (this.head === undefined) this.head = call;
+    else this.#tail!.next = call;
     this.#tail = call;
     return promise;
   }
 
   /** Takes `call` out, served or not; its promise is the caller's to settle. */
   leave(call: C): void {
-    const { previous, next } = call;
-    if (previous === undefined) this.head = next;
-    else previous.next = next;
-    if (next === undefined) this.#tail = previous;
-    else next.previous = previous;
-    call.previous = call.next = undefined;
+    if (call === this.head) this.head = call.next;
+    else this.#unlink(call);
+    call.next = undefined;
     if (call.signal !== undefined) {
       call.signal.removeEventListener("abort", call);
       call.signal = undefined;
@@ -165,6 +158,14 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
       this.timers.disarm(call);
       this.#spare = call;
     } else this.timers.remove(call);
+  }
+
+  /** Only a call that ends early is not the first one. So there is no way back in the list. */
+  #unlink(call: C): void {
+    let before = this.head!;
+    while (before.next !== call) before = before.next!;
+    before.next = call.next;
+    if (call === this.#tail) this.#tail = before;
   }
 
   /** Rejects every call, with an error of its own each. */

@@ -12,7 +12,7 @@ import type { KeepAliveOptions, SocketOptions, Timeouts } from "./options.ts";
 import { adapter } from "./runtime.ts";
 import { Reader } from "./reader.ts";
 import { changeOptions, getOptions, handleOf, setOptions } from "./socket_options.ts";
-import { readableStream, type StreamOwner, writableStream } from "./streams.ts";
+import { Streams } from "./streams.ts";
 import { type TcpInfo, tcpInfo } from "./tcp_info.ts";
 import { type TimerQueue, timers as sharedTimers } from "./timers.ts";
 import { checkCall, checkData, checkFlag, checkTimeouts } from "./validate.ts";
@@ -132,15 +132,11 @@ export interface TcpConnection {
 }
 
 /** The one implementation. */
-export class Connection implements TcpConnection, Guarded, StreamOwner {
+export class Connection implements TcpConnection, Guarded {
   readonly #transport: Transport;
   readonly #reader: Reader;
   readonly #writer: Writer;
-  #readable: ReadableStream<Uint8Array> | undefined = undefined;
-  #writable: WritableStream<Uint8Array> | undefined = undefined;
-  /** Which streams are over, and whether they came to their end. */
-  #streamsDone: { readable?: boolean; writable?: boolean } | undefined = undefined;
-  #watch: Watch | undefined = undefined;
+  #streams: Streams | undefined = undefined;
   #handle: Handle | undefined = undefined;
 
   constructor(
@@ -162,16 +158,16 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
       // Something may be on the way already.
       this.#guard(timeout).wake();
     } else {
-      this.#watch?.undo();
-      this.#watch = this.#writer.watch = undefined;
+      this.#writer.watch?.undo();
+      this.#writer.watch = undefined;
     }
   }
 
   #guard(timeout: number): Watch {
-    this.#watch?.stop();
+    this.#writer.watch?.stop();
     const handle = adapter().handle(this.inner)!;
     const watch = new Watch(handle, timeout, this.#reader.timers, (cause) => this.#lost(cause));
-    return this.#watch = this.#writer.watch = watch;
+    return this.#writer.watch = watch;
   }
 
   /** The peer is gone, and the kernel would take long to say so. */
@@ -215,11 +211,15 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
   }
 
   get readable(): ReadableStream<Uint8Array> {
-    return this.#readable ??= readableStream(this.#reader, this);
+    return this.#bothStreams().readable;
   }
 
   get writable(): WritableStream<Uint8Array> {
-    return this.#writable ??= writableStream(this.#writer, this);
+    return this.#bothStreams().writable;
+  }
+
+  #bothStreams(): Streams {
+    return this.#streams ??= new Streams(this, this.#reader, this.#writer);
   }
 
   read(into: Uint8Array, options?: CallOptions): Promise<number | null> {
@@ -254,10 +254,10 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
   }
 
   #endWatch(release: boolean): void {
-    if (this.#watch === undefined) return;
-    if (release) this.#watch.release();
-    else this.#watch.stop();
-    this.#watch = undefined;
+    const { watch } = this.#writer;
+    if (watch === undefined) return;
+    if (release) watch.release();
+    else watch.stop();
     this.#writer.watch = undefined;
   }
 
@@ -292,7 +292,7 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
   }
 
   setKeepAlive(keepAlive: boolean | KeepAliveOptions = true): void {
-    if (typeof keepAlive === "object" && keepAlive !== null && this.#watch === undefined) {
+    if (typeof keepAlive === "object" && keepAlive !== null && this.#writer.watch === undefined) {
       this.#handle ??= handleOf(this, "set options");
       if (tuned(this.#handle, keepAlive)) return;
     }
@@ -305,24 +305,6 @@ export class Connection implements TcpConnection, Guarded, StreamOwner {
 
   unref(): void {
     this.#transport.unref();
-  }
-
-  streamDone(half: "readable" | "writable", whole: boolean): void {
-    const done = this.#streamsDone ??= {};
-    done[half] ??= whole;
-    const { readable, writable } = done;
-    if (readable === undefined || writable === undefined) return;
-    if (writable) this.close();
-    else this.abandon();
-  }
-
-  abandon(): void {
-    try {
-      this.reset();
-    } catch {
-      // There is no way to send RST here.
-      this.close();
-    }
   }
 
   [Symbol.dispose](): void {

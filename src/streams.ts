@@ -8,52 +8,85 @@ import type { Reader } from "./reader.ts";
 import { checkData } from "./validate.ts";
 import type { Writer } from "./writer.ts";
 
-/** What the streams do to the connection they belong to. */
+/** The connection that the streams end. */
 export interface StreamOwner {
-  /** One of the streams has come to its end, or (`whole` is false) broke off before. */
-  streamDone(half: "readable" | "writable", whole: boolean): void;
+  close(): void;
+  reset(): void;
+}
+
+/** Both streams of one connection, made when somebody asks for one. */
+export class Streams {
+  readonly #owner: StreamOwner;
+  readonly #reader: Reader;
+  readonly #writer: Writer;
+  #readable: ReadableStream<Uint8Array> | undefined = undefined;
+  #writable: WritableStream<Uint8Array> | undefined = undefined;
+  /** Which are over, and whether they came to their end (`true`) or broke off before. */
+  readonly #done: { readable?: boolean; writable?: boolean } = {};
+
+  constructor(owner: StreamOwner, reader: Reader, writer: Writer) {
+    this.#owner = owner;
+    this.#reader = reader;
+    this.#writer = writer;
+  }
+
+  /** Pulls one chunk at a time, so a slow reader stops the sender. */
+  get readable(): ReadableStream<Uint8Array> {
+    const broken = (error: unknown) => {
+      this.#over("readable", false);
+      throw error;
+    };
+    return this.#readable ??= new ReadableStream({
+      type: "bytes",
+      pull: async (controller) => {
+        const chunk = await this.#reader.readChunk().catch(broken);
+        if (chunk !== null) return controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
+        controller.close();
+        // A pending BYOB read ends only when it is answered.
+        controller.byobRequest?.respond(0);
+        this.#over("readable", true);
+      },
+      cancel: () => this.#over("readable", true),
+    });
+  }
+
+  /** Takes one chunk at a time; closing sends FIN, aborting resets. */
+  get writable(): WritableStream<Uint8Array> {
+    const abandon = () => this.#abandon();
+    // Nothing can be written any more, and nobody tells `abort` or `close`.
+    const broken = (error: unknown) => {
+      this.#over("writable", false);
+      throw error;
+    };
+    return this.#writable ??= new WritableStream({
+      // `abort` below is called only when the write in flight has ended; this ends it.
+      start: ({ signal }) => signal.addEventListener("abort", abandon),
+      write: (chunk) => send(this.#writer, chunk).catch(broken),
+      close: async () => {
+        await this.#writer.closeWrite().catch(broken);
+        this.#over("writable", true);
+      },
+      abort: abandon,
+    });
+  }
+
+  #over(half: "readable" | "writable", whole: boolean): void {
+    const done = this.#done;
+    done[half] ??= whole;
+    if (done.readable === undefined || done.writable === undefined) return;
+    if (done.writable) this.#owner.close();
+    else this.#abandon();
+  }
+
   /** Ends the connection so that what was sent does not look complete. */
-  abandon(): void;
-}
-
-/** Pulls one chunk at a time, so a slow reader stops the sender. */
-export function readableStream(reader: Reader, owner: StreamOwner): ReadableStream<Uint8Array> {
-  const broken = (error: unknown) => {
-    owner.streamDone("readable", false);
-    throw error;
-  };
-  return new ReadableStream({
-    type: "bytes",
-    async pull(controller) {
-      const chunk = await reader.readChunk().catch(broken);
-      if (chunk !== null) return controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
-      controller.close();
-      // A pending BYOB read ends only when it is answered.
-      controller.byobRequest?.respond(0);
-      owner.streamDone("readable", true);
-    },
-    cancel: () => owner.streamDone("readable", true),
-  });
-}
-
-/** Takes one chunk at a time; closing sends FIN, aborting resets. */
-export function writableStream(writer: Writer, owner: StreamOwner): WritableStream<Uint8Array> {
-  const abandon = () => owner.abandon();
-  // Nothing can be written any more, and nobody tells `abort` or `close`.
-  const broken = (error: unknown) => {
-    owner.streamDone("writable", false);
-    throw error;
-  };
-  return new WritableStream({
-    // `abort` below is called only when the write in flight has ended; this ends it.
-    start: ({ signal }) => signal.addEventListener("abort", abandon),
-    write: (chunk) => send(writer, chunk).catch(broken),
-    async close() {
-      await writer.closeWrite().catch(broken);
-      owner.streamDone("writable", true);
-    },
-    abort: abandon,
-  });
+  #abandon(): void {
+    try {
+      this.#owner.reset();
+    } catch {
+      // There is no way to send RST here.
+      this.#owner.close();
+    }
+  }
 }
 
 /** A stream takes whatever it is given. */

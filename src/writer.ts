@@ -7,6 +7,7 @@
 import type { Outgoing } from "./adapter.ts";
 import { Call, type CallOptions } from "./calls.ts";
 import { changed } from "./check.ts";
+import type { Watch } from "./dead_peer.ts";
 import { type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import { Half } from "./half.ts";
 
@@ -29,7 +30,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
   /** Bytes that became the connection's to send so far. */
   bytesWritten = 0;
   /** To be woken by what is sent. */
-  watch: { wake(): void } | undefined = undefined;
+  watch: Watch | undefined = undefined;
   /** FIN that waits for its turn, or was sent. */
   #fin: Promise<void> | undefined = undefined;
 
