@@ -78,6 +78,15 @@ export function decode(bytes: Uint8Array, system: SockaddrSystem): NetAddr | und
   return { transport: "tcp", hostname, port };
 }
 
+/**
+ * The address of the peer when this literal was dialled; `undefined` where the kernel may have another
+ * way to write it, or another address: `0.0.0.0` reaches this host.
+ */
+export function peerAddr(literal: string, port: number): NetAddr | undefined {
+  if (literal.includes(":") || literal === "0.0.0.0") return undefined;
+  return { transport: "tcp", hostname: literal, port };
+}
+
 /** The address family that `encode` wrote. */
 export function familyOf(bytes: Uint8Array, system: SockaddrSystem): number {
   return bytes.length === 16 ? AF_INET : AF_INET6[system];

@@ -9,10 +9,11 @@
  * @module
  */
 
-import type { Attempt, Kernel, Outgoing, Target, Transport } from "../../adapter.ts";
+import type { Attempt, Kernel, NetAddr, Outgoing, Target, Transport } from "../../adapter.ts";
 import { SocketError } from "../../errors.ts";
 import { race } from "../../happy_eyeballs.ts";
 import { startHandshake } from "../../os/handshake.ts";
+import { peerAddr } from "../../os/sockaddr.ts";
 import { connect as connectNode } from "../node/connect.ts";
 import { kernel } from "./kernel.ts";
 import { type BunSocket, Opener, takeOver } from "./socket.ts";
@@ -28,6 +29,7 @@ export function connect(target: Target): Attempt {
 /** One handshake. */
 class Dial extends Opener implements Attempt, Outgoing {
   readonly opened: Promise<Transport>;
+  readonly #remote: NetAddr | undefined;
   #transport: BunTransport | undefined = undefined;
   #over = false;
   #resolve!: (transport: Transport) => void;
@@ -35,6 +37,7 @@ class Dial extends Opener implements Attempt, Outgoing {
 
   constructor(calls: Kernel, address: string, port: number) {
     super();
+    this.#remote = peerAddr(address, port);
     this.opened = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -67,7 +70,7 @@ class Dial extends Opener implements Attempt, Outgoing {
       return this.failed(new SocketError({ code: "ECONNRESET", operation: "connect" }));
     }
     this.#over = true;
-    this.#resolve(transport.locate(remotePort));
+    this.#resolve(transport.locate(remotePort, { remote: this.#remote }));
   }
 
   failed(cause: unknown): void {

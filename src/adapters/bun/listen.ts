@@ -49,8 +49,8 @@ interface BunListen {
 class BunListenerTransport extends Opener implements ListenerTransport {
   readonly native: BunListener;
   readonly addr: NetAddr;
-  /** Where all connections end; `undefined` when that may differ. */
-  readonly #local: NetAddr | undefined;
+  /** Where all connections end, unless that may differ. */
+  readonly #known: { local?: NetAddr };
   #incoming!: IncomingConnections;
   #closed = false;
 
@@ -60,7 +60,7 @@ class BunListenerTransport extends Opener implements ListenerTransport {
     this.native = Bun.listen({ ...options, allowHalfOpen: true, data: this, socket: handlers });
     this.addr = addressOf(this.native);
     const one = !("fd" in options) && /^(?!0\.0\.0\.0$)[\d.]+$/.test(this.addr.hostname);
-    this.#local = one ? this.addr : undefined;
+    this.#known = one ? { local: this.addr } : {};
   }
 
   start(incoming: IncomingConnections): void {
@@ -89,7 +89,7 @@ class BunListenerTransport extends Opener implements ListenerTransport {
   open(socket: BunSocket): void {
     const { remotePort } = socket;
     if (remotePort === undefined) return socket.terminate();
-    this.#incoming.accepted(new BunTransport(socket).locate(remotePort, this.#local));
+    this.#incoming.accepted(new BunTransport(socket).locate(remotePort, this.#known));
   }
 }
 

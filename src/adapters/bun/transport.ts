@@ -20,10 +20,7 @@ export class BunTransport implements Transport, Receiver {
   #incoming: Incoming = nobody;
   #outgoing: Outgoing = nobody;
   #paused = false;
-  #ended = false;
   #finished = false;
-  /** The error that a write met. */
-  #broken: Error | undefined = undefined;
 
   constructor(native: BunSocket) {
     this.native = native;
@@ -46,16 +43,16 @@ export class BunTransport implements Transport, Receiver {
    * Reads both addresses, which Bun forgets when the socket closes. Not before the handshake is
    * over: what Bun does not know at the first question it never knows.
    */
-  locate(remotePort: number, localAddr?: NetAddr): this {
+  locate(remotePort: number, known: { local?: NetAddr; remote?: NetAddr } = {}): this {
     const { native } = this;
-    this.localAddr = localAddr ?? netAddr(native.localAddress, native.localPort);
-    this.remoteAddr = netAddr(native.remoteAddress, remotePort);
+    this.localAddr = known.local ?? netAddr(native.localAddress, native.localPort);
+    this.remoteAddr = known.remote ?? netAddr(native.remoteAddress, remotePort);
     return this;
   }
 
   start(incoming: Incoming, outgoing: Outgoing): void {
-    const early = this.#incoming;
-    this.#incoming = incoming;
+    const early = this.#outgoing;
+    if (this.#incoming !== deaf) this.#incoming = incoming;
     this.#outgoing = outgoing;
     if (early instanceof Early) early.replay(incoming, outgoing);
   }
@@ -75,8 +72,9 @@ export class BunTransport implements Transport, Receiver {
     const taken = this.native.write(data);
     if (taken === data.length) return taken;
     if (taken < 0) {
-      this.#broken ??= writeError();
-      this.#outgoing.failed(this.#broken);
+      const cause = writeError();
+      this.#incoming = new Broken(this.#incoming, cause);
+      this.#outgoing.failed(cause);
       return 0;
     }
     this.writing = true;
@@ -113,11 +111,9 @@ export class BunTransport implements Transport, Receiver {
   }
 
   ended(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    // After an error that a write met, Bun ends reading as if the peer had finished.
-    if (this.#broken === undefined) this.#incoming.end();
-    else this.#incoming.failed(this.#broken);
+    const incoming = this.#incoming;
+    this.#incoming = deaf;
+    incoming.end();
   }
 
   writable(): void {
@@ -127,11 +123,7 @@ export class BunTransport implements Transport, Receiver {
   }
 
   closed(cause: unknown): void {
-    // By ourselves.
-    if (this.#incoming === nobody) return;
-    if (this.#broken !== undefined) {
-      this.ended();
-    } else if (cause === undefined && (this.#ended || this.#finished)) {
+    if (cause === undefined && (this.#incoming === deaf || this.#finished)) {
       // Both sides have finished: Bun closes then, without an `end` if we were first.
       this.ended();
       if (!this.#finished) this.#outgoing.failed(brokenPipe());
@@ -141,7 +133,29 @@ export class BunTransport implements Transport, Receiver {
       this.#incoming.failed(cause);
       this.#outgoing.failed(cause);
     }
-    this.#incoming = this.#outgoing = nobody;
+  }
+}
+
+/** After an error that a write met, Bun ends reading as if the peer had finished. */
+class Broken implements Incoming {
+  readonly #incoming: Incoming;
+  readonly #cause: Error;
+
+  constructor(incoming: Incoming, cause: Error) {
+    this.#incoming = incoming;
+    this.#cause = cause;
+  }
+
+  data(chunk: Uint8Array, lent: boolean): void {
+    this.#incoming.data(chunk, lent);
+  }
+
+  end(): void {
+    this.#incoming.failed(this.#cause);
+  }
+
+  failed(): void {
+    this.#incoming.failed(this.#cause);
   }
 }
 
@@ -175,6 +189,9 @@ class Early implements Incoming, Outgoing {
 }
 
 const nobody: Incoming & Outgoing = { data() {}, end() {}, failed() {}, drained() {} };
+
+/** After the end nothing comes. */
+const deaf: Incoming = { data() {}, end() {}, failed() {} };
 
 const nowhere: NetAddr = { transport: "tcp", hostname: "", port: 0 };
 

@@ -31,7 +31,10 @@ export interface NodeSocket {
   readonly writableFinished: boolean;
   readonly writableLength: number;
   /** Not documented; the descriptor has no other place either. */
-  readonly _handle: { getpeername?(into: object): number } | null;
+  readonly _handle: {
+    getpeername?(into: object): number;
+    getsockname?(into: { address?: string; port?: number }): number;
+  } | null;
   on(event: string, listener: (...args: never[]) => void): unknown;
   once(event: string, listener: (...args: never[]) => void): unknown;
   off(event: string, listener: (...args: never[]) => void): unknown;
@@ -91,11 +94,11 @@ export class NodeTransport implements Transport {
   readonly #plain: boolean;
 
   /** `native` is connected and paused, with nobody else listening to it. */
-  constructor(native: NodeSocket) {
+  constructor(native: NodeSocket, remoteAddr?: NetAddr) {
     this.native = native;
     this.#plain = native.encrypted !== true;
-    this.localAddr = address(native.localAddress, native.localPort);
-    this.remoteAddr = address(native.remoteAddress, native.remotePort);
+    this.localAddr = localAddr(native);
+    this.remoteAddr = remoteAddr ?? address(native.remoteAddress, native.remotePort);
     // For good: an error that comes after the end must find a listener, or it ends the process.
     native[owner] = this;
     native.on("error", onError);
@@ -340,6 +343,13 @@ function whole(chunk: Uint8Array): Uint8Array {
 /** Of the kind that streams take as it is: they make a view of anything else at every write. */
 function allocate(size: number): Uint8Array {
   return builtin<NodeBuffer>("node:buffer")!.Buffer.allocUnsafeSlow(size);
+}
+
+/** Asked of the kernel for ourselves: Node keeps what it was asked for, and we do as well. */
+function localAddr(native: NodeSocket): NetAddr {
+  const name: { address?: string; port?: number } = {};
+  if (native._handle?.getsockname?.(name) === 0) return address(name.address, name.port);
+  return address(native.localAddress, native.localPort);
 }
 
 function address(hostname: string | undefined, port: number | undefined): NetAddr {
