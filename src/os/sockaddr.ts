@@ -50,13 +50,16 @@ export function encode(address: string, port: number, system: SockaddrSystem): U
   }
   const six = ip.length === 16;
   const bytes = new Uint8Array(six ? 28 : 16);
-  const view = new DataView(bytes.buffer);
   const family = six ? AF_INET6[system] : AF_INET;
-  if (hasLength(system)) bytes.set([bytes.length, family]);
-  else view.setUint16(0, family, hostIsLittle);
-  view.setUint16(2, port);
+  if (hasLength(system)) bytes[0] = bytes.length;
+  // Families are small: one byte of the two, or the one after the length.
+  bytes[!hasLength(system) && hostIsLittle ? 0 : 1] = family;
+  bytes[2] = port >> 8;
+  bytes[3] = port;
   bytes.set(ip, six ? 8 : 4);
-  if (six && scope !== undefined) view.setUint32(24, Number(scope), hostIsLittle);
+  if (six && scope !== undefined) {
+    new DataView(bytes.buffer).setUint32(24, Number(scope), hostIsLittle);
+  }
   return bytes;
 }
 

@@ -123,6 +123,8 @@ export class BunTransport implements Transport, Receiver {
   }
 
   closed(cause: unknown): void {
+    // By ourselves.
+    if (this.#outgoing === nobody) return;
     if (cause === undefined && (this.#incoming === deaf || this.#finished)) {
       // Both sides have finished: Bun closes then, without an `end` if we were first.
       this.ended();

@@ -82,7 +82,7 @@ let net: NodeClasses | undefined;
 /** The handle of a `node:net` object, or `undefined` when it is none. */
 export function handle(native: object, finder?: Finder, fresh?: boolean): Handle | undefined {
   const { Socket, Server } = net ??= builtin<NodeClasses>("node:net")!;
-  if (native instanceof Socket) return socketHandle(native, finder);
+  if (native instanceof Socket) return socketHandle(native, finder, fresh);
   if (native instanceof Server) {
     return { ...serverHandle(native, finder), ...fresh && settersOf(() => native._handle!) };
   }
@@ -91,10 +91,10 @@ export function handle(native: object, finder?: Finder, fresh?: boolean): Handle
   return native instanceof HttpServer ? serverHandle(native, finder) : undefined;
 }
 
-function socketHandle(socket: NodeSocket, finder: Finder | undefined): Handle {
+function socketHandle(socket: NodeSocket, finder: Finder | undefined, fresh?: boolean): Handle {
   const fd = () => socketDescriptor(socket, finder);
   if (isUnbound(socket)) return { kind: "connection", fd };
-  return { kind: "connection", fd, ...settersOf(() => opened(socket)) };
+  return { kind: "connection", fd, ...settersOf(() => opened(socket, fresh)) };
 }
 
 function settersOf(binding: () => Binding): Partial<Handle> {
@@ -146,13 +146,13 @@ function socketDescriptor(socket: NodeSocket, finder: Finder | undefined): numbe
   );
 }
 
-/** The binding of a socket that is connected over TCP. */
-function opened(socket: NodeSocket): Binding {
+/** The binding of a socket that is connected over TCP. A fresh one is ours, and is. */
+function opened(socket: NodeSocket, fresh = false): Binding {
   if (socket.destroyed) throw closed();
   if (socket.connecting) throw notConnected("the socket is still connecting");
   const binding = socket._handle;
   if (binding === null || binding === undefined) throw notConnected("the socket is not connected");
-  if (socket.address().family === undefined) throw notTcp();
+  if (!fresh && socket.address().family === undefined) throw notTcp();
   return binding;
 }
 
