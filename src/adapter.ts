@@ -87,6 +87,12 @@ export interface Transport {
   unref(): void;
 }
 
+/** Addresses of a connection that need not be asked for. */
+export interface KnownEnds {
+  readonly local?: NetAddr | undefined;
+  readonly remote?: NetAddr | undefined;
+}
+
 /** One open listening socket. After `close` it calls nobody any more. */
 export interface ListenerTransport {
   /** The runtime's own listener. */

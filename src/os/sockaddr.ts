@@ -82,12 +82,12 @@ export function decode(bytes: Uint8Array, system: SockaddrSystem): NetAddr | und
 }
 
 /**
- * The address of the peer when this literal was dialled; `undefined` where the kernel may have another
- * way to write it, or another address: `0.0.0.0` reaches this host.
+ * The address that was dialled or listened at, as the kernel has it on a connection; `undefined` where
+ * it may have another, or another way to write it: IPv6, and `0.0.0.0`, which stands for any.
  */
-export function peerAddr(literal: string, port: number): NetAddr | undefined {
-  if (literal.includes(":") || literal === "0.0.0.0") return undefined;
-  return { transport: "tcp", hostname: literal, port };
+export function certain(hostname: string, port: number): NetAddr | undefined {
+  if (hostname.includes(":") || hostname === "0.0.0.0") return undefined;
+  return { transport: "tcp", hostname, port };
 }
 
 /** The address family that `encode` wrote. */

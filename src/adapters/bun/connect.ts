@@ -13,7 +13,7 @@ import type { Attempt, Kernel, NetAddr, Outgoing, Target, Transport } from "../.
 import { SocketError } from "../../errors.ts";
 import { race } from "../../happy_eyeballs.ts";
 import { startHandshake } from "../../os/handshake.ts";
-import { peerAddr } from "../../os/sockaddr.ts";
+import { certain } from "../../os/sockaddr.ts";
 import { connect as connectNode } from "../node/connect.ts";
 import { kernel } from "./kernel.ts";
 import { type BunSocket, Opener, takeOver } from "./socket.ts";
@@ -37,7 +37,7 @@ class Dial extends Opener implements Attempt, Outgoing {
 
   constructor(calls: Kernel, address: string, port: number) {
     super();
-    this.#remote = peerAddr(address, port);
+    this.#remote = certain(address, port);
     this.opened = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;

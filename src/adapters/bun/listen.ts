@@ -6,6 +6,7 @@
 
 import type {
   IncomingConnections,
+  KnownEnds,
   ListenerTransport,
   ListenObstacle,
   ListenPlan,
@@ -13,6 +14,7 @@ import type {
 } from "../../adapter.ts";
 import { resolve } from "../../happy_eyeballs.ts";
 import { openListening } from "../../os/listening.ts";
+import { certain } from "../../os/sockaddr.ts";
 import { systemName } from "../../os/system.ts";
 import { verifyTcp } from "../../os/tcp_socket.ts";
 import { kernel } from "./kernel.ts";
@@ -50,7 +52,7 @@ class BunListenerTransport extends Opener implements ListenerTransport {
   readonly native: BunListener;
   readonly addr: NetAddr;
   /** Where all connections end, unless that may differ. */
-  readonly #known: { local?: NetAddr };
+  readonly #known: KnownEnds;
   #incoming!: IncomingConnections;
   #closed = false;
 
@@ -59,8 +61,8 @@ class BunListenerTransport extends Opener implements ListenerTransport {
     const { Bun } = globalThis as unknown as { Bun: BunListen };
     this.native = Bun.listen({ ...options, allowHalfOpen: true, data: this, socket: handlers });
     this.addr = addressOf(this.native);
-    const one = !("fd" in options) && /^(?!0\.0\.0\.0$)[\d.]+$/.test(this.addr.hostname);
-    this.#known = one ? { local: this.addr } : {};
+    const { hostname, port } = this.addr;
+    this.#known = "fd" in options ? {} : { local: certain(hostname, port) };
   }
 
   start(incoming: IncomingConnections): void {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Incoming, NetAddr, Outgoing, Transport } from "../../adapter.ts";
+import type { Incoming, KnownEnds, NetAddr, Outgoing, Transport } from "../../adapter.ts";
 import { SocketError } from "../../errors.ts";
 import { unmapped } from "../../os/sockaddr.ts";
 import { systemError } from "../../os/system_error.ts";
@@ -43,7 +43,7 @@ export class BunTransport implements Transport, Receiver {
    * Reads both addresses, which Bun forgets when the socket closes. Not before the handshake is
    * over: what Bun does not know at the first question it never knows.
    */
-  locate(remotePort: number, known: { local?: NetAddr; remote?: NetAddr } = {}): this {
+  locate(remotePort: number, known: KnownEnds = {}): this {
     const { native } = this;
     this.localAddr = known.local ?? netAddr(native.localAddress, native.localPort);
     this.remoteAddr = known.remote ?? netAddr(native.remoteAddress, remotePort);

@@ -6,7 +6,7 @@
 
 import type { Attempt, Target, Transport } from "../../adapter.ts";
 import { race } from "../../happy_eyeballs.ts";
-import { peerAddr } from "../../os/sockaddr.ts";
+import { certain } from "../../os/sockaddr.ts";
 import { builtin } from "../../os/system.ts";
 import { type NodeSocket, NodeTransport, onRead } from "./transport.ts";
 
@@ -48,7 +48,7 @@ class NodeAttempt implements Attempt {
       socket.once("connect", () => {
         socket.off("error", reject);
         this.#open = true;
-        resolve(new NodeTransport(socket, peerAddr(host, port)));
+        resolve(new NodeTransport(socket, { remote: certain(host, port) }));
       });
     });
   }

@@ -6,10 +6,11 @@
 
 import type { IncomingConnections, ListenerTransport, ListenPlan, NetAddr } from "../../adapter.ts";
 import { openListening } from "../../os/listening.ts";
+import { certain } from "../../os/sockaddr.ts";
 import { builtin, host, systemName } from "../../os/system.ts";
 import { verifyTcp } from "../../os/tcp_socket.ts";
 import { kernel } from "./kernel.ts";
-import { listenTo, type NodeSocket } from "./transport.ts";
+import { listenTo, type NodeSocket, remoteAddr } from "./transport.ts";
 
 /** What this file uses of `net.Server`. */
 interface NodeServer {
@@ -47,12 +48,15 @@ interface NodeDns {
 class NodeListenerTransport implements ListenerTransport {
   readonly native: NodeServer;
   readonly addr: NetAddr;
+  /** Where all connections end, unless that may differ. */
+  readonly #local: NetAddr | undefined;
   #incoming!: IncomingConnections;
   #closed = false;
 
-  constructor(native: NodeServer, addr: NetAddr) {
+  constructor(native: NodeServer, addr: NetAddr, inherited: boolean) {
     this.native = native;
     this.addr = addr;
+    this.#local = inherited ? undefined : certain(addr.hostname, addr.port);
   }
 
   start(incoming: IncomingConnections): void {
@@ -80,9 +84,9 @@ class NodeListenerTransport implements ListenerTransport {
   // A second socket around the handle of the accepted one could read into shared memory as dialled
   // sockets do; that was 5 to 10 % faster for small messages, and needs an undocumented option.
   readonly #onConnection = (socket: NodeSocket): void => {
-    // The client has gone already, and its address with it.
-    if (this.#closed || socket.remotePort === undefined) socket.destroy();
-    else this.#incoming.accepted(listenTo(socket));
+    const remote = this.#closed ? undefined : remoteAddr(socket);
+    if (remote === undefined) socket.destroy();
+    else this.#incoming.accepted(listenTo(socket, { local: this.#local, remote }));
   };
 
   readonly #onError = (cause: unknown): void => {
@@ -146,7 +150,7 @@ export function open(options: NodeListenOptions): Promise<ListenerTransport> {
       const bound = server.address();
       if (typeof bound === "object" && bound !== null) {
         const addr = { transport: "tcp", hostname: bound.address, port: bound.port } as const;
-        return resolve(new NodeListenerTransport(server, addr));
+        return resolve(new NodeListenerTransport(server, addr, options.fd !== undefined));
       }
       server.close();
       reject(Object.assign(new Error("no TCP socket"), { code: "EAFNOSUPPORT" }));

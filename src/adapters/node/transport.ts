@@ -4,13 +4,19 @@
  * @module
  */
 
-import type { Incoming, NetAddr, Outgoing, Transport } from "../../adapter.ts";
+import type { Incoming, KnownEnds, NetAddr, Outgoing, Transport } from "../../adapter.ts";
 import { builtin } from "../../os/system.ts";
 import { lingerZero } from "../../apply.ts";
 import { handle } from "./handle.ts";
 
 /** Whose events a socket's are. */
 const owner: unique symbol = Symbol("transport");
+
+/** Where a binding writes an address. */
+interface Name {
+  address?: string;
+  port?: number;
+}
 
 /** What this file uses of `net.Socket` and `tls.TLSSocket`. */
 export interface NodeSocket {
@@ -32,8 +38,8 @@ export interface NodeSocket {
   readonly writableLength: number;
   /** Not documented; the descriptor has no other place either. */
   readonly _handle: {
-    getpeername?(into: object): number;
-    getsockname?(into: { address?: string; port?: number }): number;
+    getpeername?(into: Name): number;
+    getsockname?(into: Name): number;
   } | null;
   on(event: string, listener: (...args: never[]) => void): unknown;
   once(event: string, listener: (...args: never[]) => void): unknown;
@@ -94,11 +100,11 @@ export class NodeTransport implements Transport {
   readonly #plain: boolean;
 
   /** `native` is connected and paused, with nobody else listening to it. */
-  constructor(native: NodeSocket, remoteAddr?: NetAddr) {
+  constructor(native: NodeSocket, known: KnownEnds = {}) {
     this.native = native;
     this.#plain = native.encrypted !== true;
-    this.localAddr = localAddr(native);
-    this.remoteAddr = remoteAddr ?? address(native.remoteAddress, native.remotePort);
+    this.localAddr = known.local ?? localAddr(native) ?? nowhere;
+    this.remoteAddr = known.remote ?? remoteAddr(native) ?? nowhere;
     // For good: an error that comes after the end must find a listener, or it ends the process.
     native[owner] = this;
     native.on("error", onError);
@@ -270,8 +276,8 @@ export class NodeTransport implements Transport {
 }
 
 /** A socket with nobody else reading from it, as a transport that gets its `data` events. */
-export function listenTo(native: NodeSocket): NodeTransport {
-  const transport = new NodeTransport(native);
+export function listenTo(native: NodeSocket, known?: KnownEnds): NodeTransport {
+  const transport = new NodeTransport(native, known);
   native.on("data", onData);
   return transport;
 }
@@ -345,15 +351,26 @@ function allocate(size: number): Uint8Array {
   return builtin<NodeBuffer>("node:buffer")!.Buffer.allocUnsafeSlow(size);
 }
 
-/** Asked of the kernel for ourselves: Node keeps what it was asked for, and we do as well. */
-function localAddr(native: NodeSocket): NetAddr {
-  const name: { address?: string; port?: number } = {};
+const nowhere: NetAddr = { transport: "tcp", hostname: "", port: 0 };
+
+// The binding is asked, since the socket keeps what it has answered, and so do we.
+
+function localAddr(native: NodeSocket): NetAddr | undefined {
+  const name: Name = {};
   if (native._handle?.getsockname?.(name) === 0) return address(name.address, name.port);
   return address(native.localAddress, native.localPort);
 }
 
-function address(hostname: string | undefined, port: number | undefined): NetAddr {
-  return { transport: "tcp", hostname: hostname ?? "", port: port ?? 0 };
+/** `undefined` when the peer has gone already, and its address with it. */
+export function remoteAddr(native: NodeSocket): NetAddr | undefined {
+  const name: Name = {};
+  if (native._handle?.getpeername?.(name) === 0) return address(name.address, name.port);
+  return address(native.remoteAddress, native.remotePort);
+}
+
+function address(hostname: string | undefined, port: number | undefined): NetAddr | undefined {
+  if (hostname === undefined || port === undefined) return undefined;
+  return { transport: "tcp", hostname, port };
 }
 
 function coded(code: string, message: string): Error {
