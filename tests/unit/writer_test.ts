@@ -23,6 +23,20 @@ test("writer: what the kernel takes at once resolves to the length, with no time
   assertEquals(clock.started, 0);
 });
 
+test("writer: a peer that keeps up does not keep the event loop from turning", async () => {
+  const { wire, writer } = setUp();
+  wire.write = (data) => data.length;
+  const chunk = new Uint8Array(65_536);
+  let turned = false;
+  setTimeout(() => turned = true, 1);
+  let writes = 0;
+  while (!turned && writes < 100_000) {
+    assertEquals(await writer.write(chunk, undefined), chunk.length);
+    writes++;
+  }
+  assertEquals(turned, true);
+});
+
 test("writer: never short, over several rounds, in order", async () => {
   const { wire, writer } = setUp();
   wire.room = 2;
