@@ -63,6 +63,12 @@ export interface Transport {
    * Asking again while an answer is outstanding changes nothing.
    */
   pull(size: number): void;
+  /**
+   * Fills `into` with what has arrived and was not given yet, without waiting. Answers how many bytes: 0
+   * when there are none, or when it cannot tell. Called only while no data is wanted. A failure goes to
+   * `incoming` and `outgoing`.
+   */
+  receive?(into: Uint8Array): number;
   /** Enough for now: soon no more `data`, so that TCP's own flow control stops the sender. */
   pause(): void;
   /**

@@ -114,6 +114,11 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
 
   #wait(into: Uint8Array | undefined, size: number, options?: CallOptions): Promise<Result> {
     if (this.#ended) return Promise.resolve(null);
+    if (into !== undefined && this.head === undefined && this.failure === undefined) {
+      const received = this.transport.receive?.(into) ?? 0;
+      this.bytesRead += received;
+      if (received > 0) return Promise.resolve(received);
+    }
     if (this.failure !== undefined) return Promise.reject(this.error());
     const call = this.take();
     call.into = into;

@@ -17,7 +17,7 @@ const nothing = new Uint8Array(0);
 const most = 1_048_576;
 
 interface NodeTimers {
-  setImmediate(done: (size: number) => void, size: number): unknown;
+  setImmediate(done: () => void): unknown;
 }
 
 class WriteCall extends Call<number> {
@@ -38,7 +38,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
   bytesWritten = 0;
   /** To be woken by what is sent. */
   watch: Watch | undefined = undefined;
-  /** Bytes of writes that did not have to wait, since one of them let the event loop turn. */
+  /** Bytes that the kernel took at once, since a write had to wait. */
   #atOnce = 0;
   /** FIN that waits for its turn, or was sent. */
   #fin: Promise<void> | undefined = undefined;
@@ -56,10 +56,10 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
     const keep = limit !== null || options?.deadline !== undefined ||
       options?.signal !== undefined;
     let taken = 0;
-    if (this.head === undefined && !this.transport.writing) {
+    if (this.head === undefined && !this.transport.writing && !this.#mustTurn()) {
       taken = this.#hand(data, keep);
       if (this.failure !== undefined) return Promise.reject(this.error());
-      if (taken === data.length && !this.transport.writing) return this.#taken(taken);
+      if (taken === data.length && !this.transport.writing) return Promise.resolve(taken);
     }
     const call = this.take();
     call.data = data;
@@ -104,6 +104,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
   drained(): void {
     for (let call = this.head; call !== undefined; call = this.head) {
       if (call.offset < call.size) {
+        if (this.#mustTurn()) return;
         if (call.data.length !== call.size) {
           this.leave(call);
           call.reject(changed("write", "data"));
@@ -141,18 +142,20 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
     call.fin = false;
   }
 
-  /** The kernel has it all at once. A peer that keeps up must not keep the event loop from turning. */
-  #taken(size: number): Promise<number> {
-    this.#atOnce += size;
-    if (this.#atOnce < most) return Promise.resolve(size);
+  /** Whether the event loop has to turn first, lest a peer that keeps up holds everything else up. */
+  #mustTurn(): boolean {
+    if (this.#atOnce < most) return false;
     this.#atOnce = 0;
-    const { setImmediate } = builtin<NodeTimers>("node:timers")!;
-    return new Promise((resolve) => setImmediate(resolve, size));
+    builtin<NodeTimers>("node:timers")!.setImmediate(() => {
+      if (!this.transport.writing) this.drained();
+    });
+    return true;
   }
 
   #hand(data: Uint8Array, keep: boolean): number {
     const taken = this.transport.write(data, keep);
     this.bytesWritten += taken;
+    this.#atOnce = this.transport.writing ? 0 : this.#atOnce + taken;
     this.watch?.wake();
     return taken;
   }

@@ -87,8 +87,8 @@ export function noLibrary(): NoKernel | undefined {
     : { reason: `kernel numbers of ${systemName()} are not known to this library`, remedy: "" };
 }
 
-/** MSG_DONTWAIT, and MSG_NOSIGNAL where there is one; `undefined` where nobody has tried. */
-export function sendFlags(): number | undefined {
+/** MSG_DONTWAIT, and MSG_NOSIGNAL for `send`, which `recv` ignores; `undefined` where nobody has tried. */
+export function transferFlags(): number | undefined {
   return knownSystem() === "linux" ? 0x40 | 0x4000 : undefined;
 }
 

@@ -37,6 +37,19 @@ test("writer: a peer that keeps up does not keep the event loop from turning", a
   assertEquals(turned, true);
 });
 
+test("writer: writes settle in the order of the calls, also when one lets the event loop turn", async () => {
+  const { wire, writer } = setUp();
+  wire.write = (data) => data.length;
+  const settled: number[] = [];
+  const chunk = new Uint8Array(400_000);
+  const calls = Array.from(
+    { length: 9 },
+    (_, i) => writer.write(chunk, undefined).then(() => settled.push(i)),
+  );
+  await Promise.all(calls);
+  assertEquals(settled, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+});
+
 test("writer: never short, over several rounds, in order", async () => {
   const { wire, writer } = setUp();
   wire.room = 2;

@@ -12,8 +12,8 @@ import {
   type Libc,
   libraryNames,
   noLibrary,
-  sendFlags,
   signatures,
+  transferFlags,
 } from "../../os/libc.ts";
 
 /** What is used of Deno's FFI. */
@@ -23,11 +23,20 @@ interface DenoFFI {
   UnsafePointerView: new (pointer: unknown) => { getInt32(): number };
 }
 
-/** Sends as much as the kernel takes at once. Answers the number of bytes, or -errno. */
-export type Send = (fd: number, data: Uint8Array) => number;
+/**
+ * Sends as much as the kernel takes at once, or receives what it has. Answers the number of bytes, or
+ * -errno; 0 when it would have to wait, and at the end.
+ */
+export type Transfer = (fd: number, data: Uint8Array) => number;
+
+/** Both directions. */
+export interface Transfers {
+  readonly send: Transfer;
+  readonly receive: Transfer;
+}
 
 let kept: Kernel | NoKernel | undefined;
-let send: Send | undefined;
+let direct: Transfers | undefined;
 
 /** The system calls, or why there are none. Loaded at the first call that may; never prompts. */
 export function kernel(): Kernel | NoKernel {
@@ -49,10 +58,10 @@ export function kernel(): Kernel | NoKernel {
   }
 }
 
-/** `send(2)`, where there are system calls. */
-export function sender(): Send | undefined {
+/** `send(2)` and `recv(2)`, where there are system calls. */
+export function transfers(): Transfers | undefined {
   kernel();
-  return send;
+  return direct;
 }
 
 function load(Deno: DenoFFI): Libc {
@@ -63,14 +72,17 @@ function load(Deno: DenoFFI): Libc {
     symbols[name] = { parameters, result: "i32" };
   }
   // An answer of 32 bits will do: no chunk is larger.
-  symbols.send = { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" };
+  symbols.send = symbols.recv = {
+    parameters: ["i32", "buffer", "usize", "i32"],
+    result: "i32",
+  };
   let failure: unknown;
   for (const file of libraryNames()) {
     try {
       const libc = Deno.dlopen(file, symbols).symbols;
       const location = libc[errnoFunction()] as () => unknown;
       const errno = () => new Deno.UnsafePointerView(location()).getInt32();
-      send = sendOf(libc.send as SendFunction, errno);
+      direct = transfersOf(libc.send as TransferFunction, libc.recv as TransferFunction, errno);
       return { ...libc as unknown as Libc, errno };
     } catch (cause) {
       failure ??= cause;
@@ -79,15 +91,20 @@ function load(Deno: DenoFFI): Libc {
   throw failure;
 }
 
-type SendFunction = (fd: number, data: Uint8Array, size: number, flags: number) => number;
+type TransferFunction = (fd: number, data: Uint8Array, size: number, flags: number) => number;
 
-function sendOf(send: SendFunction, errno: () => number): Send | undefined {
-  const flags = sendFlags();
+function transfersOf(
+  send: TransferFunction,
+  recv: TransferFunction,
+  errno: () => number,
+): Transfers | undefined {
+  const flags = transferFlags();
   if (flags === undefined) return undefined;
-  return (fd, data) => {
-    const sent = send(fd, data, data.length, flags);
-    if (sent >= 0) return sent;
+  const transfer = (call: TransferFunction): Transfer => (fd, data) => {
+    const size = call(fd, data, data.length, flags);
+    if (size >= 0) return size;
     const error = errno();
     return errnoName(error) === "EAGAIN" ? 0 : -error;
   };
+  return { send: transfer(send), receive: transfer(recv) };
 }
