@@ -22,17 +22,23 @@ export function readableStream(reader: Reader, owner: StreamOwner): ReadableStre
     owner.streamDone("readable", false);
     throw error;
   };
+  const canceled = new AbortController();
+  const { signal } = canceled;
   return new ReadableStream({
     type: "bytes",
     async pull(controller) {
-      const chunk = await reader.readChunk().catch(broken);
+      const chunk = await reader.readChunk({ signal }).catch(broken);
       if (chunk !== null) return controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
       controller.close();
       // A pending BYOB read ends only when it is answered.
       controller.byobRequest?.respond(0);
       owner.streamDone("readable", true);
     },
-    cancel: () => owner.streamDone("readable", true),
+    cancel() {
+      // A read that waits would take bytes from the connection, which nobody would get.
+      canceled.abort();
+      owner.streamDone("readable", true);
+    },
   });
 }
 
