@@ -51,6 +51,7 @@ class BunListenerTransport extends Opener implements ListenerTransport {
   readonly addr: NetAddr;
   /** Where all connections end; `undefined` when that may differ. */
   readonly #local: NetAddr | undefined;
+  readonly #fd: number;
   #incoming!: IncomingConnections;
   #closed = false;
 
@@ -58,6 +59,7 @@ class BunListenerTransport extends Opener implements ListenerTransport {
     super();
     const { Bun } = globalThis as unknown as { Bun: BunListen };
     this.native = Bun.listen({ ...options, allowHalfOpen: true, data: this, socket: handlers });
+    this.#fd = this.native.fd;
     this.addr = addressOf(this.native);
     const one = !("fd" in options) && /^(?!0\.0\.0\.0$)[\d.]+$/.test(this.addr.hostname);
     this.#local = one ? this.addr : undefined;
@@ -67,7 +69,13 @@ class BunListenerTransport extends Opener implements ListenerTransport {
     this.#incoming = incoming;
   }
 
-  pull(): void {}
+  /** Who comes is not asked for. When somebody else has stopped `native`, nobody will. */
+  pull(): void {
+    if (this.native.fd === this.#fd) return;
+    this.#incoming.failed(
+      Object.assign(new Error("the listener was stopped"), { code: "ECANCELED" }),
+    );
+  }
 
   close(): void {
     if (this.#closed) return;
