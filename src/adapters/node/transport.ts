@@ -167,7 +167,7 @@ export class NodeTransport implements Transport {
     return new Promise((resolve, reject) => {
       const done = (error?: unknown) => {
         if (!error) resolve();
-        else reject(native.errored ?? coded("ECANCELED", "the socket was destroyed"));
+        else reject(native.errored ?? destroyed());
       };
       // On a destroyed socket `end` calls nobody back.
       if (native.destroyed) done(true);
@@ -231,6 +231,9 @@ export class NodeTransport implements Transport {
   ended(): void {
     if (this.#closed) return;
     const { native } = this;
+    // In Bun a socket that somebody destroys ends first, as if the peer had finished. Can go with
+    // https://github.com/oven-sh/bun/pull/43392
+    if (native.destroyed) return this.#fail(native.errored ?? destroyed());
     // libuv before 1.52 (Node 20 to 24) may show a reset that follows the last data as an end. The
     // kernel knows no peer any more then; after our own FIN that is true of a good end as well.
     // https://github.com/libuv/libuv/pull/4997
@@ -254,7 +257,7 @@ export class NodeTransport implements Transport {
   /** Closed without an error: both halves have ended, or somebody destroyed the socket. */
   gone(): void {
     if (this.#closed || (this.native.readableEnded && this.native.writableFinished)) return;
-    this.#fail(coded("ECANCELED", "the socket was destroyed"));
+    this.#fail(destroyed());
   }
 
   #fail(cause: unknown): void {
@@ -344,6 +347,10 @@ function allocate(size: number): Uint8Array {
 
 function address(hostname: string | undefined, port: number | undefined): NetAddr {
   return { transport: "tcp", hostname: hostname ?? "", port: port ?? 0 };
+}
+
+function destroyed(): Error {
+  return coded("ECANCELED", "the socket was destroyed");
 }
 
 function coded(code: string, message: string): Error {
