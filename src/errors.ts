@@ -144,7 +144,8 @@ export interface SocketErrorOptions {
 /**
  * The system refused or ended something. `code` is the POSIX name in every runtime
  * (`ECONNREFUSED`, `ECONNRESET`, `EPIPE`, `EADDRINUSE`, `ENOTFOUND`, ...); `ECANCELED` when
- * `close()` ended a pending call, `EBADF` for a call after it. `cause` is the runtime's own error.
+ * `close()` ended a pending call, or somebody closed `native`; `EBADF` for a call after `close()`.
+ * `cause` is the runtime's own error.
  *
  * @example Tell a refused connection from other failures
  * ```ts
@@ -291,6 +292,9 @@ const meanings: Record<string, string> = {
   ETIMEDOUT: "the kernel gave the peer up",
 };
 
+/** Calls that the closing of the socket ends. */
+const waits = new Set<Operation>(["accept", "read", "write"]);
+
 /** Codes with which the kernel gives up an established connection. */
 const deadPeerCodes = new Set(["ETIMEDOUT", "EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH"]);
 
@@ -307,7 +311,9 @@ export function toSocketError(
     cause instanceof SocketError || cause instanceof TimeoutError ||
     cause instanceof UnsupportedOptionError
   ) return cause;
-  const code = codeOf(cause);
+  const told = codeOf(cause);
+  // Our own `close` ends the calls before the runtime does: somebody with hold of `native` was it.
+  const code = told === "EBADF" && waits.has(operation) ? "ECANCELED" : told;
   // No code: not the system's doing but somebody's bug or a missing permission. Show it as it is.
   if (code === undefined && cause instanceof Error) return cause;
   const established = operation === "read" || operation === "write";
@@ -325,7 +331,6 @@ const denoNames: Record<string, string> = {
   ConnectionRefused: "ECONNREFUSED",
   ConnectionReset: "ECONNRESET",
   HostUnreachable: "EHOSTUNREACH",
-  Interrupted: "ECANCELED",
   NetworkUnreachable: "ENETUNREACH",
   NotConnected: "ENOTCONN",
   PermissionDenied: "EACCES",
@@ -335,6 +340,9 @@ const denoNames: Record<string, string> = {
 function codeOf(cause: unknown): string | undefined {
   if (typeof cause !== "object" || cause === null) return undefined;
   const { code, name, message } = cause as { code?: unknown; name?: string; message?: string };
+  // Deno's word for a call that the socket's closing ended, with the code EINTR:
+  // https://github.com/denoland/deno/blob/v2.9.6/libs/core/async_cancel.rs
+  if (name === "Interrupted") return "ECANCELED";
   if (typeof code === "string" && /^E[A-Z0-9_]+$/.test(code) && !code.startsWith("ERR_")) {
     return code === "EAI_NONAME" || code === "EAI_NODATA" ? "ENOTFOUND" : code;
   }

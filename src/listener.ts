@@ -30,7 +30,11 @@ import { checkCall } from "./validate.ts";
  * ```
  */
 export interface TcpListener extends AsyncIterable<TcpConnection> {
-  /** The runtime's own listener: `Deno.Listener`, Bun's listener or `net.Server`. */
+  /**
+   * The runtime's own listener: `Deno.Listener`, Bun's listener or `net.Server`. Closing that cancels
+   * a pending `accept`: with a `net.Server` once the connections it accepted have ended; with Bun's,
+   * which tells nobody, only an `accept` after it.
+   */
   readonly native: object;
   /** The address it listens on. */
   readonly addr: NetAddr;

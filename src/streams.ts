@@ -30,35 +30,49 @@ export class Streams {
     this.#writer = writer;
   }
 
-  /** Pulls one chunk at a time, so a slow reader stops the sender. */
   get readable(): ReadableStream<Uint8Array> {
+    return this.#readable ??= this.#makeReadable();
+  }
+
+  get writable(): WritableStream<Uint8Array> {
+    return this.#writable ??= this.#makeWritable();
+  }
+
+  /** Pulls one chunk at a time, so a slow reader stops the sender. */
+  #makeReadable(): ReadableStream<Uint8Array> {
     const broken = (error: unknown) => {
       this.#over("readable", false);
       throw error;
     };
-    return this.#readable ??= new ReadableStream({
+    const canceled = new AbortController();
+    const { signal } = canceled;
+    return new ReadableStream({
       type: "bytes",
       pull: async (controller) => {
-        const chunk = await this.#reader.readChunk().catch(broken);
+        const chunk = await this.#reader.readChunk({ signal }).catch(broken);
         if (chunk !== null) return controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
         controller.close();
         // A pending BYOB read ends only when it is answered.
         controller.byobRequest?.respond(0);
         this.#over("readable", true);
       },
-      cancel: () => this.#over("readable", true),
+      cancel: () => {
+        // A read that waits would take bytes from the connection, which nobody would get.
+        canceled.abort();
+        this.#over("readable", true);
+      },
     });
   }
 
   /** Takes one chunk at a time; closing sends FIN, aborting resets. */
-  get writable(): WritableStream<Uint8Array> {
+  #makeWritable(): WritableStream<Uint8Array> {
     const abandon = () => this.#abandon();
     // Nothing can be written any more, and nobody tells `abort` or `close`.
     const broken = (error: unknown) => {
       this.#over("writable", false);
       throw error;
     };
-    return this.#writable ??= new WritableStream({
+    return new WritableStream({
       // `abort` below is called only when the write in flight has ended; this ends it.
       start: ({ signal }) => signal.addEventListener("abort", abandon),
       write: (chunk) => send(this.#writer, chunk).catch(broken),

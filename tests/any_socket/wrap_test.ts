@@ -100,6 +100,22 @@ for (const [name, open] of openers) {
     assertEquals(closed.code, "EBADF");
   });
 
+  test(`wrap ${name}: its owner closes it while calls wait`, async () => {
+    for (const end of ["dialled", "accepted"] as const) {
+      for (const size of [0, 50_000_000]) {
+        using pair = await wrapped(open);
+        const one = pair[end];
+        const calls = [one.read(new Uint8Array(1))];
+        if (size > 0) calls.push(one.write(new Uint8Array(size)));
+        const codes = calls.map((call) => call.then(String, (error) => error.code));
+        const { terminate, destroy, close } = one.native as Record<string, () => void>;
+        (terminate ?? destroy ?? close)!.call(one.native);
+        const all = await within(patience, Promise.all(codes));
+        assertEquals(all, calls.map(() => "ECANCELED"));
+      }
+    }
+  });
+
   test(`wrap ${name}: random reads and writes, byte-exact`, async () => {
     const seed = Number(process.env["HOLDFAST_SEED"] ?? Date.now() % 1_000_000);
     console.log(`HOLDFAST_SEED=${seed}`);

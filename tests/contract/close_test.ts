@@ -26,9 +26,11 @@ import {
   until,
   within,
 } from "./support.ts";
+import { noBind } from "./support_listen.ts";
 
 const { set: reset, reason } = capabilities().options.reset;
 const noReset = reset === "none" ? `reset: ${reason}` : undefined;
+const noReusePort = noBind("reusePort");
 
 const zeros = new Uint8Array(16 * 2 ** 20);
 
@@ -306,20 +308,86 @@ test("reset: of a connection that is over closes it", skip(noReset), async () =>
   }
 });
 
+/** Closes the runtime's own socket, behind the library's back. */
+function closeNative(native: object): void {
+  const { terminate, destroy, stop, close } = native as Record<string, (() => void) | undefined>;
+  (terminate ?? destroy ?? stop ?? close)!.call(native);
+}
+
 test("close: after somebody else has closed the runtime's socket, nothing hangs", async () => {
-  const end = (native: object) => {
-    const { terminate, destroy, stop, close } = native as Record<string, (() => void) | undefined>;
-    (terminate ?? destroy ?? stop ?? close)!.call(native);
-  };
   using sockets = await pair();
   const { client, server, listener } = sockets;
   const pending = failure(client.read(new Uint8Array(1)));
-  for (const { native } of [client, server, listener]) end(native);
+  for (const { native } of [client, server, listener]) closeNative(native);
   assertInstanceOf(await failure(server.closeWrite()), SocketError);
   assertInstanceOf(await failure(client.write(zeros)), SocketError);
   // Not null: the peer has not finished.
   assertInstanceOf(await pending, SocketError);
   for (const socket of [client, server, listener]) socket.close();
+});
+
+for (const end of ["client", "server"] as const) {
+  for (const waits of ["a read", "a write", "a read and a write", "nothing"]) {
+    test(`close: by somebody else while ${waits} of the ${end} waits is ECANCELED`, async () => {
+      using sockets = await pair();
+      const socket = sockets[end];
+      const { port } = socket.remoteAddr;
+      const reads = waits.includes("read") ? [failure(socket.read(new Uint8Array(1)))] : [];
+      const writes = waits.includes("write")
+        ? [failure(socket.write(zeros)), failure(socket.closeWrite())]
+        : [];
+      await sleep(20);
+      closeNative(socket.native);
+      await sleep(20);
+      reads.push(failure(socket.read(new Uint8Array(1))));
+      for (const error of await Promise.all(reads)) {
+        assertSocketError(error, "ECANCELED", "read", port);
+      }
+      if (!waits.includes("write")) writes.push(failure(socket.write(new Uint8Array(1))));
+      for (const error of await Promise.all(writes)) {
+        assertSocketError(error, "ECANCELED", "write", port);
+      }
+    });
+  }
+}
+
+// Both kinds of listener that a runtime may have.
+for (const reusePort of [false, true]) {
+  const none = reusePort ? noReusePort : undefined;
+  test(
+    `close: of a listener by somebody else cancels accept, reusePort ${reusePort}`,
+    skip(none),
+    async () => {
+      using sockets = await pair({ listen: { reusePort } });
+      const { client, server, listener } = sockets;
+      const { port } = listener.addr;
+      const { native } = listener;
+      // Bun's tells nobody.
+      const tells = !("stop" in native);
+      const accept = () => failure(listener.accept({ timeout: tells ? patience : 100 }));
+      const pending = [accept(), accept(), accept()];
+      closeNative(native);
+      client.close();
+      server.close();
+      for (const error of await Promise.all(pending)) {
+        if (tells) assertSocketError(error, "ECANCELED", "accept", port);
+        else assertInstanceOf(error, TimeoutError);
+      }
+      for (let i = 0; i < 3; i++) {
+        assertSocketError(await failure(listener.accept()), "ECANCELED", "accept", port);
+      }
+      listener.close();
+      assertSocketError(await failure(listener.accept()), "EBADF", "accept", port);
+    },
+  );
+}
+
+test("close: of a listener by somebody else, told to the next accept while clients stay", async () => {
+  using sockets = await pair();
+  const { listener } = sockets;
+  closeNative(listener.native);
+  const error = await failure(listener.accept());
+  assertSocketError(error, "ECANCELED", "accept", listener.addr.port);
 });
 
 test("reset: found by the next read, with nobody waiting", skip(noReset), async () => {

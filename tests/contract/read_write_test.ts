@@ -641,6 +641,28 @@ test("setTimeouts: holds for calls from now on, and leaves out what is left out"
   assertEquals(await pending, 1);
 });
 
+test("timeouts and ends come also when a test has replaced the global timers", async () => {
+  const names = ["setTimeout", "setInterval", "setImmediate"] as const;
+  const globals = globalThis as unknown as Record<string, unknown>;
+  const own = names.map((name) => globals[name]);
+  const calls = async () => {
+    using sockets = await pair();
+    const { client, server } = sockets;
+    await assertRejects(() => client.read(new Uint8Array(1), { timeout: 20 }), TimeoutError);
+    await assertRejects(() => client.write(zeros, { timeout: 100 }), TimeoutError);
+    // The end of the peer, while bytes of ours still wait.
+    await server.closeWrite();
+    assertEquals(await client.read(new Uint8Array(1)), null);
+  };
+  const limited = within(patience, Promise.resolve().then(calls));
+  for (const name of names) globals[name] = () => 0;
+  try {
+    await limited;
+  } finally {
+    names.forEach((name, i) => globals[name] = own[i]);
+  }
+});
+
 test("Deadline: several calls share it", async () => {
   using sockets = await pair();
   const { client, server } = sockets;

@@ -273,6 +273,20 @@ test("readable: cancel with data on its way keeps nothing waiting", async () => 
   assertEquals((await reader.read()).done, true);
 });
 
+test("readable: cancel while a read waits leaves what comes later to the connection", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const reader = client.readable.getReader();
+  const pending = reader.read();
+  await sleep(20);
+  await reader.cancel();
+  assertEquals((await pending).done, true);
+  const next = readExactly(client, 1_000);
+  await server.write(streamBytes(0, 1_000));
+  assertEquals(firstDifference(await within(patience, next), 0), -1);
+  assertEquals(client.bytesRead, 1_000);
+});
+
 test("streams: close() ends both", async () => {
   using sockets = await pair();
   const { client } = sockets;

@@ -59,6 +59,19 @@ test("the kernel giving up an open connection is a DeadPeerError, anything else 
   assertFalse(reset instanceof DeadPeerError);
 });
 
+test("what ends a waiting call since its socket was closed is ECANCELED", () => {
+  const code = (properties: object, operation: "accept" | "read" | "write" | "setsockopt") => {
+    const error = toSocketError(Object.assign(new Error("native"), properties), operation);
+    assertInstanceOf(error, SocketError);
+    return error.code;
+  };
+  for (const operation of ["accept", "read", "write"] as const) {
+    assertEquals(code({ name: "Interrupted", code: "EINTR" }, operation), "ECANCELED");
+    assertEquals(code({ name: "BadResource" }, operation), "ECANCELED");
+  }
+  assertEquals(code({ name: "BadResource" }, "setsockopt"), "EBADF");
+});
+
 test("codes come from whatever the runtime's error has", () => {
   const code = (properties: object) => {
     const error = toSocketError(Object.assign(new Error("native"), properties), "connect");

@@ -53,6 +53,7 @@ class BunListenerTransport extends Opener implements ListenerTransport {
   readonly addr: NetAddr;
   /** Where all connections end, unless that may differ. */
   readonly #known: KnownEnds;
+  readonly #fd: number;
   #incoming!: IncomingConnections;
   #closed = false;
 
@@ -60,6 +61,7 @@ class BunListenerTransport extends Opener implements ListenerTransport {
     super();
     const { Bun } = globalThis as unknown as { Bun: BunListen };
     this.native = Bun.listen({ ...options, allowHalfOpen: true, data: this, socket: handlers });
+    this.#fd = this.native.fd;
     this.addr = addressOf(this.native);
     const { hostname, port } = this.addr;
     this.#known = "fd" in options ? {} : { local: certain(hostname, port) };
@@ -69,7 +71,13 @@ class BunListenerTransport extends Opener implements ListenerTransport {
     this.#incoming = incoming;
   }
 
-  pull(): void {}
+  /** Who comes is not asked for. When somebody else has stopped `native`, nobody will. */
+  pull(): void {
+    if (this.native.fd === this.#fd) return;
+    this.#incoming.failed(
+      Object.assign(new Error("the listener was stopped"), { code: "ECANCELED" }),
+    );
+  }
 
   close(): void {
     if (this.#closed) return;

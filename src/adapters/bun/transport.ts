@@ -131,7 +131,7 @@ export class BunTransport implements Transport, Receiver {
       if (!this.#finished) this.#outgoing.failed(brokenPipe());
     } else {
       // Without a cause somebody with hold of `native` has closed it.
-      cause ??= new SocketError({ code: "ECANCELED", operation: "close" });
+      cause ??= canceled();
       this.#incoming.failed(cause);
       this.#outgoing.failed(cause);
     }
@@ -213,6 +213,10 @@ function writeError(): Error {
   if (!("errno" in libc)) return brokenPipe();
   const error = systemError(-libc.errno(), "write");
   return fatal.has(error.code) ? error : brokenPipe();
+}
+
+function canceled(): Error {
+  return Object.assign(new Error("the socket was closed"), { code: "ECANCELED" });
 }
 
 function brokenPipe(): SocketError {

@@ -6,6 +6,7 @@
 
 import type { Incoming, NetAddr, Outgoing, Transport } from "../../adapter.ts";
 import { lingerZero } from "../../apply.ts";
+import { builtin } from "../../os/system.ts";
 import { systemError } from "../../os/system_error.ts";
 import { disconnect } from "../../os/tcp_socket.ts";
 import { Direct } from "./direct.ts";
@@ -24,6 +25,10 @@ export interface DenoConn {
   unref(): void;
   setNoDelay?(on?: boolean): void;
   setKeepAlive?(on?: boolean): void;
+}
+
+interface NodeTimers {
+  setTimeout(wake: () => void, ms: number): unknown;
 }
 
 /** Largest read and largest copy of a write. */
@@ -198,7 +203,8 @@ export class DenoTransport implements Transport {
    */
   #onEnd(): void {
     if (this.writing && this.#writeFailure === undefined) {
-      setTimeout(() => this.#settleEnd(), 0);
+      // Not the global one, which tests replace.
+      builtin<NodeTimers>("node:timers")!.setTimeout(() => this.#settleEnd(), 0);
     } else this.#settleEnd();
   }
 

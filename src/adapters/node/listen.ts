@@ -14,6 +14,7 @@ import { listenTo, type NodeSocket, remoteAddr } from "./transport.ts";
 
 /** What this file uses of `net.Server`. */
 interface NodeServer {
+  readonly listening: boolean;
   /** The path of a UNIX socket; `null` when it does not listen. */
   address(): { address: string; port: number } | string | null;
   listen(options: NodeListenOptions, backlog: number | undefined): unknown;
@@ -63,9 +64,13 @@ class NodeListenerTransport implements ListenerTransport {
     this.#incoming = incoming;
     this.native.on("connection", this.#onConnection);
     this.native.on("error", this.#onError);
+    this.native.on("close", this.#onClose);
   }
 
-  pull(): void {}
+  /** Who comes is not asked for. When nobody will, each call is told so. */
+  pull(): void {
+    if (!this.native.listening) this.#onClose();
+  }
 
   close(): void {
     if (this.#closed) return;
@@ -91,6 +96,11 @@ class NodeListenerTransport implements ListenerTransport {
 
   readonly #onError = (cause: unknown): void => {
     if (!this.#closed) this.#incoming.failed(cause);
+  };
+
+  /** By somebody with hold of `native`. */
+  readonly #onClose = (): void => {
+    this.#onError(Object.assign(new Error("the server was closed"), { code: "ECANCELED" }));
   };
 }
 

@@ -176,7 +176,7 @@ export class NodeTransport implements Transport {
     return new Promise((resolve, reject) => {
       const done = (error?: unknown) => {
         if (!error) resolve();
-        else reject(native.errored ?? coded("ECANCELED", "the socket was destroyed"));
+        else reject(native.errored ?? destroyed());
       };
       // On a destroyed socket `end` calls nobody back.
       if (native.destroyed) done(true);
@@ -240,6 +240,9 @@ export class NodeTransport implements Transport {
   ended(): void {
     if (this.#closed) return;
     const { native } = this;
+    // In Bun a socket that somebody destroys ends first, as if the peer had finished. Can go with
+    // https://github.com/oven-sh/bun/pull/43392
+    if (native.destroyed) return this.#fail(native.errored ?? destroyed());
     // libuv before 1.52 (Node 20 to 24) may show a reset that follows the last data as an end. The
     // kernel knows no peer any more then; after our own FIN that is true of a good end as well.
     // https://github.com/libuv/libuv/pull/4997
@@ -263,7 +266,7 @@ export class NodeTransport implements Transport {
   /** Closed without an error: both halves have ended, or somebody destroyed the socket. */
   gone(): void {
     if (this.#closed || (this.native.readableEnded && this.native.writableFinished)) return;
-    this.#fail(coded("ECANCELED", "the socket was destroyed"));
+    this.#fail(destroyed());
   }
 
   #fail(cause: unknown): void {
@@ -371,6 +374,10 @@ export function remoteAddr(native: NodeSocket): NetAddr | undefined {
 function address(hostname: string | undefined, port: number | undefined): NetAddr | undefined {
   if (hostname === undefined || port === undefined) return undefined;
   return { transport: "tcp", hostname, port };
+}
+
+function destroyed(): Error {
+  return coded("ECANCELED", "the socket was destroyed");
 }
 
 function coded(code: string, message: string): Error {
