@@ -18,6 +18,9 @@ class ReadCall extends Call<Result> {
   into: Uint8Array | undefined = undefined;
 }
 
+/** Less is not asked for directly: one large read of the transport serves many small ones. */
+const worthReceiving = 16_384;
+
 /** Of every reader that has not had to keep anything yet. */
 const nothing = new Backlog();
 
@@ -114,8 +117,8 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
 
   #wait(into: Uint8Array | undefined, size: number, options?: CallOptions): Promise<Result> {
     if (this.#ended) return Promise.resolve(null);
-    if (into !== undefined && this.head === undefined && this.failure === undefined) {
-      const received = this.transport.receive?.(into) ?? 0;
+    if (size >= worthReceiving && this.head === undefined && this.failure === undefined) {
+      const received = this.transport.receive?.(into!) ?? 0;
       this.bytesRead += received;
       if (received > 0) return Promise.resolve(received);
     }

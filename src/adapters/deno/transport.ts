@@ -35,8 +35,6 @@ interface NodeTimers {
 const chunkSize = 65_536;
 /** A read that has to wait asks for at least this much, so that small reads share one. */
 const smallest = 1_024;
-/** Into less than this nothing is received directly: one large read serves many small ones. */
-const worthReceiving = 16_384;
 /** About half a millisecond at memory's speed. */
 const farthest = 1_048_576;
 
@@ -102,8 +100,7 @@ export class DenoTransport implements Transport {
   }
 
   receive(into: Uint8Array): number {
-    if (this.#ahead <= 0 || into.length < worthReceiving) return 0;
-    if (this.#reading || this.#closed || !this.#own) return 0;
+    if (this.#ahead <= 0 || this.#reading || this.#closed || !this.#own) return 0;
     const size = this.#directly().receive(into);
     // Less than there was room for: the kernel has no more now.
     this.#ahead = size < into.length ? 0 : this.#ahead - size;
