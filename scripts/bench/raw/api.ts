@@ -27,7 +27,7 @@ export interface Raw {
   both(port: number, data: Uint8Array): Promise<(size: number) => Promise<unknown>>;
   /** Opens a connection and closes it. */
   connectClose(port: number): Promise<unknown>;
-  /** A listener: its port, what waits for `count` connections, and the end of them all. */
+  /** A listener: its port, what waits for `count` more connections, and the end of them all. */
   listen(): Promise<RawListener>;
   /** The runtime's web streams of a socket. */
   streams(port: number): Promise<Streams>;

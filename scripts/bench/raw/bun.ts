@@ -207,6 +207,7 @@ export const raw: Raw = {
   listen(): Promise<RawListener> {
     const accepted: Socket<undefined>[] = [];
     let waiting = { count: 0, done() {} };
+    let asked = 0;
     const listener = Bun.listen<undefined>({
       hostname: "127.0.0.1",
       port: 0,
@@ -221,10 +222,12 @@ export const raw: Raw = {
       port: listener.port,
       accept: (count) =>
         new Promise<void>((done) => {
-          waiting = { count, done };
-          if (accepted.length >= count) done();
+          asked += count;
+          waiting = { count: asked, done };
+          if (accepted.length >= asked) done();
         }),
       drop() {
+        asked = 0;
         for (const socket of accepted.splice(0)) socket.end();
       },
       close: () => listener.stop(),

@@ -12,7 +12,7 @@ import type { Tools } from "../worker.ts";
 export const title = "Connect, keepalive with idle, interval and count, close; 8 at a time";
 
 const lanes = 8;
-const each = 40;
+const each = 250;
 
 async function repeat(action: () => Promise<unknown>): Promise<void> {
   for (let i = 0; i < each; i++) await action();
@@ -35,7 +35,7 @@ export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
     { name: "raw", run: parallel(() => raw.connectClose(port)) },
     { name: "with keepalive", run: parallel(ours) },
     { name: "without options", run: parallel(plain) },
-  ], { operations: lanes * each, rounds: rounds(21), warmup: 5 });
+  ], { operations: lanes * each, rounds: rounds(21), warmup: 4 });
   return [
     rateRow(costs, "wall", ["with keepalive", "raw", "connections/s"]),
     rateRow(costs, "cpu", ["with keepalive", "raw", "connections/s of CPU"], { least: 0.9 }),
