@@ -139,6 +139,13 @@ export const raw: Raw = {
     });
     socket.destroy();
   },
+  connectSetClose(port) {
+    return Promise.resolve(async () => {
+      const socket = await open(port);
+      socket.setKeepAlive(true, 60_000, 10_000, 3);
+      socket.destroy();
+    });
+  },
   async listen(): Promise<RawListener> {
     const accepted: net.Socket[] = [];
     let waiting = { count: 0, done() {} };
