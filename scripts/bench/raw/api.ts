@@ -27,8 +27,12 @@ export interface Raw {
   both(port: number, data: Uint8Array): Promise<(size: number) => Promise<unknown>>;
   /** Opens a connection and closes it. */
   connectClose(port: number): Promise<unknown>;
-  /** A listener: its port, what waits for `count` connections, and the end of them all. */
+  /** Answers what does the same and sets noDelay and keepalive with all values, by bare calls. */
+  connectSetClose(port: number): Promise<() => Promise<unknown>>;
+  /** A listener: its port, what waits for `count` more connections, and the end of them all. */
   listen(): Promise<RawListener>;
+  /** A read of `dial`'s that can be given up: the least it takes. Only where it takes memory. */
+  leastRead?(conn: Bare, into: Uint8Array): Promise<number | null>;
   /** The runtime's web streams of a socket. */
   streams(port: number): Promise<Streams>;
   /** Keepalive of an open socket, as far as the runtime can; and what that is. */

@@ -5,8 +5,10 @@
  */
 
 import net from "node:net";
+import process from "node:process";
 import { Duplex } from "node:stream";
 import type { Bare, Raw, RawListener, Streams } from "./api.ts";
+import { setKeepAlive, type Setsockopt } from "./keep_alive.ts";
 
 interface Handlers<Data> {
   open?(socket: Socket<Data>): void;
@@ -17,10 +19,15 @@ interface Handlers<Data> {
 
 interface Socket<Data> {
   data: Data;
+  readonly fd: number;
   write(data: Uint8Array): number;
   end(): void;
   setNoDelay(on: boolean): boolean;
   setKeepAlive(on: boolean, delay: number): boolean;
+}
+
+interface BunFFI {
+  dlopen(file: string, symbols: object): { symbols: { setsockopt: Setsockopt } };
 }
 
 interface Options<Data> {
@@ -204,9 +211,22 @@ export const raw: Raw = {
   async connectClose(port) {
     (await open(port, undefined, { data() {} })).end();
   },
+  connectSetClose(port) {
+    const { dlopen } = process.getBuiltinModule("bun:ffi") as unknown as BunFFI;
+    const { setsockopt } = dlopen("libc.so.6", {
+      setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
+    }).symbols;
+    // It has noDelay already.
+    return Promise.resolve(async () => {
+      const socket = await open(port, undefined, { data() {} });
+      setKeepAlive(setsockopt, socket.fd);
+      socket.end();
+    });
+  },
   listen(): Promise<RawListener> {
     const accepted: Socket<undefined>[] = [];
     let waiting = { count: 0, done() {} };
+    let asked = 0;
     const listener = Bun.listen<undefined>({
       hostname: "127.0.0.1",
       port: 0,
@@ -221,10 +241,12 @@ export const raw: Raw = {
       port: listener.port,
       accept: (count) =>
         new Promise<void>((done) => {
-          waiting = { count, done };
-          if (accepted.length >= count) done();
+          asked += count;
+          waiting = { count: asked, done };
+          if (accepted.length >= asked) done();
         }),
       drop() {
+        asked = 0;
         for (const socket of accepted.splice(0)) socket.end();
       },
       close: () => listener.stop(),

@@ -139,9 +139,17 @@ export const raw: Raw = {
     });
     socket.destroy();
   },
+  connectSetClose(port) {
+    return Promise.resolve(async () => {
+      const socket = await open(port);
+      socket.setKeepAlive(true, 60_000, 10_000, 3);
+      socket.destroy();
+    });
+  },
   async listen(): Promise<RawListener> {
     const accepted: net.Socket[] = [];
     let waiting = { count: 0, done() {} };
+    let asked = 0;
     const server = net.createServer((socket) => {
       socket.on("error", () => {});
       if (accepted.push(socket) === waiting.count) waiting.done();
@@ -151,10 +159,12 @@ export const raw: Raw = {
       port: (server.address() as net.AddressInfo).port,
       accept: (count) =>
         new Promise<void>((done) => {
-          waiting = { count, done };
-          if (accepted.length >= count) done();
+          asked += count;
+          waiting = { count: asked, done };
+          if (accepted.length >= asked) done();
         }),
       drop() {
+        asked = 0;
         for (const socket of accepted.splice(0)) socket.destroy();
       },
       close: () => void server.close(),

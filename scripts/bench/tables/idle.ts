@@ -44,9 +44,12 @@ function countTimers(): () => number {
 }
 
 /** A connection that waits for bytes which never come. */
-export async function waiting(dial: () => Promise<Bare>): Promise<Bare> {
+export async function waiting(
+  dial: () => Promise<Bare>,
+  read: (conn: Bare, into: Uint8Array) => Promise<unknown> = (conn, into) => conn.read(into),
+): Promise<Bare> {
   const conn = await dial();
-  conn.read(new Uint8Array(64)).catch(() => {});
+  read(conn, new Uint8Array(64)).catch(() => {});
   return conn;
 }
 
@@ -85,6 +88,9 @@ export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
   for (const conn of (await each(100, () => waiting(() => connect(options)))).all) conn.close();
   const theirs = await each(count, () => waiting(() => raw.dial(port)));
   for (const conn of theirs.all.splice(0)) conn.close();
+  const { leastRead } = raw;
+  const least = leastRead && await each(count, () => waiting(() => raw.dial(port), leastRead));
+  for (const conn of least?.all.splice(0) ?? []) conn.close();
   const ours = await each(count, () => waiting(() => connect(options)));
   const native = running();
   for (const conn of ours.all.splice(0)) conn.close();
@@ -97,6 +103,9 @@ export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
   return [
     valueRow("native timers", "", [native], { most: 1 }),
     valueRow("heap above raw", "B a connection", [ours.memory.heap - heap], { most: 512 }),
+    ...(least === undefined ? [] : [least.memory.heap - heap]).map((bytes) =>
+      valueRow("heap above raw, least", "B a connection", [bytes])
+    ),
     valueRow("buffers above raw", "B a connection", [ours.memory.external - external]),
     valueRow("heap, raw", "B a connection", [heap]),
     cpuRow(costs, what, alone, "us CPU"),

@@ -17,6 +17,7 @@ export const title = "The same, beside other ways to have a limit";
 const count = 64;
 const trips = 150;
 const timeout = 30_000;
+const unlimited = "raw, without any limit";
 
 /** Something that waits for an operation with a limit. */
 type Limit = <Result>(operation: Promise<Result>) => Promise<Result>;
@@ -63,6 +64,7 @@ export async function run({ peer, raw, load, rounds }: Tools): Promise<Row[]> {
       [count, trips],
       () => connect({ hostname: "127.0.0.1", port, timeout }),
     ),
+    await echoing(unlimited, [count, trips], () => raw.dial(port)),
     await limited("Promise.race", race),
     await limited("AbortSignal.timeout", raceSignal),
     await limited("p-timeout", (operation) => pTimeout(operation, { milliseconds: timeout })),
@@ -76,5 +78,7 @@ export async function run({ peer, raw, load, rounds }: Tools): Promise<Row[]> {
     row("Promise.race", deno ? { most: 0.65 } : { below: 1 }),
     row("AbortSignal.timeout", deno ? { most: 0.4 } : { below: 1 }),
     row("p-timeout", { below: 1 }),
+    // No limit can cost less than this.
+    cpuRow(costs, unlimited, "AbortSignal.timeout", "us CPU"),
   ];
 }
