@@ -19,7 +19,7 @@ export function adopt(native: object): Transport | undefined {
   if (fd < 0 || remotePort === undefined) return undefined;
   const alone = native.listener === undefined && !peerFinished(native);
   const transport = alone ? reload(native) : duplicate(native);
-  transport.collect().locate(remotePort);
+  transport.collect().locate();
   // It may be paused or not, Bun does not tell. From here on it is, until somebody reads.
   transport.pause();
   return transport;

@@ -64,13 +64,12 @@ class Dial extends Opener implements Attempt, Outgoing {
   /** The handshake is over. */
   drained(): void {
     const transport = this.#transport!;
-    const { remotePort } = transport.native;
-    if (remotePort === undefined) {
+    if (!transport.locate({ remote: this.#remote })) {
       transport.close();
       return this.failed(new SocketError({ code: "ECONNRESET", operation: "connect" }));
     }
     this.#over = true;
-    this.#resolve(transport.locate(remotePort, { remote: this.#remote }));
+    this.#resolve(transport);
   }
 
   failed(cause: unknown): void {

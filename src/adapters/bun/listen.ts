@@ -97,9 +97,9 @@ class BunListenerTransport extends Opener implements ListenerTransport {
 
   /** A connection has come. */
   open(socket: BunSocket): void {
-    const { remotePort } = socket;
-    if (remotePort === undefined) return socket.terminate();
-    this.#incoming.accepted(new BunTransport(socket).locate(remotePort, this.#known));
+    const transport = new BunTransport(socket);
+    if (transport.locate(this.#known)) this.#incoming.accepted(transport);
+    else transport.reset();
   }
 }
 

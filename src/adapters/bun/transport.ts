@@ -40,14 +40,20 @@ export class BunTransport implements Transport, Receiver {
   }
 
   /**
-   * Reads both addresses, which Bun forgets when the socket closes. Not before the handshake is
-   * over: what Bun does not know at the first question it never knows.
+   * Reads the addresses that are not known, which Bun forgets when the socket closes. Not before the
+   * handshake is over: what Bun does not know at the first question it never knows. `false` when the
+   * peer has reset, and Bun knows it.
    */
-  locate(remotePort: number, known: KnownEnds = {}): this {
+  locate({ local, remote }: KnownEnds = {}): boolean {
     const { native } = this;
-    this.localAddr = known.local ?? netAddr(native.localAddress, native.localPort);
-    this.remoteAddr = known.remote ?? netAddr(native.remoteAddress, remotePort);
-    return this;
+    if (remote === undefined) {
+      const { remotePort } = native;
+      if (remotePort === undefined) return false;
+      remote = netAddr(native.remoteAddress, remotePort);
+    }
+    this.localAddr = local ?? netAddr(native.localAddress, native.localPort);
+    this.remoteAddr = remote;
+    return true;
   }
 
   start(incoming: Incoming, outgoing: Outgoing): void {
