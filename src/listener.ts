@@ -10,8 +10,9 @@ import { Connection, type TcpConnection } from "./connection.ts";
 import type { Guarded } from "./dead_peer.ts";
 import { SocketError, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import type { ListenTimeouts, SocketOptions } from "./options.ts";
+import { builtin } from "./os/system.ts";
 import { getOptions, setOptions } from "./socket_options.ts";
-import { type TimerQueue, timers as sharedTimers } from "./timers.ts";
+import { Alarm, type TimerQueue, timers as sharedTimers } from "./timers.ts";
 import { checkCall } from "./validate.ts";
 
 /**
@@ -61,7 +62,11 @@ export interface TcpListener extends AsyncIterable<TcpConnection> {
   ref(): void;
   /** Lets the process end while an `accept` is pending. */
   unref(): void;
-  /** Connections until the listener is closed. Leaving the loop early closes it. */
+  /**
+   * Connections until the listener is closed. Leaving the loop early closes it. A lack of descriptors
+   * or memory (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`) and `ECONNABORTED` do not end it: it waits
+   * for 5 ms, twice as long each time up to a second, and goes on. Other errors end it.
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<TcpConnection>;
   /** Same as `close()`. */
   [Symbol.dispose](): void;
@@ -90,6 +95,28 @@ class Accepts extends CallQueue<TcpConnection, Call<TcpConnection>> {
   }
 }
 
+interface NodeTimers {
+  setInterval(nothing: () => void, ms: number): { ref(): unknown; unref(): unknown };
+  clearInterval(interval: unknown): void;
+}
+
+const nodeTimers = () => builtin<NodeTimers>("node:timers")!;
+
+/** Errors of an accept that the next one need not have. */
+const temporary = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"]);
+
+/** An iteration's wait for better times. */
+class Pause extends Alarm {
+  end!: () => void;
+  readonly ended: Promise<void> = new Promise((resolve) => this.end = resolve);
+  /** Keeps the process alive: alarms do not, nor does Deno's listener without a pending accept. */
+  readonly hold = nodeTimers().setInterval(() => {}, 1_000);
+
+  override ring(): void {
+    this.end();
+  }
+}
+
 /** The one implementation. */
 export class Listener implements TcpListener, Guarded, IncomingConnections {
   readonly timeouts: ListenTimeouts;
@@ -99,6 +126,8 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
   readonly #calls: Accepts;
   /** Connections that came before anyone asked, and errors likewise. */
   readonly #arrived: (TcpConnection | { error: Error })[] = [];
+  readonly #pauses = new Set<Pause>();
+  #referenced = true;
   #closed = false;
   #deadPeerTimeout: number | undefined;
 
@@ -208,6 +237,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
     this.#closed = true;
     this.#calls.rejectAll(() => this.#error("ECANCELED"));
     this.#calls.dispose();
+    for (const pause of this.#pauses) pause.end();
     this.#transport.close();
     for (const arrived of this.#arrived.splice(0)) {
       if (!("error" in arrived)) arrived.close();
@@ -215,16 +245,34 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
   }
 
   ref(): void {
+    this.#referenced = true;
+    for (const { hold } of this.#pauses) hold.ref();
     this.#transport.ref();
   }
 
   unref(): void {
+    this.#referenced = false;
+    for (const { hold } of this.#pauses) hold.unref();
     this.#transport.unref();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<TcpConnection, void, undefined> {
+    let pause = 5;
     try {
-      while (!this.#closed) yield await this.accept();
+      while (!this.#closed) {
+        let connection: TcpConnection;
+        try {
+          connection = await this.accept();
+        } catch (error) {
+          const { code } = error as { code?: string };
+          if (this.#closed || !temporary.has(code!)) throw error;
+          await this.#pause(pause);
+          pause = Math.min(2 * pause, 1_000);
+          continue;
+        }
+        pause = 5;
+        yield connection;
+      }
     } catch (error) {
       if (!this.#closed) throw error;
     } finally {
@@ -239,6 +287,18 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
   [Symbol.asyncDispose](): Promise<void> {
     this.close();
     return Promise.resolve();
+  }
+
+  /** Waits for `ms`, or until the listener is closed. */
+  async #pause(ms: number): Promise<void> {
+    const pause = new Pause();
+    if (!this.#referenced) pause.hold.unref();
+    this.#pauses.add(pause);
+    this.#timers.arm(pause, this.#timers.now() + ms);
+    await pause.ended;
+    this.#timers.remove(pause);
+    this.#pauses.delete(pause);
+    nodeTimers().clearInterval(pause.hold);
   }
 
   #error(code: string): SocketError {

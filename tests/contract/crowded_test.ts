@@ -1,0 +1,61 @@
+import { once } from "node:events";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { test } from "node:test";
+import { assertEquals, assertGreater, assertLess } from "@std/assert";
+import { connect, type TcpConnection } from "@holdfast/tcp";
+import { skip } from "../support/skip.ts";
+import { patience, startRuntime, testFile, within } from "./support.ts";
+
+/** A shell that limits how many descriptors a program has. */
+const limited = ["sh", "-c", 'ulimit -n 80; exec "$@"', "sh"];
+const noLimit = process.platform === "win32" ? "needs ulimit, which Windows lacks" : undefined;
+
+/** Runs programs/crowded.ts with more clients than it has descriptors for, up to its second line. */
+async function crowd(...args: string[]) {
+  const program = startRuntime(testFile("programs/crowded.ts"), args, { through: limited });
+  const ended = once(program, "exit");
+  const lines = createInterface({ input: program.stdout! })[Symbol.asyncIterator]();
+  const nextLine = async () => Number((await within(patience, lines.next())).value);
+  const clients: TcpConnection[] = [];
+  const leave = () => {
+    for (const client of clients.splice(0)) client.close();
+  };
+  const dispose = () => {
+    leave();
+    program.kill("SIGKILL");
+  };
+  try {
+    const port = await nextLine();
+    const dial = () => connect({ hostname: "127.0.0.1", port, timeout: patience });
+    clients.push(...await Promise.all(Array.from({ length: 150 }, dial)));
+    const kept = await nextLine();
+    // Otherwise there was no lack.
+    assertGreater(kept, 10);
+    assertLess(kept, 80);
+    return { dial, leave, ended, [Symbol.dispose]: dispose };
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+}
+
+test(
+  "iteration: a server that ran out of descriptors serves once it has some",
+  skip(noLimit),
+  async () => {
+    using server = await crowd();
+    server.leave();
+    using late = await server.dial();
+    assertEquals(await late.read(new Uint8Array(2)), 1);
+  },
+);
+
+test(
+  "iteration: while it lacks descriptors, unref lets the process end",
+  skip(noLimit),
+  async () => {
+    using server = await crowd("unref");
+    assertEquals(await within(patience, server.ended), [0, null]);
+  },
+);
