@@ -110,6 +110,8 @@ const table: Readonly<Record<ConstantName, readonly (number | null)[]>> = {
   IPV6_V6ONLY: [26, 27, 27, 27],
 };
 
+const column = systems.indexOf(knownSystem());
+
 /**
  * Levels and option names of the running system, by their C names, for
  * {@linkcode getsockopt} and {@linkcode setsockopt}. `undefined` where this system has none: never
@@ -128,9 +130,6 @@ const table: Readonly<Record<ConstantName, readonly (number | null)[]>> = {
  */
 export const constants: Readonly<Record<ConstantName, number | undefined>> = Object.freeze(
   Object.fromEntries(
-    Object.entries(table).map(([name, row]) => [
-      name,
-      row[systems.indexOf(knownSystem())] ?? undefined,
-    ]),
+    Object.entries(table).map(([name, row]) => [name, row[column] ?? undefined]),
   ) as Record<ConstantName, number | undefined>,
 );
