@@ -20,7 +20,7 @@ export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
   const name = `raw ${raw.style}`;
   const theirs = await raw.echo(port, count, data);
   const sides = [
-    { name, run: () => theirs(trips) },
+    { name, run: () => theirs.run(trips) },
     await echoing(
       "holdfast",
       [count, trips],
