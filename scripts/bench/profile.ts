@@ -148,7 +148,10 @@ function attribute(
   return fitted(all);
 }
 
-/** The rest of the CPU time is of no sample. Where the process had to wait for a CPU, samples say more. */
+/**
+ * The rest of the CPU time is of no sample. Samples count wall clock time: where the process had to
+ * wait for a processor, they are more than its CPU time.
+ */
 function fitted(all: SideProfile): SideProfile {
   const cpu = all.user + all.system;
   const sampled = Object.values(all.groups).reduce((sum, us) => sum + us, 0);
