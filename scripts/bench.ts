@@ -5,6 +5,8 @@
  *     --runtime bun      only this one
  *     --only echo,bulk   only these tables
  *     --quick            fewer rounds
+ *     --profile          instead of the numbers: where the CPU time of an operation goes, of the raw
+ *                        side and of ours
  *     --write            puts the numbers into docs/performance.{md,json,svg} and README.md; with
  *                        --only or --runtime the others there stay
  *
@@ -19,8 +21,16 @@ import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import type { Alone } from "./bench/measure.ts";
 import type { Ports } from "./bench/peer.ts";
 import { plot } from "./bench/plot.ts";
+import {
+  printProfile,
+  profile,
+  profiled,
+  type Profiles,
+  profilesMarkdown,
+} from "./bench/profile.ts";
 import {
   machine,
   markdown,
@@ -30,6 +40,8 @@ import {
   summary,
   type Table,
 } from "./bench/report.ts";
+import type { Row } from "./bench/row.ts";
+import type { Job } from "./bench/worker.ts";
 import { must, run } from "./lib/process.ts";
 import { find, type Runtime, versions } from "./lib/runtimes.ts";
 
@@ -46,17 +58,19 @@ const flags = {
 const { values } = parseArgs({
   options: {
     runtime: { type: "string" },
-    only: { type: "string", default: tables.join() },
+    only: { type: "string" },
     quick: { type: "boolean", default: false },
+    profile: { type: "boolean", default: false },
     write: { type: "boolean", default: false },
   },
 });
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
-const only = values.only.split(",");
-const unknown = only.find((name) => !tables.includes(name));
+const possible = values.profile ? profiled : tables;
+const only = values.only?.split(",") ?? possible;
+const unknown = only.find((name) => !possible.includes(name));
 if (unknown !== undefined) {
   throw new TypeError(
-    `Cannot measure as '--only' must be some of ${tables.join()}: current value is ${unknown}`,
+    `Cannot measure as '--only' must be some of ${possible.join()}: current value is ${unknown}`,
   );
 }
 
@@ -69,28 +83,55 @@ await installPackages();
 if (only.includes("importing")) await must(process.execPath, ["task", "npm"]);
 
 const server = await startServer();
-const measured: Report = { machine: machine(), command: command(), tables: [] };
-console.log(measured.machine);
+console.log(machine());
 try {
-  for (const name of tables.filter((name) => only.includes(name))) {
-    const { title }: { title: string } = await import(`./bench/tables/${name}.ts`);
-    console.log(`\n${title}`);
-    const table: Table = { name, title, runtimes: {} };
-    measured.tables.push(table);
-    for (const runtime of runtimes) {
-      const rows = await measure(runtime, name, server.ports);
-      table.runtimes[`${runtime.name} ${runtime.version}`] = rows;
-      print(runtime, rows);
-    }
-    await write();
-  }
+  await (values.profile ? profileAll() : measureAll());
 } finally {
   server.stop();
 }
-const misses = missed(measured);
-console.log(misses.length === 0 ? "\nEvery goal is reached." : `\nNot reached:`);
-for (const miss of misses) console.log(`  ${miss}`);
 process.exit(0);
+
+async function measureAll(): Promise<void> {
+  const measured: Report = { machine: machine(), command: command(), tables: [] };
+  for (const name of tables.filter((name) => only.includes(name))) {
+    const title = await titleOf(name);
+    const table: Table = { name, title, runtimes: {} };
+    measured.tables.push(table);
+    for (const runtime of runtimes) {
+      const { rows } = await work<{ rows: Row[] }>(runtime, name);
+      table.runtimes[`${runtime.name} ${runtime.version}`] = rows;
+      print(runtime, rows);
+    }
+    await write(measured);
+  }
+  const misses = missed(measured);
+  console.log(misses.length === 0 ? "\nEvery goal is reached." : `\nNot reached:`);
+  for (const miss of misses) console.log(`  ${miss}`);
+}
+
+async function profileAll(): Promise<void> {
+  const profiles: Profiles = { machine: machine(), command: command(), tables: [] };
+  for (const name of profiled.filter((name) => only.includes(name))) {
+    const table: Profiles["tables"][number] = { name, title: await titleOf(name), runtimes: {} };
+    profiles.tables.push(table);
+    for (const runtime of runtimes) {
+      const sides = await profile(runtime, name, {
+        directory,
+        quick: values.quick,
+        work: async (job, how) => (await work<{ alone: Alone }>(runtime, name, job, how)).alone,
+      });
+      table.runtimes[`${runtime.name} ${runtime.version}`] = sides;
+      printProfile(runtime, sides);
+    }
+    await write({ profiles });
+  }
+}
+
+async function titleOf(name: string): Promise<string> {
+  const { title }: { title: string } = await import(`./bench/tables/${name}.ts`);
+  console.log(`\n${title}`);
+  return title;
+}
 
 async function installPackages(): Promise<void> {
   await mkdir(directory, { recursive: true });
@@ -114,13 +155,21 @@ async function startServer(): Promise<{ ports: Ports; stop(): void }> {
   return { ports: JSON.parse(line), stop: () => void child.kill("SIGKILL") };
 }
 
-async function measure({ name, binary }: Runtime, table: string, ports: Ports) {
-  const job = JSON.stringify({ ports, packages: directory, quick: values.quick });
-  const args = [...flags[name], "scripts/bench/worker.ts", table, job];
-  const { code, output } = await run(binary, args, { timeout: 180_000 });
-  const line = output.split("\n").find((line) => line.startsWith(`{"rows":`));
-  if (line === undefined) throw new Error(`${table} on ${name} ended with ${code}:\n${output}`);
-  return (JSON.parse(line) as { rows: Table["runtimes"][string] }).rows;
+/** Runs the worker, with more `flags` of the runtime or `under` another program. */
+async function work<Result>(
+  { name, binary }: Runtime,
+  table: string,
+  job: Partial<Job> = {},
+  how: { flags?: string[]; under?: string[] } = {},
+): Promise<Result> {
+  const all: Job = { ports: server.ports, packages: directory, quick: values.quick, ...job };
+  const own = [...flags[name], ...how.flags ?? []];
+  const line = [binary, ...own, "scripts/bench/worker.ts", table, JSON.stringify(all)];
+  const [program = "", ...args] = [...how.under ?? [], ...line];
+  const { code, output } = await run(program, args, { timeout: 180_000 });
+  const result = output.split("\n").find((line) => /^{"(rows|alone)":/.test(line));
+  if (result === undefined) throw new Error(`${table} on ${name} ended with ${code}:\n${output}`);
+  return JSON.parse(result);
 }
 
 function command(): string {
@@ -128,32 +177,50 @@ function command(): string {
 }
 
 /** What an earlier run measured stays where this one measures nothing. */
-async function merged(): Promise<Report> {
-  const text = await readFile("docs/performance.json", "utf8").catch(() => `{ "tables": [] }`);
-  const before = (JSON.parse(text) as Report).tables;
-  const all: Table[] = [];
+function merged<One extends { name: string; runtimes: Record<string, unknown> }>(
+  before: One[] = [],
+  measured: One[],
+): One[] {
+  const all: One[] = [];
   for (const name of tables) {
     const old = before.find((table) => table.name === name);
-    const now = measured.tables.find((table) => table.name === name);
+    const now = measured.find((table) => table.name === name);
     if (now !== undefined) all.push({ ...now, runtimes: { ...old?.runtimes, ...now.runtimes } });
     else if (old !== undefined) all.push(old);
   }
-  return { ...measured, tables: all };
+  return all;
 }
 
-async function write(): Promise<void> {
+async function write(measured: Partial<Report>): Promise<void> {
   const folder = values.write ? "docs" : directory;
+  const file = (name: string) => join(folder, name);
   await mkdir(folder, { recursive: true });
-  const report = values.write ? await merged() : measured;
-  await writeFile(join(folder, "performance.json"), `${JSON.stringify(report, undefined, 1)}\n`);
-  await writeFile(join(folder, "performance.svg"), plot(report));
+  const report: Report = { machine: "", command: "", tables: [] };
+  if (values.write) {
+    const before = await readFile(file("performance.json"), "utf8").catch(() => "{}");
+    Object.assign(report, JSON.parse(before));
+  }
+  const { tables, profiles } = measured;
+  if (tables !== undefined) {
+    Object.assign(report, measured, { tables: merged(report.tables, tables) });
+  }
+  if (profiles !== undefined) {
+    report.profiles = { ...profiles, tables: merged(report.profiles?.tables, profiles.tables) };
+  }
+  await writeFile(file("performance.json"), `${JSON.stringify(report, undefined, 1)}\n`);
+  await writeFile(file("performance.svg"), plot(report));
   if (!values.write) return;
-  await fill("docs/performance.md", markdown(report));
-  await fill("README.md", summary(report));
+  if (report.profiles !== undefined) {
+    await fill("docs/performance.md", "profiles", profilesMarkdown(report.profiles));
+  }
+  await fill("docs/performance.md", "numbers", markdown(report));
+  await fill("README.md", "numbers", summary(report));
   await must(process.execPath, ["fmt", "--quiet", "docs/performance.md", "README.md"]);
 }
 
-async function fill(file: string, numbers: string): Promise<void> {
-  const [before, , after] = (await readFile(file, "utf8")).split(/<!-- \/?numbers -->\n/);
-  await writeFile(file, `${before}<!-- numbers -->\n${numbers}<!-- /numbers -->\n${after}`);
+/** Replaces what stands between two comments. */
+async function fill(file: string, name: string, text: string): Promise<void> {
+  const marks = new RegExp(`<!-- /?${name} -->\\n`);
+  const [before, , after] = (await readFile(file, "utf8")).split(marks);
+  await writeFile(file, `${before}<!-- ${name} -->\n${text}<!-- /${name} -->\n${after}`);
 }

@@ -14,10 +14,26 @@ export interface Side {
   setup?(): Promise<unknown>;
 }
 
+/** Sides, and how many operations the `run` of each does. The first is raw, the second ours. */
+export interface Contest {
+  sides: Side[];
+  operations: number;
+}
+
 /** Cost of one operation in each round, in us. */
 export interface Costs {
   cpu: number[];
   wall: number[];
+}
+
+/** What one side does in a process of its own. */
+export interface Alone {
+  operations: number;
+  /** CPU time of all threads, in us. */
+  user: number;
+  system: number;
+  /** When it ran: start and end of each round, in us before the last end. */
+  spans: [start: number, end: number][];
 }
 
 /** Median and the middle half. */
@@ -64,6 +80,30 @@ export async function compare(
     }
   }
   return costs;
+}
+
+/** Runs one side and nothing else. */
+export async function alone(
+  { sides, operations }: Contest,
+  { index, rounds, warmup }: { index: number; rounds: number; warmup: number },
+): Promise<Alone> {
+  const side = sides[index]!;
+  const all: Alone = { operations: operations * rounds, user: 0, system: 0, spans: [] };
+  for (let round = -warmup; round < rounds; round++) {
+    await side.setup?.();
+    await sleep(20);
+    const start = performance.now();
+    const before = process.cpuUsage();
+    await side.run();
+    const { user, system } = process.cpuUsage(before);
+    if (round < 0) continue;
+    all.user += user;
+    all.system += system;
+    all.spans.push([start, performance.now()]);
+  }
+  const end = all.spans.at(-1)![1];
+  all.spans = all.spans.map(([from, to]) => [(end - from) * 1_000, (end - to) * 1_000]);
+  return all;
 }
 
 export function spread(values: number[]): Spread {

@@ -5,6 +5,7 @@
  */
 
 import process from "node:process";
+import { many } from "./peer.ts";
 
 interface BunHeap {
   heapStats(): { heapSize: number; extraMemorySize: number };
@@ -56,11 +57,7 @@ export async function each<Thing extends object>(
   make: () => Promise<Thing>,
 ): Promise<{ memory: Memory; all: Thing[] }> {
   const before = await memory();
-  const all: Thing[] = [];
-  while (all.length < count) {
-    const some = Math.min(100, count - all.length);
-    all.push(...await Promise.all(Array.from({ length: some }, make)));
-  }
+  const all = await many(count, make);
   const after = await memory();
   return {
     memory: {

@@ -9,6 +9,16 @@ import net from "node:net";
 /** Bytes in one round of a bulk transfer. */
 export const round: number = 64 * 1_048_576;
 
+/** `count` connections, some at a time: one that finds the other end's queue full waits a second. */
+export async function many<Conn>(count: number, dial: () => Promise<Conn>): Promise<Conn[]> {
+  const all: Conn[] = [];
+  while (all.length < count) {
+    const some = Math.min(100, count - all.length);
+    all.push(...await Promise.all(Array.from({ length: some }, dial)));
+  }
+  return all;
+}
+
 export interface Ports {
   echo: number;
   sink: number;

@@ -7,6 +7,7 @@
 import { cpus, loadavg, release, type } from "node:os";
 import type { Runtime } from "../lib/runtimes.ts";
 import type { Spread } from "./measure.ts";
+import type { Profiles } from "./profile.ts";
 import { type Goal, reached, type Row } from "./row.ts";
 
 export interface Table {
@@ -20,6 +21,7 @@ export interface Report {
   machine: string;
   command: string;
   tables: Table[];
+  profiles?: Profiles;
 }
 
 export function machine(): string {
@@ -68,12 +70,17 @@ export function print({ name, version }: Runtime, rows: Row[]): void {
   }
 }
 
-/** The tables as Markdown, one a title. */
-export function markdown({ machine, command, tables }: Report): string {
+/** Which run numbers are from. */
+export function lastRun({ machine, command }: Pick<Report, "machine" | "command">): string {
   const partial = /--(?:only|runtime)\b/.test(command)
     ? " Tables that this command does not name are from earlier runs."
     : "";
-  const parts = [`\nLast run: \`${command}\` on ${machine}.${partial}\n`];
+  return `Last run: \`${command}\` on ${machine}.${partial}`;
+}
+
+/** The tables as Markdown, one a title. */
+export function markdown({ tables, ...run }: Report): string {
+  const parts = [`\n${lastRun(run)}\n`];
   for (const { title, runtimes } of tables) {
     parts.push(
       `### ${title}\n`,

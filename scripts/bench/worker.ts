@@ -1,5 +1,6 @@
 /**
- * Measures one table in the runtime that runs this, and prints its rows as one line of JSON.
+ * Measures one table in the runtime that runs this, and prints its rows as one line of JSON; or, for
+ * a profile, runs one side of it alone and prints what that took.
  *
  *     worker.ts TABLE '{"ports":...,"packages":"/dir","quick":false}'
  *
@@ -9,6 +10,7 @@
 import { createRequire } from "node:module";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
+import { alone, type Contest } from "./measure.ts";
 import { Peer, type Ports } from "./peer.ts";
 import type { Raw } from "./raw/api.ts";
 import type { Row } from "./row.ts";
@@ -24,23 +26,32 @@ export interface Tools {
   rounds(full: number): number;
 }
 
-interface Job {
+export interface Job {
   ports: Ports;
   packages: string;
   quick: boolean;
+  alone?: { index: number; rounds: number; warmup: number };
 }
 
-const [table = "", job = ""] = process.argv.slice(2);
-const { ports, packages, quick }: Job = JSON.parse(job);
+interface TableModule {
+  run(tools: Tools): Promise<Row[]>;
+  contest?(tools: Tools): Promise<Contest>;
+}
+
+const [table = "", text = ""] = process.argv.slice(2);
+const job: Job = JSON.parse(text);
 const runtime = process.versions.deno ? "deno" : process.versions.bun ? "bun" : "node";
 const { raw }: { raw: Raw } = await import(`./raw/${runtime}.ts`);
-const { run }: { run(tools: Tools): Promise<Row[]> } = await import(`./tables/${table}.ts`);
-const rows = await run({
-  peer: new Peer(ports),
+const { run, contest }: TableModule = await import(`./tables/${table}.ts`);
+const tools: Tools = {
+  peer: new Peer(job.ports),
   raw,
   runtime,
-  load: (name) => import(pathToFileURL(createRequire(`${packages}/`).resolve(name)).href),
-  rounds: (full) => quick ? Math.max(3, Math.round(full / 4)) : full,
-});
-console.log(`\n${JSON.stringify({ rows })}`);
+  load: (name) => import(pathToFileURL(createRequire(`${job.packages}/`).resolve(name)).href),
+  rounds: (full) => job.quick ? Math.max(3, Math.round(full / 4)) : full,
+};
+const result = job.alone === undefined
+  ? { rows: await run(tools) }
+  : { alone: await alone(await contest!(tools), job.alone) };
+console.log(`\n${JSON.stringify(result)}`);
 process.exit(0);

@@ -17,8 +17,8 @@ export interface Raw {
   readonly style: "await" | "callback";
   /** A connection with promises over the raw API. In Deno that is the raw API itself. */
   dial(port: number): Promise<Bare>;
-  /** `count` connections; answers what does `trips` round trips on each. */
-  echo(port: number, count: number, data: Uint8Array): Promise<(trips: number) => Promise<unknown>>;
+  /** `count` connections, and what does `trips` round trips on each. */
+  echo(port: number, count: number, data: Uint8Array): Promise<Echo>;
   /** Answers what sends `size` bytes in chunks of `data` and waits for the answer. */
   send(port: number, data: Uint8Array): Promise<(size: number) => Promise<unknown>>;
   /** Answers what asks for `size` bytes and takes them. */
@@ -37,6 +37,11 @@ export interface Raw {
   streams(port: number): Promise<Streams>;
   /** Keepalive of an open socket, as far as the runtime can; and what that is. */
   keepAlive(port: number): Promise<{ what: string; set(idle: number): void }>;
+}
+
+export interface Echo {
+  run(trips: number): Promise<unknown>;
+  close(): void;
 }
 
 export interface RawListener {

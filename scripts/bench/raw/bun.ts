@@ -7,6 +7,7 @@
 import net from "node:net";
 import process from "node:process";
 import { Duplex } from "node:stream";
+import { many } from "../peer.ts";
 import type { Bare, Raw, RawListener, Streams } from "./api.ts";
 import { setKeepAlive, type Setsockopt } from "./keep_alive.ts";
 
@@ -182,11 +183,9 @@ export const raw: Raw = {
         else trips.done();
       },
     };
-    const sockets = await Promise.all(
-      Array.from(
-        { length: count },
-        () => open<Trips>(port, { left: 0, got: 0, done() {} }, handlers),
-      ),
+    const sockets = await many(
+      count,
+      () => open<Trips>(port, { left: 0, got: 0, done() {} }, handlers),
     );
     const start = (socket: Socket<Trips>, trips: number) =>
       new Promise<void>((resolve) => {
@@ -194,7 +193,10 @@ export const raw: Raw = {
         socket.data.done = resolve;
         socket.write(data);
       });
-    return (trips) => Promise.all(sockets.map((socket) => start(socket, trips)));
+    return {
+      run: (trips) => Promise.all(sockets.map((socket) => start(socket, trips))),
+      close: () => sockets.forEach((socket) => socket.end()),
+    };
   },
   async send(port, data) {
     const run = await transfer(port, data);

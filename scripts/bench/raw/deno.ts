@@ -4,6 +4,7 @@
  * @module
  */
 
+import { many } from "../peer.ts";
 import type { Bare, Raw, RawListener, Streams } from "./api.ts";
 import { setKeepAlive, type Setsockopt } from "./keep_alive.ts";
 
@@ -58,7 +59,7 @@ export const raw: Raw = {
   style: "await",
   dial,
   async echo(port, count, data) {
-    const conns = await Promise.all(Array.from({ length: count }, () => dial(port)));
+    const conns = await many(count, () => dial(port));
     const trip = async (conn: Conn, trips: number) => {
       const into = new Uint8Array(data.length);
       for (let i = 0; i < trips; i++) {
@@ -66,7 +67,10 @@ export const raw: Raw = {
         for (let got = 0; got < data.length;) got += (await conn.read(into))!;
       }
     };
-    return (trips) => Promise.all(conns.map((conn) => trip(conn, trips)));
+    return {
+      run: (trips) => Promise.all(conns.map((conn) => trip(conn, trips))),
+      close: () => conns.forEach((conn) => conn.close()),
+    };
   },
   async send(port, data) {
     const conn = await dial(port);

@@ -6,6 +6,7 @@
 
 import net from "node:net";
 import { Duplex } from "node:stream";
+import { many } from "../peer.ts";
 import type { Bare, Raw, RawListener, Streams } from "./api.ts";
 
 /** What is used of `net.Socket`; the four-argument `setKeepAlive` is new. */
@@ -98,7 +99,7 @@ export const raw: Raw = {
   style: "callback",
   dial: async (port) => new Wrapper(await open(port)),
   async echo(port, count, data) {
-    const sockets = await Promise.all(Array.from({ length: count }, () => open(port)));
+    const sockets = await many(count, () => open(port));
     const starts = sockets.map((socket) => {
       let left = 0;
       let got = 0;
@@ -117,7 +118,10 @@ export const raw: Raw = {
           socket.write(data);
         });
     });
-    return (trips) => Promise.all(starts.map((start) => start(trips)));
+    return {
+      run: (trips) => Promise.all(starts.map((start) => start(trips))),
+      close: () => sockets.forEach((socket) => socket.destroy()),
+    };
   },
   async send(port, data) {
     const run = transfer(await open(port), data);

@@ -6,7 +6,7 @@
  */
 
 import { listen, type TcpConnection } from "../../../mod.ts";
-import { compare } from "../measure.ts";
+import { compare, type Contest } from "../measure.ts";
 import type { Peer } from "../peer.ts";
 import { rateRow, type Row } from "../row.ts";
 import type { Tools } from "../worker.ts";
@@ -19,17 +19,22 @@ const bursts = 40;
 
 const hold = new Int32Array(new SharedArrayBuffer(4));
 
+/** Without the event loop. */
+function asleep(): void {
+  Atomics.wait(hold, 0, 0, 8);
+}
+
 async function repeat(port: number, peer: Peer, accept: () => Promise<unknown>): Promise<void> {
   for (let i = 0; i < bursts; i++) {
     const dialled = peer.dial(port, burst);
-    // The command leaves; then this thread sleeps, without its event loop, while the queue fills.
+    // The command leaves, then the queue fills.
     await new Promise((resolve) => setImmediate(resolve));
-    Atomics.wait(hold, 0, 0, 8);
+    asleep();
     await Promise.all([accept(), dialled]);
   }
 }
 
-export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
+export async function contest({ peer, raw }: Tools): Promise<Contest> {
   const theirs = await raw.listen();
   const ours = await listen({
     hostname: "127.0.0.1",
@@ -47,10 +52,15 @@ export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
   const accept = async () => {
     for (let i = 0; i < burst; i++) accepted.push(await ours.accept());
   };
-  const costs = await compare([
+  const sides = [
     { name: "raw", setup, run: () => repeat(theirs.port, peer, () => theirs.accept(burst)) },
     { name: "accept", setup, run: () => repeat(ours.addr.port, peer, accept) },
-  ], { operations: bursts * burst, rounds: rounds(19), warmup: 5 });
-  await setup();
+  ];
+  return { sides, operations: bursts * burst };
+}
+
+export async function run(tools: Tools): Promise<Row[]> {
+  const { sides, operations } = await contest(tools);
+  const costs = await compare(sides, { operations, rounds: tools.rounds(19), warmup: 5 });
   return [rateRow(costs, "cpu", ["accept", "raw", "connections/s of CPU"], { least: 0.97 })];
 }

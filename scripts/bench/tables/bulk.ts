@@ -5,7 +5,7 @@
  */
 
 import { connect, type TcpConnection } from "../../../mod.ts";
-import { compare, type Side } from "../measure.ts";
+import { compare, type Contest } from "../measure.ts";
 import { round } from "../peer.ts";
 import { rateRow, type Row } from "../row.ts";
 import type { Tools } from "../worker.ts";
@@ -22,7 +22,7 @@ async function put(conn: TcpConnection, size: number): Promise<void> {
   for (let sent = 0; sent < size; sent += data.length) await conn.write(data);
 }
 
-export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
+async function contests({ peer, raw }: Tools): Promise<Contest[]> {
   const { sink, source, echo } = peer.ports;
   const dial = (port: number) => connect({ hostname: "127.0.0.1", port, timeout: 30_000 });
   const into = new Uint8Array(65_536);
@@ -48,17 +48,26 @@ export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
       () => Promise.all([put(both, round), take(both, round, into)]),
     ],
   ];
+  return pairs.map(([what, rawRun, run]) => ({
+    sides: [{ name: `raw ${raw.style}`, run: rawRun }, { name: what, run }],
+    // MiB.
+    operations: round / 1_048_576,
+  }));
+}
+
+/** Both ways. */
+export async function contest(tools: Tools): Promise<Contest> {
+  return (await contests(tools)).at(-1)!;
+}
+
+export async function run(tools: Tools): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const [what, rawRun, run] of pairs) {
-    const sides: Side[] = [
-      { name: `raw ${raw.style}`, run: rawRun },
-      { name: what, run },
-    ];
-    const mebibytes = round / 1_048_576;
-    const costs = await compare(sides, { operations: mebibytes, rounds: rounds(15), warmup: 3 });
+  for (const { sides, operations } of await contests(tools)) {
+    const [raw, what] = sides.map(({ name }) => name) as [string, string];
+    const costs = await compare(sides, { operations, rounds: tools.rounds(15), warmup: 3 });
     rows.push(
-      rateRow(costs, "wall", [what, `raw ${raw.style}`, "MiB/s"], { least: 0.97 }),
-      rateRow(costs, "cpu", [what, `raw ${raw.style}`, "MiB/s of CPU"]),
+      rateRow(costs, "wall", [what, raw, "MiB/s"], { least: 0.97 }),
+      rateRow(costs, "cpu", [what, raw, "MiB/s of CPU"]),
     );
   }
   return rows;

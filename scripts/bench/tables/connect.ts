@@ -5,7 +5,7 @@
  */
 
 import { connect } from "../../../mod.ts";
-import { compare } from "../measure.ts";
+import { compare, type Contest } from "../measure.ts";
 import { rateRow, type Row } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
@@ -18,7 +18,7 @@ async function repeat(action: () => Promise<unknown>): Promise<void> {
   for (let i = 0; i < each; i++) await action();
 }
 
-export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
+export async function contest({ peer, raw }: Tools): Promise<Contest> {
   const port = peer.ports.sink;
   const options = {
     hostname: "127.0.0.1",
@@ -32,12 +32,18 @@ export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
   const parallel = (action: () => Promise<unknown>) => () =>
     Promise.all(Array.from({ length: lanes }, () => repeat(action)));
   const least = await raw.connectSetClose(port);
-  const costs = await compare([
+  const sides = [
     { name: "raw", run: parallel(() => raw.connectClose(port)) },
     { name: "with keepalive", run: parallel(ours) },
     { name: "without options", run: parallel(plain) },
     { name: "raw and the system calls", run: parallel(least) },
-  ], { operations: lanes * each, rounds: rounds(21), warmup: 4 });
+  ];
+  return { sides, operations: lanes * each };
+}
+
+export async function run(tools: Tools): Promise<Row[]> {
+  const { sides, operations } = await contest(tools);
+  const costs = await compare(sides, { operations, rounds: tools.rounds(21), warmup: 4 });
   return [
     rateRow(costs, "wall", ["with keepalive", "raw", "connections/s"]),
     rateRow(costs, "cpu", ["with keepalive", "raw", "connections/s of CPU"], { least: 0.9 }),

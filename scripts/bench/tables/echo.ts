@@ -6,7 +6,8 @@
 
 import { connect } from "../../../mod.ts";
 import { data, echoing } from "../echoing.ts";
-import { compare } from "../measure.ts";
+import { compare, type Contest } from "../measure.ts";
+import type { Raw } from "../raw/api.ts";
 import { cpuRow, type Row } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
@@ -15,27 +16,34 @@ export const title = "Echo round trip, 64 connections, 64 B, a limit on every re
 const count = 64;
 const trips = 150;
 
-export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
+/** In Deno the raw API has promises itself. */
+function besides(raw: Raw): string[] {
+  return raw.style === "await" ? [] : ["bare promises"];
+}
+
+export async function contest({ peer, raw }: Tools): Promise<Contest> {
   const port = peer.ports.echo;
-  const name = `raw ${raw.style}`;
   const theirs = await raw.echo(port, count, data);
   const sides = [
-    { name, run: () => theirs(trips) },
+    { name: `raw ${raw.style}`, run: () => theirs.run(trips) },
     await echoing(
       "holdfast",
       [count, trips],
       () => connect({ hostname: "127.0.0.1", port, timeout: 30_000 }),
     ),
   ];
-  // In Deno the raw API has promises itself.
-  const bare = raw.style === "await" ? [] : ["bare promises"];
-  for (const name of bare) {
+  for (const name of besides(raw)) {
     sides.push(await echoing(name, [count, trips], () => raw.dial(port)));
   }
-  const operations = count * trips;
+  return { sides, operations: count * trips };
+}
+
+export async function run(tools: Tools): Promise<Row[]> {
+  const { raw, rounds } = tools;
+  const { sides, operations } = await contest(tools);
   const costs = await compare(sides, { operations, rounds: rounds(41), warmup: 8 });
   return [
-    cpuRow(costs, "holdfast", name, "us CPU", { most: 1.1 }),
-    ...bare.map((name) => cpuRow(costs, "holdfast", name, "us CPU", { most: 1 })),
+    cpuRow(costs, "holdfast", `raw ${raw.style}`, "us CPU", { most: 1.1 }),
+    ...besides(raw).map((name) => cpuRow(costs, "holdfast", name, "us CPU", { most: 1 })),
   ];
 }

@@ -15,22 +15,35 @@ export const title = "Importing the module";
 const child = fileURLToPath(new URL("../importing.ts", import.meta.url));
 const flags = { deno: ["run", "-A", "--no-check"], bun: [], node: ["--no-warnings"] };
 
+const sources = new URL("../../../mod.ts", import.meta.url).href;
+const packed = new URL("../../../npm/esm/mod.js", import.meta.url).href;
+
+interface Import {
+  ms: number;
+  descriptors: number;
+  builtins: number;
+}
+
 export function run({ runtime, rounds }: Tools): Promise<Row[]> {
+  const importing = (module: string): Import[] =>
+    Array.from({ length: rounds(21) + 2 }, () => {
+      const args = [...flags[runtime], child, module];
+      return JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" }));
+    }).slice(2);
   // What users of JSR get, and what users of npm get.
-  const module = new URL(
-    runtime === "deno" ? "../../../mod.ts" : "../../../npm/esm/mod.js",
-    import.meta.url,
-  ).href;
-  const runs = Array.from({ length: rounds(21) + 2 }, () => {
-    const args = [...flags[runtime], child, module];
-    const output = execFileSync(process.execPath, args, { encoding: "utf8" });
-    return JSON.parse(output) as { ms: number; descriptors: number; builtins: number };
-  }).slice(2);
+  const deno = runtime === "deno";
+  const runs = importing(deno ? sources : packed);
+  // Beside it, what the number of files has of that.
+  const single = deno ? [importing(packed)] : [];
+  const time = deno ? "time, the sources as on JSR" : "time";
   // The same for all; measured once.
-  const packed = runtime === "node" ? [packedSize()] : [];
+  const size = runtime === "node" ? [packedSize()] : [];
   return Promise.resolve([
-    ...packed.map((bytes) => valueRow("npm package, packed", "B", [bytes], { most: 40_000 })),
-    valueRow("time", "ms", runs.map(({ ms }) => ms), { most: 5 }),
+    ...size.map((bytes) => valueRow("npm package, packed", "B", [bytes], { most: 40_000 })),
+    valueRow(time, "ms", runs.map(({ ms }) => ms), { most: 5 }),
+    ...single.map((runs) =>
+      valueRow("time, one file: the npm package", "ms", runs.map(({ ms }) => ms))
+    ),
     valueRow("files and sockets left open", "", runs.map((it) => it.descriptors), { most: 0 }),
     valueRow("runtime modules loaded", "", runs.map((it) => it.builtins), { most: 0 }),
   ]);

@@ -4,34 +4,53 @@
  * @module
  */
 
+import { readFileSync } from "node:fs";
 import { connect } from "../../../mod.ts";
 import { data, trip } from "../echoing.ts";
 import { compare } from "../measure.ts";
 import { each } from "../memory.ts";
+import { many } from "../peer.ts";
 import { cpuRow, type Row, valueRow } from "../row.ts";
 import type { Tools } from "../worker.ts";
 import { waiting } from "./idle.ts";
 
 export const title = "Scaling: CPU of a round trip, memory of a waiting connection";
 
+/** As many of `count` connections as two sides can have open at once. */
+function fitting(count: number): { part: number; why: string } {
+  let limit = Infinity;
+  try {
+    limit = Number(
+      /Max open files +(\d+)/.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? limit,
+    );
+  } catch {
+    // Not Linux.
+  }
+  // Some are open already.
+  const part = Math.min(count, Math.floor(limit / 2) - 100);
+  return { part, why: part < count ? ` (${limit.toLocaleString("en")} descriptors)` : "" };
+}
+
 export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
   const { echo, sink } = peer.ports;
+  const name = (count: number) =>
+    `${count.toLocaleString("en")} ${count === 1 ? "connection" : "connections"}`;
   const rows: Row[] = [];
   for (const count of [1, 64, 1_000, 10_000]) {
-    const dial = () => connect({ hostname: "127.0.0.1", port: echo, timeout: 30_000 });
-    // 10,000 of each side at once would be more descriptors than most systems give.
-    const part = Math.min(count, 4_000);
-    const name = (count: number) =>
-      `${count.toLocaleString("en")} ${count === 1 ? "connection" : "connections"}`;
-    const label = name(part);
+    const { part, why } = fitting(count);
+    const label = name(part) + why;
     const theirs = await raw.echo(echo, part, data);
-    const ours = (await each(part, dial)).all;
-    const trips = Math.max(1, Math.round(8_000 / part));
+    const dial = () => connect({ hostname: "127.0.0.1", port: echo, timeout: 30_000 });
+    const ours = await many(part, dial);
+    const trips = Math.max(2, Math.round(8_000 / part));
+    // Sixteen writes until what is made for connections that write often is there.
+    const warmup = Math.max(4, Math.ceil(16 / trips));
     const costs = await compare([
-      { name: "raw", run: () => theirs(trips) },
+      { name: "raw", run: () => theirs.run(trips) },
       { name: label, run: () => Promise.all(ours.map((conn) => trip(conn, trips))) },
-    ], { operations: part * trips, rounds: rounds(11), warmup: 4 });
+    ], { operations: part * trips, rounds: rounds(11), warmup });
     for (const conn of ours) conn.close();
+    theirs.close();
     rows.push(cpuRow(costs, label, "raw", "us CPU a round trip"));
 
     if (count < 1_000) continue;

@@ -1,0 +1,266 @@
+/**
+ * Where the CPU time of an operation goes: the raw side and ours, each alone in a process of its own
+ * under the runtime's own CPU profiler, and once more under strace, where there is one.
+ *
+ * @module
+ */
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import type { Runtime } from "../lib/runtimes.ts";
+import type { Alone } from "./measure.ts";
+import { lastRun } from "./report.ts";
+import type { Job } from "./worker.ts";
+
+/** The tables whose two sides can run alone. */
+export const profiled: string[] = ["echo", "bulk", "connect", "accept"];
+
+/** Where time goes. */
+const groups = {
+  native: "native functions",
+  rest: "event loop, other native code, threads",
+  collector: "GC",
+  runtime: "the runtime's JS",
+  ours: "ours",
+  bench: "the bench",
+};
+
+type Group = keyof typeof groups;
+
+/** By name, an operation: us, or system calls. */
+type Shares = Record<string, number>;
+
+interface SideProfile {
+  /** CPU time an operation in us, all threads. */
+  user: number;
+  system: number;
+  groups: Record<Group, number>;
+  /** Of `native` and `runtime` by function, of `ours` by file. */
+  native: Shares;
+  runtime: Shares;
+  ours: Shares;
+  /** System calls an operation; none where there is no strace. */
+  calls?: Shares;
+}
+
+type Listed = Pick<SideProfile, "native" | "runtime" | "ours">;
+
+type Sides = Record<"raw" | "ours", SideProfile>;
+
+export interface Profile {
+  name: string;
+  title: string;
+  /** By runtime and version. */
+  runtimes: Record<string, Sides>;
+}
+
+/** All profiles, and the run that they are from. */
+export interface Profiles {
+  machine: string;
+  command: string;
+  tables: Profile[];
+}
+
+/** Runs one side in a process of its own; `under` is a program that runs it. */
+export type Work = (
+  job: Pick<Job, "alone">,
+  how: { flags?: string[]; under?: string[] },
+) => Promise<Alone>;
+
+/** What is used of a `.cpuprofile`: https://chromedevtools.github.io/devtools-protocol/tot/Profiler/ */
+interface CpuProfile {
+  nodes: { id: number; callFrame: Frame }[];
+  startTime: number;
+  endTime: number;
+  samples: number[];
+  timeDeltas: number[];
+}
+
+interface Frame {
+  functionName: string;
+  url: string;
+}
+
+/** Between two samples, in us. */
+const interval = 500;
+
+/** Both sides of a table. Profiles stay in `directory`, for a browser's developer tools. */
+export async function profile(
+  { name }: Runtime,
+  table: string,
+  { work, directory, quick }: { work: Work; directory: string; quick: boolean },
+): Promise<Sides> {
+  const counts = quick ? { rounds: 6, warmup: 4 } : { rounds: 20, warmup: 8 };
+  const sides: Partial<Sides> = {};
+  for (const [index, side] of (["raw", "ours"] as const).entries()) {
+    const file = `${table}-${name}-${side}`;
+    const flags = [
+      "--cpu-prof",
+      `--cpu-prof-dir=${directory}`,
+      `--cpu-prof-name=${file}.cpuprofile`,
+      `--cpu-prof-interval=${interval}`,
+    ];
+    const alone = await work({ alone: { index, ...counts } }, { flags });
+    const taken: CpuProfile = JSON.parse(
+      await readFile(join(directory, `${file}.cpuprofile`), "utf8"),
+    );
+    const trace = join(directory, `${file}.strace`);
+    sides[side] = {
+      ...attribute(taken, alone, name === "bun"),
+      calls: await systemCalls(work, index, trace),
+    };
+  }
+  return sides as Sides;
+}
+
+function attribute(
+  { nodes, startTime, endTime, samples, timeDeltas }: CpuProfile,
+  alone: Alone,
+  bun: boolean,
+): SideProfile {
+  const { operations, spans } = alone;
+  const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]));
+  const all: SideProfile = {
+    user: alone.user / operations,
+    system: alone.system / operations,
+    groups: { native: 0, rest: 0, collector: 0, runtime: 0, ours: 0, bench: 0 },
+    native: {},
+    runtime: {},
+    ours: {},
+  };
+  // The process ends when the last round does.
+  let before = endTime - startTime;
+  for (const [i, id] of samples.entries()) {
+    before -= timeDeltas[i]!;
+    if (!spans.some(([start, end]) => before <= start && before >= end)) continue;
+    const place = placeOf(frames.get(id)!);
+    if (place === undefined) continue;
+    // Bun takes no sample outside of JavaScript: what was in a gap, the sample after it does not tell.
+    const us = Math.min(timeDeltas[i]!, bun ? 3 * interval : Infinity) / operations;
+    const [group, label] = place;
+    all.groups[group] += us;
+    if (label !== undefined) {
+      const shares = all[group as keyof Listed];
+      shares[label] = (shares[label] ?? 0) + us;
+    }
+  }
+  return fitted(all);
+}
+
+/**
+ * The rest of the CPU time is of no sample. Samples count wall clock time: where the process had to
+ * wait for a processor, they are more than its CPU time.
+ */
+function fitted(all: SideProfile): SideProfile {
+  const cpu = all.user + all.system;
+  const sampled = Object.values(all.groups).reduce((sum, us) => sum + us, 0);
+  const factor = Math.min(1, cpu / sampled);
+  for (const shares of [all.groups, all.native, all.runtime, all.ours] as Shares[]) {
+    for (const label in shares) shares[label]! *= factor;
+  }
+  all.groups.rest = Math.max(0, cpu - sampled);
+  return all;
+}
+
+/** What a sample counts for, or `undefined` where it is no JavaScript or none that runs. */
+function placeOf({ functionName, url }: Frame): [group: Group, label?: string] | undefined {
+  // The event loop is one of these.
+  if (["(idle)", "(program)", "(root)"].includes(functionName)) return undefined;
+  if (functionName === "(garbage collector)") return ["collector"];
+  // The accept table sleeps.
+  if (functionName === "asleep" || functionName === "wait") return undefined;
+  if (url === "") return ["native", functionName || "anonymous"];
+  const [, file] = url.split(`${process.cwd()}/`);
+  if (file === undefined) return ["runtime", functionName || "anonymous"];
+  if (file.startsWith("scripts/")) return ["bench"];
+  // What FFI calls is part of its caller.
+  if (/\/(kernel|libc)\.ts$/.test(file)) return ["native", "system calls through FFI"];
+  return ["ours", file.replace("src/", "")];
+}
+
+/** The calls of two more rounds: what starting, warming up and ending do falls out. */
+async function systemCalls(work: Work, index: number, file: string): Promise<Shares | undefined> {
+  const counted: Map<string, number>[] = [];
+  let operations = 0;
+  for (const rounds of [1, 3]) {
+    try {
+      const under = ["strace", "-f", "-c", "-U", "name,calls", "-o", file];
+      const alone = await work({ alone: { index, rounds, warmup: 2 } }, { under });
+      operations = alone.operations - operations;
+    } catch {
+      // Not installed, or not allowed.
+      return undefined;
+    }
+    const lines = (await readFile(file, "utf8")).matchAll(/^(\w+) +(\d+)$/gm);
+    counted.push(new Map(Array.from(lines, ([, name, calls]) => [name!, Number(calls)])));
+  }
+  const [few, many] = counted as [Map<string, number>, Map<string, number>];
+  many.delete("total");
+  return Object.fromEntries(
+    Array.from(many, ([name, calls]) => [name, (calls - (few.get(name) ?? 0)) / operations]),
+  );
+}
+
+/** The largest, as far as they count. */
+function top(shares: Shares, least: number, most = 6): string {
+  return Object.entries(shares).filter(([, value]) => value >= least)
+    .toSorted(([, a], [, b]) => b - a).slice(0, most)
+    .map(([name, value]) => `${name} ${value.toFixed(2)}`).join(", ");
+}
+
+function cells(side: string, { user, system, groups: parts }: SideProfile): string[] {
+  const times = [user + system, user, system, ...keys.map((group) => parts[group])];
+  return [side, ...times.map((us) => us.toFixed(2))];
+}
+
+const keys = Object.keys(groups) as Group[];
+const head = ["side", "CPU", "user", "system", ...Object.values(groups)];
+
+function lists(sides: Sides): string[] {
+  const all: string[] = [];
+  for (const [side, { user, system, native, runtime, ours, calls }] of Object.entries(sides)) {
+    const least = (user + system) / 500;
+    for (
+      const [what, text] of [
+        ["native functions", top(native, least)],
+        ["runtime's functions", top(runtime, least)],
+        ["files", top(ours, least)],
+        ["system calls", calls === undefined ? "no strace here" : top(calls, 0.02, 12)],
+      ]
+    ) if (text !== "") all.push(`${side}, ${what}: ${text}`);
+  }
+  return all;
+}
+
+export function printProfile({ name, version }: Runtime, sides: Sides): void {
+  console.log(`  ${name} ${version}, us an operation`);
+  const rows = [head, ...Object.entries(sides).map(([side, it]) => cells(side, it))];
+  for (const row of rows) {
+    console.log(`    ${row.map((cell, i) => cell.padEnd(head[i]!.length)).join("  ").trimEnd()}`);
+  }
+  for (const line of lists(sides)) console.log(`      ${line}`);
+}
+
+/** As Markdown, one table a title. */
+export function profilesMarkdown({ tables, ...run }: Profiles): string {
+  const parts = [`\n${lastRun(run)}\n`];
+  for (const { title, runtimes } of tables) {
+    const all = Object.entries(runtimes);
+    parts.push(
+      `### Profile: ${title}\n`,
+      [
+        `| runtime | ${head.join(" | ")} |`,
+        `|${"---|".repeat(head.length + 1)}`,
+        ...all.flatMap(([runtime, sides]) =>
+          Object.entries(sides).map(([side, it]) =>
+            `| ${[runtime, ...cells(side, it)].join(" | ")} |`
+          )
+        ),
+        "",
+        ...all.flatMap(([runtime, sides]) => lists(sides).map((line) => `- ${runtime}, ${line}`)),
+      ].join("\n") + "\n",
+    );
+  }
+  return parts.join("\n") + "\n";
+}
