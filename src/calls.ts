@@ -37,13 +37,26 @@ interface Waiting<Result> {
   aborted(call: Call<Result>): void;
 }
 
+/** What a promise that resolves to it rejects with. */
+class Rejection {
+  readonly #error: unknown;
+
+  constructor(error: unknown) {
+    this.#error = error;
+  }
+
+  then(_resolve: unknown, reject: (error: unknown) => void): void {
+    reject(this.#error);
+  }
+}
+
 /** One pending call: its promise, its alarm and its signal. */
 export class Call<Result> extends Alarm {
-  resolve!: (result: Result | PromiseLike<never>) => void;
-  /** The limit that rings, in ms. */
-  timeout = 0;
-  signal: AbortSignal | undefined = undefined;
+  resolve!: (result: Result | Rejection) => void;
+  /** The limit that rings, in ms; with its signal, if the call has one. One field, since few have. */
+  limit: number | { readonly timeout: number; readonly signal: AbortSignal } = 0;
   next: this | undefined = undefined;
+  previous: this | undefined = undefined;
   readonly #queue: Waiting<Result>;
 
   constructor(queue: Waiting<Result>) {
@@ -51,9 +64,12 @@ export class Call<Result> extends Alarm {
     this.#queue = queue;
   }
 
-  /** By the one function that is kept of a promise's two: a call that waits weighs less so. */
+  /**
+   * By the one function that is kept of a promise's two: a call that waits weighs less so. A rejected
+   * promise would do as well, but runtimes keep a list of those that nobody handles yet.
+   */
   reject(error: unknown): void {
-    this.resolve(Promise.reject(error));
+    this.resolve(new Rejection(error));
   }
 
   override ring(): void {
@@ -76,7 +92,6 @@ function capture(resolve: (result: never) => void): void {
 /** First come, first served. A base class, since an object of its own would cost each connection two. */
 export abstract class CallQueue<Result, C extends Call<Result>> {
   head: C | undefined = undefined;
-  /** The last one, of no meaning while there is no first one. */
   #tail: C | undefined = undefined;
   /** The call that ended last, still in the timer queue, where the next one finds it for nothing. */
   #spare: C | undefined = undefined;
@@ -122,50 +137,48 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
     const promise = new Promise<Result>(capture);
     let limit = fallback;
     let deadline: Deadline | undefined;
+    let signal: AbortSignal | undefined;
     if (options !== undefined) {
       if (options.timeout !== undefined) limit = options.timeout;
-      deadline = options.deadline;
-      if (options.signal !== undefined) {
-        call.signal = options.signal;
-        call.signal.addEventListener("abort", call);
-      }
+      ({ deadline, signal } = options);
     }
+    let timeout = limit ?? 0;
     if (limit !== null || deadline !== undefined) {
       let due = limit === null ? Infinity : this.timers.now() + limit;
-      call.timeout = limit ?? 0;
       if (deadline !== undefined && deadline.at < due) {
         due = deadline.at;
-        call.timeout = deadline.timeout;
+        timeout = deadline.timeout;
       }
       this.timers.arm(call, due);
     }
-    if (this.head === undefined) this.head = call;
-    else this.#tail!.next = call;
+    signal?.addEventListener("abort", call);
+    call.limit = signal === undefined ? timeout : { timeout, signal };
+    const tail = this.#tail;
+    if (tail === undefined) this.head = call;
+    else {
+      tail.next = call;
+      call.previous = tail;
+    }
     this.#tail = call;
     return promise;
   }
 
   /** Takes `call` out, served or not; its promise is the caller's to settle. */
   leave(call: C): void {
-    if (call === this.head) this.head = call.next;
-    else this.#unlink(call);
-    call.next = undefined;
-    if (call.signal !== undefined) {
-      call.signal.removeEventListener("abort", call);
-      call.signal = undefined;
+    const { previous, next } = call;
+    if (previous === undefined) this.head = next;
+    else previous.next = next;
+    if (next === undefined) this.#tail = previous;
+    else next.previous = previous;
+    call.previous = call.next = undefined;
+    if (typeof call.limit === "object") {
+      call.limit.signal.removeEventListener("abort", call);
+      call.limit = call.limit.timeout;
     }
     if (this.#spare === undefined) {
       this.timers.disarm(call);
       this.#spare = call;
     } else this.timers.remove(call);
-  }
-
-  /** Only a call that ends early is not the first one. So there is no way back in the list. */
-  #unlink(call: C): void {
-    let before = this.head!;
-    while (before.next !== call) before = before.next!;
-    before.next = call.next;
-    if (call === this.#tail) this.#tail = before;
   }
 
   /** Rejects every call, with an error of its own each. */
@@ -183,12 +196,14 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
   }
 
   expired(call: C): void {
-    const { timeout } = call;
+    const { limit } = call;
+    const timeout = typeof limit === "object" ? limit.timeout : limit;
     this.#giveUp(call, new TimeoutError({ ...this.describe(call), timeout }));
   }
 
   aborted(call: C): void {
-    this.#giveUp(call, call.signal!.reason);
+    const { limit } = call;
+    if (typeof limit === "object") this.#giveUp(call, limit.signal.reason);
   }
 
   #giveUp(call: C, reason: unknown): void {

@@ -41,18 +41,27 @@ export class Descriptors {
 
   /**
    * The descriptor of the connection between these addresses, which no other socket can have, unless
-   * they are link-local.
+   * they are link-local. When `owner`'s peer has reset, the peer may have connected again from the
+   * same port: `isOwners` tells `owner`'s socket from that one.
    *
    * @throws {SocketError} `EBADF`: there is none, so it is closed.
    * @throws {TypeError} Several have them, on different links.
    */
-  connection(owner: object, local: NetAddr, remote: NetAddr): number {
+  connection(
+    owner: object,
+    local: NetAddr,
+    remote: NetAddr,
+    isOwners?: (fd: number) => boolean,
+  ): number {
     const key = keyOf(local) + keyOf(remote);
     const fd = isLinkLocal(key)
       ? this.#findLinkLocal(owner, key, local)
       : this.#findConnection(owner, key);
     if (fd === undefined) throw closed("no descriptor of this process has the socket's addresses");
     verifyTcp(this.#kernel, fd);
+    if (fd !== this.#found.get(owner) && isOwners?.(fd) === false) {
+      throw closed("another socket has its addresses by now");
+    }
     this.#found.set(owner, fd);
     return this.#last = fd;
   }
@@ -95,9 +104,12 @@ export class Descriptors {
   }
 
   #findConnection(owner: object, key: string): number | undefined {
-    const known = this.#found.get(owner) ?? this.#index.get(key);
-    const found = known !== undefined && known < 0 ? ~known : known;
-    if (found !== undefined && this.#isConnection(found, key)) return found;
+    const found = this.#found.get(owner);
+    if (found !== undefined && found >= 0) {
+      return this.#isConnection(found, key) ? found : undefined;
+    }
+    const guess = found === undefined ? this.#index.get(key) : ~found;
+    if (guess !== undefined && this.#isConnection(guess, key)) return guess;
     for (let fd = this.#last; fd < this.#last + nearby; fd++) {
       if (this.#isConnection(fd, key)) return fd;
     }

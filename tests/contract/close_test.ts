@@ -390,6 +390,19 @@ test("close: of a listener by somebody else, told to the next accept while clien
   assertSocketError(error, "ECANCELED", "accept", listener.addr.port);
 });
 
+test("close: of a listener by somebody else, with thousands of accepts waiting", async () => {
+  using sockets = await pair();
+  const { client, server, listener } = sockets;
+  const pending = Array.from({ length: 20_000 }, () => failure(listener.accept()));
+  closeNative(listener.native);
+  client.close();
+  server.close();
+  // Where nobody else tells, this one does.
+  pending.push(failure(listener.accept()));
+  const all = await Promise.all(pending);
+  assert(all.every((error) => (error as SocketError).code === "ECANCELED"));
+});
+
 test("reset: found by the next read, with nobody waiting", skip(noReset), async () => {
   using sockets = await pair();
   const { client, server } = sockets;

@@ -56,6 +56,7 @@ class BunListenerTransport extends Opener implements ListenerTransport {
   readonly #fd: number;
   #incoming!: IncomingConnections;
   #closed = false;
+  #telling = false;
 
   constructor(options: { fd: number } | BunListenAddress) {
     super();
@@ -73,11 +74,19 @@ class BunListenerTransport extends Opener implements ListenerTransport {
 
   /** Who comes is not asked for. When somebody else has stopped `native`, nobody will. */
   pull(): void {
-    if (this.native.fd === this.#fd) return;
+    if (this.native.fd === this.#fd || this.#telling) return;
+    this.#telling = true;
+    // One at a time, and not here: whoever is told asks for the next connection.
+    queueMicrotask(this.#onStop);
+  }
+
+  readonly #onStop = (): void => {
+    this.#telling = false;
+    if (this.#closed) return;
     this.#incoming.failed(
       Object.assign(new Error("the listener was stopped"), { code: "ECANCELED" }),
     );
-  }
+  };
 
   close(): void {
     if (this.#closed) return;

@@ -10,29 +10,23 @@
  * @module
  */
 
-import type { NetAddr } from "../../adapter.ts";
-import { descriptors } from "./descriptor.ts";
+import { type DenoConn, descriptorOf } from "./handle.ts";
 import { type Transfers, transfers } from "./kernel.ts";
 
 /** Finding a descriptor costs as much as this many transfers save. */
 const worthwhile = 16;
-
-interface Conn {
-  readonly localAddr: NetAddr;
-  readonly remoteAddr: NetAddr;
-}
 
 /**
  * Direct transfers of one connection. Only for one that nobody else can close: after that its number
  * may belong to another.
  */
 export class Direct {
-  readonly #conn: Conn;
+  readonly #conn: DenoConn;
   #fd = -1;
   #transfers: Transfers | undefined = undefined;
   #uses = 0;
 
-  constructor(conn: Conn) {
+  constructor(conn: DenoConn) {
     this.#conn = conn;
   }
 
@@ -54,8 +48,7 @@ export class Direct {
     this.#transfers = transfers();
     if (this.#transfers === undefined) return false;
     try {
-      const { localAddr, remoteAddr } = this.#conn;
-      this.#fd = descriptors().connection(this.#conn, localAddr, remoteAddr);
+      this.#fd = descriptorOf(this.#conn);
       return true;
     } catch {
       // Closed at the other end, perhaps: then it goes on without.

@@ -15,7 +15,7 @@ import { descriptors } from "./descriptor.ts";
 import { kernel } from "./kernel.ts";
 
 /** What is used of `Deno.TcpConn`, and of `Deno.TlsConn`, which has no setters. */
-interface DenoConn {
+export interface DenoConn {
   readonly localAddr: NetAddr;
   readonly remoteAddr: NetAddr;
   setNoDelay?(on: boolean): void;
@@ -50,7 +50,7 @@ function connectionHandle(conn: DenoConn, fresh?: boolean): Handle {
   const fd = () => {
     // A closed connection shows its addresses as before, and another may have them by now.
     if (conn.setNoDelay === undefined) mustBeOpen(conn);
-    const found = descriptors().connection(conn, conn.localAddr, conn.remoteAddr);
+    const found = descriptorOf(conn, fresh);
     if (conn.setNoDelay !== undefined && !fresh) mustTakeNoDelay(conn, found);
     return found;
   };
@@ -67,6 +67,38 @@ function connectionHandle(conn: DenoConn, fresh?: boolean): Handle {
       const { SOL_SOCKET, SO_KEEPALIVE } = constants;
       orByKernel(() => setKeepAlive.call(conn, on), fd, [SOL_SOCKET!, SO_KEEPALIVE!], on);
     },
+  };
+}
+
+/**
+ * The descriptor of a connection. A fresh one's peer has had no time to leave and come again.
+ *
+ * @throws {SocketError} `EBADF`: there is none that is known to be its own.
+ */
+export function descriptorOf(conn: DenoConn, fresh = false): number {
+  const { localAddr, remoteAddr, setNoDelay } = conn;
+  const isOwners = fresh || setNoDelay === undefined
+    ? undefined
+    : follows((on) => setNoDelay.call(conn, on));
+  return descriptors().connection(conn, localAddr, remoteAddr, isOwners);
+}
+
+/** Whether a descriptor shows what a socket is set to: that makes it the socket's own. */
+function follows(setNoDelay: (on: boolean) => void): (fd: number) => boolean {
+  return (fd) => {
+    const calls = kernel();
+    if ("reason" in calls) return false;
+    const noDelay = () => readInt(calls, fd, constants.IPPROTO_TCP!, constants.TCP_NODELAY!) > 0;
+    const before = noDelay();
+    try {
+      setNoDelay(!before);
+      const changed = noDelay() !== before;
+      setNoDelay(before);
+      return changed;
+    } catch (error) {
+      // Busy with a write that waits: so it is open, and nothing has its addresses but itself.
+      return (error as Error).name !== "BadResource";
+    }
   };
 }
 

@@ -53,6 +53,7 @@ class NodeListenerTransport implements ListenerTransport {
   readonly #local: NetAddr | undefined;
   #incoming!: IncomingConnections;
   #closed = false;
+  #telling = false;
 
   constructor(native: NodeServer, addr: NetAddr, inherited: boolean) {
     this.native = native;
@@ -67,9 +68,11 @@ class NodeListenerTransport implements ListenerTransport {
     this.native.on("close", this.#onClose);
   }
 
-  /** Who comes is not asked for. When nobody will, each call is told so. */
+  /** Who comes is not asked for. When nobody will, each call is told so: one at a time, and not here. */
   pull(): void {
-    if (!this.native.listening) this.#onClose();
+    if (this.native.listening || this.#telling) return;
+    this.#telling = true;
+    queueMicrotask(this.#onClose);
   }
 
   close(): void {
@@ -100,6 +103,7 @@ class NodeListenerTransport implements ListenerTransport {
 
   /** By somebody with hold of `native`. */
   readonly #onClose = (): void => {
+    this.#telling = false;
     this.#onError(Object.assign(new Error("the server was closed"), { code: "ECANCELED" }));
   };
 }

@@ -1,0 +1,99 @@
+/**
+ * A peer that has reset and dials again from the same port has a connection with the same four
+ * numbers: whoever has hold of the old one must not get at the new one.
+ */
+
+import { once } from "node:events";
+import net from "node:net";
+import { test } from "node:test";
+import { assert, assertEquals } from "@std/assert";
+import { capabilities, listen, type TcpConnection, wrap } from "@holdfast/tcp";
+import { skip } from "../support/skip.ts";
+import { patience, readExactly, sleep, streamBytes, within } from "./support.ts";
+
+const { set, reason } = capabilities().options.reset;
+const noReset = set === "none" ? `reset: ${reason}` : undefined;
+
+interface Ends extends Disposable {
+  peer: TcpConnection;
+  accepted: TcpConnection;
+}
+
+/** The old connection, after `before` with it, and the new one. */
+async function again(before: (ends: Ends) => Promise<unknown>): Promise<{ old: Ends; now: Ends }> {
+  using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
+  const dial = async (localPort?: number): Promise<Ends> => {
+    const { hostname, port } = listener.addr;
+    const socket = net.connect({ host: hostname, port, ...localPort && { localPort } });
+    await once(socket, "connect");
+    const peer = wrap(socket, { timeout: patience });
+    const accepted = await listener.accept();
+    const close = () => [peer, accepted].forEach((end) => end.close());
+    return { peer, accepted, [Symbol.dispose]: close };
+  };
+  const old = await dial();
+  await before(old);
+  old.peer.reset();
+  const now = await dial(old.peer.localAddr.port);
+  assertEquals(now.accepted.remoteAddr, old.accepted.remoteAddr);
+  await sleep(20);
+  return { old, now };
+}
+
+const code = (error: unknown) => (error as { code?: string }).code ?? String(error);
+
+for (const writes of [0, 15]) {
+  test(
+    `again: after ${writes} writes on the old connection, no write of it reaches the new one`,
+    skip(noReset),
+    async () => {
+      const { old, now } = await again(async ({ accepted }) => {
+        for (let i = 0; i < writes; i++) await accepted.write(new Uint8Array(1));
+      });
+      using _old = old, _now = now;
+      for (let i = 0; i < 20; i++) await old.accepted.write(Uint8Array.of(1)).catch(code);
+      await now.accepted.write(Uint8Array.of(2));
+      assertEquals([...await readExactly(now.peer, 1)], [2]);
+    },
+  );
+}
+
+test("again: no read of the old connection takes bytes of the new one", skip(noReset), async () => {
+  const large = 65_536;
+  const { old, now } = await again(async ({ peer, accepted }) => {
+    const sent = peer.write(new Uint8Array(30 * large));
+    // So many that the next one would be the first that takes a shorter way.
+    for (let i = 0; i < 15; i++) await accepted.read(new Uint8Array(large));
+    await Promise.race([sent, sleep(50)]);
+    sent.catch(() => {});
+  });
+  using _old = old, _now = now;
+  const data = streamBytes(1, 100_000);
+  const sent = now.peer.write(data);
+  for (let i = 0; i < 3; i++) {
+    const into = new Uint8Array(large);
+    await within(patience, old.accepted.read(into).catch(code));
+    assert(into.every((byte) => byte === 0));
+  }
+  assertEquals(await readExactly(now.accepted, data.length), data);
+  await sent;
+});
+
+test(
+  "again: reset and options of the old connection leave the new one alone",
+  skip(noReset),
+  async () => {
+    const { old, now } = await again(() => Promise.resolve());
+    using _old = old, _now = now;
+    const before = now.accepted.getOptions();
+    try {
+      old.accepted.setOptions({ noDelay: !before.noDelay });
+    } catch {
+      // It is closed, in some runtimes.
+    }
+    assertEquals(now.accepted.getOptions(), before);
+    old.accepted.reset();
+    await now.peer.write(Uint8Array.of(7));
+    assertEquals([...await readExactly(now.accepted, 1)], [7]);
+  },
+);
