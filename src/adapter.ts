@@ -20,7 +20,7 @@
 export interface NetAddr {
   /** Always `"tcp"`. */
   readonly transport: "tcp";
-  /** IP address literal, without brackets. */
+  /** IP address literal, without brackets; of an IPv4 peer on an IPv6 socket in IPv4 notation. */
   readonly hostname: string;
   /** Port number, 0-65535. */
   readonly port: number;

@@ -6,6 +6,7 @@
 
 import type { Incoming, NetAddr, Outgoing, Transport } from "../../adapter.ts";
 import { lingerZero } from "../../apply.ts";
+import { unmapped } from "../../os/sockaddr.ts";
 import { builtin } from "../../os/system.ts";
 import { systemError } from "../../os/system_error.ts";
 import { disconnect } from "../../os/tcp_socket.ts";
@@ -266,7 +267,7 @@ export class DenoTransport implements Transport {
 
 /** Deno's have no prototype, and after `startTls` no `transport`: plain objects, as everywhere. */
 function plain({ hostname, port }: NetAddr): NetAddr {
-  return { transport: "tcp", hostname, port };
+  return { transport: "tcp", hostname: unmapped(hostname), port };
 }
 
 /** Memory for copies, shared by all connections: a connection that does not write holds none. */

@@ -5,6 +5,7 @@
  */
 
 import type { Incoming, KnownEnds, NetAddr, Outgoing, Transport } from "../../adapter.ts";
+import { unmapped } from "../../os/sockaddr.ts";
 import { builtin } from "../../os/system.ts";
 import { lingerZero } from "../../apply.ts";
 import { handle } from "./handle.ts";
@@ -373,7 +374,7 @@ export function remoteAddr(native: NodeSocket): NetAddr | undefined {
 
 function address(hostname: string | undefined, port: number | undefined): NetAddr | undefined {
   if (hostname === undefined || port === undefined) return undefined;
-  return { transport: "tcp", hostname, port };
+  return { transport: "tcp", hostname: unmapped(hostname), port };
 }
 
 function destroyed(): Error {
