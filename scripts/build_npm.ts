@@ -45,7 +45,7 @@ async function packageJson(): Promise<Record<string, unknown>> {
       ".": { types: "./types/mod.d.ts", default: "./esm/mod.js" },
       "./package.json": "./package.json",
     },
-    files: ["esm", "types", "CHANGELOG.md"],
+    files: ["esm", "types"],
     sideEffects: false,
     engines: { node: ">=20.19" },
     peerDependencies: { koffi: `^${versions.koffi}` },
@@ -143,5 +143,9 @@ const builder = await buildWith(values.builder);
 await must("node", ["scripts/lib/bundle.mjs", emitted, out, await tools()]);
 await rm(emitted, { recursive: true });
 await writeFile(join(out, "package.json"), JSON.stringify(await packageJson(), null, 2) + "\n");
-for (const file of ["README.md", "LICENSE", "CHANGELOG.md"]) await copyFile(file, join(out, file));
+await copyFile("LICENSE", join(out, "LICENSE"));
+// Tables need not be aligned for those who see them rendered, and are not read otherwise.
+const readme = (await readFile("README.md", "utf8"))
+  .replace(/^\|.*$/gm, (row) => row.replace(/ +\|/g, " |").replace(/-{4,}/g, "---"));
+await writeFile(join(out, "README.md"), readme);
 console.log(`npm package built with ${builder}`);

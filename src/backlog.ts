@@ -4,7 +4,7 @@
  * @module
  */
 
-/** From here on the transport is told to pause, so that TCP holds the sender back. */
+/** With so much in it the next chunk makes the transport pause, so that TCP holds the sender back. */
 export const highWater = 65_536;
 /** Or when there are so many chunks: tiny ones take far more memory and time than their bytes. */
 const mostChunks = 256;

@@ -155,8 +155,10 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
   /** Keeps `chunk` from `offset` on. An offset comes only with the first chunk. */
   #keep(chunk: Uint8Array, offset: number): void {
     if (this.#backlog === nothing) this.#backlog = new Backlog();
+    // Not for a single chunk, however large: one that is read at once needs no pause.
+    const full = this.#backlog.full;
     this.#backlog.add(chunk, offset);
-    if (this.#backlog.full && !this.#paused) {
+    if (full && !this.#paused) {
       this.#paused = true;
       this.transport.pause();
     }

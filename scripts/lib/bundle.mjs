@@ -1,7 +1,7 @@
 /**
  * Makes one script and one declaration of what a builder emitted: forty files take Node five times
- * as long to load, and users would download the types of internals. Class names stay, as errors
- * are printed with them. Run by Node:
+ * as long to load, and users would download the types of internals. Names of classes that users see
+ * stay, as objects are printed with them. Run by Node:
  *
  *     node bundle.mjs FROM TO TOOLS
  *
@@ -31,8 +31,8 @@ async function bundled(input, plugins) {
 const script = await bundled("esm/mod.js", []);
 const { code } = await minify(script, {
   module: true,
-  ecma: 2020,
-  keep_classnames: true,
+  ecma: 2022,
+  keep_classnames: /Error$|^(Connection|Listener|Deadline)$/,
   format: { comments: false },
 });
 mkdirSync(`${to}/esm`, { recursive: true });
@@ -40,8 +40,11 @@ writeFileSync(`${to}/esm/mod.js`, code);
 mkdirSync(`${to}/types`, { recursive: true });
 const types = await bundled("types/mod.d.ts", [dts()]);
 // Examples, which stand last in a comment, are in the docs and on JSR; here they would be a tenth of
-// the download. What a module is about helps nobody once all are in one file.
+// the download. What a module is about helps nobody once all are in one file. Lines of a paragraph are
+// one, as editors show them.
 const shorter = types
   .replace(/(?:\n +\*)?\n +\* @example(?:(?!\*\/)[^])*?(?=\n +\*\/)/g, "")
-  .replace(/\/\*\*(?:(?!\*\/)[^])*?\* @module\s+\*\/\n/g, "");
+  .replace(/\/\*\*(?:(?!\*\/)[^])*?\* @module\s+\*\/\n/g, "")
+  .replace(/\n *\* (?=[^@\s*-])/g, " ")
+  .replace(/^(?: {4})+/gm, (indent) => indent.slice(indent.length / 4 * 3));
 writeFileSync(`${to}/types/mod.d.ts`, shorter);

@@ -131,20 +131,30 @@ test("reader: close rejects what waits with ECANCELED, and what comes with EBADF
 test("reader: too much unread data pauses the transport, reading resumes it", async () => {
   const { wire, reader } = setUp();
   reader.data(new Uint8Array(60_000), false);
+  reader.data(new Uint8Array(60_000), false);
   assertEquals(wire.pauses, 0);
   reader.data(new Uint8Array(60_000), false);
   assertEquals([wire.pauses, wire.pulls], [1, 0]);
-  await read(reader, 30_000);
+  await read(reader, 90_000);
   assertEquals(wire.pulls, 0);
   await read(reader, 80_000);
   assertEquals(wire.pulls, 1);
 });
 
+test("reader: one chunk that is read at once pauses nothing, however large", async () => {
+  const { wire, reader } = setUp();
+  for (let i = 0; i < 3; i++) {
+    reader.data(new Uint8Array(500_000), false);
+    assertEquals((await read(reader, 500_000))!.length, 500_000);
+  }
+  assertEquals([wire.pauses, wire.pulls], [0, 0]);
+});
+
 test("reader: many tiny chunks pause the transport as well, reading resumes it", async () => {
   const { wire, reader } = setUp();
-  for (let i = 0; i < 255; i++) reader.data(bytes(i), false);
+  for (let i = 0; i < 256; i++) reader.data(bytes(i), false);
   assertEquals(wire.pauses, 0);
-  for (let i = 255; i < 300; i++) reader.data(bytes(i), false);
+  for (let i = 256; i < 300; i++) reader.data(bytes(i), false);
   assertEquals([wire.pauses, wire.pulls], [1, 0]);
   assertEquals((await read(reader, 172))!.length, 172);
   assertEquals([wire.pauses, wire.pulls], [1, 0]);

@@ -57,8 +57,8 @@ export class BunTransport implements Transport, Receiver {
   }
 
   start(incoming: Incoming, outgoing: Outgoing): void {
-    const early = this.#outgoing;
-    if (this.#incoming !== deaf) this.#incoming = incoming;
+    const early = this.#incoming;
+    this.#incoming = incoming;
     this.#outgoing = outgoing;
     if (early instanceof Early) early.replay(incoming, outgoing);
   }
@@ -118,7 +118,7 @@ export class BunTransport implements Transport, Receiver {
 
   ended(): void {
     const incoming = this.#incoming;
-    this.#incoming = deaf;
+    if (!(incoming instanceof Early)) this.#incoming = deaf;
     incoming.end();
   }
 
