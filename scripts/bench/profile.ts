@@ -14,7 +14,7 @@ import { lastRun } from "./report.ts";
 import type { Job } from "./worker.ts";
 
 /** The tables whose two sides can run alone. */
-export const profiled: string[] = ["echo", "bulk", "connect", "accept"];
+export const profiled: string[] = ["echo", "bulk", "connect", "accept", "streams"];
 
 /** Where time goes. */
 const groups = {

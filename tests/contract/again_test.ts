@@ -25,34 +25,27 @@ async function again(use: (ends: Ends) => Promise<unknown>): Promise<{ old: Ends
   using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
   const dial = async (localPort?: number): Promise<Ends> => {
     const { hostname, port } = listener.addr;
-    const socket = await opened({ host: hostname, port, ...localPort && { localPort } });
+    const socket = net.connect({ host: hostname, port, ...localPort && { localPort } });
+    await once(socket, "connect");
     const peer = wrap(socket, { timeout: patience });
     const accepted = await listener.accept();
     const close = () => [peer, accepted].forEach((end) => end.close());
     return { peer, accepted, [Symbol.dispose]: close };
   };
-  const old = await dial();
-  await use(old);
-  old.peer.reset();
-  const now = await dial(old.peer.localAddr.port);
-  assertEquals(now.accepted.remoteAddr, old.accepted.remoteAddr);
-  await sleep(20);
-  return { old, now };
-}
-
-/** Until the port is free: the old socket may need a moment to go. */
-async function opened(options: net.TcpNetConnectOpts): Promise<net.Socket> {
-  const end = performance.now() + patience;
-  for (;;) {
-    const socket = net.connect(options);
+  for (let tries = 1;; tries++) {
+    const old = await dial();
+    await use(old);
+    old.peer.reset();
+    await sleep(20);
     try {
-      await once(socket, "connect");
-      return socket;
-    } catch (error) {
-      if ((error as { code?: string }).code !== "EADDRINUSE" || performance.now() > end) {
-        throw error;
-      }
+      const now = await dial(old.peer.localAddr.port);
+      assertEquals(now.accepted.remoteAddr, old.accepted.remoteAddr);
       await sleep(20);
+      return { old, now };
+    } catch (error) {
+      // Somebody else's connection in TIME_WAIT has the port as well: then it is another one's turn.
+      if (code(error) !== "EADDRINUSE" || tries === 50) throw error;
+      old[Symbol.dispose]();
     }
   }
 }

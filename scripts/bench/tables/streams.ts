@@ -5,7 +5,7 @@
  */
 
 import { connect } from "../../../mod.ts";
-import { compare } from "../measure.ts";
+import { compare, type Contest } from "../measure.ts";
 import { round } from "../peer.ts";
 import type { Streams } from "../raw/api.ts";
 import { rateRow, type Row } from "../row.ts";
@@ -39,9 +39,10 @@ function receive({ readable, writable }: Streams): () => Promise<void> {
   };
 }
 
-export async function run({ peer, raw, rounds, runtime }: Tools): Promise<Row[]> {
+/** Writing, then reading. */
+async function contests({ peer, raw, runtime }: Tools): Promise<Contest[]> {
   const own = runtime === "deno" ? "conn.readable, conn.writable" : "Duplex.toWeb(net.Socket)";
-  const rows: Row[] = [];
+  const all: Contest[] = [];
   for (
     const [what, port, start] of [
       ["writable", peer.ports.sink, send],
@@ -49,10 +50,28 @@ export async function run({ peer, raw, rounds, runtime }: Tools): Promise<Row[]>
     ] as const
   ) {
     const ours = await connect({ hostname: "127.0.0.1", port, timeout: 30_000 });
-    const costs = await compare([
-      { name: own, run: start(await raw.streams(port)) },
-      { name: what, run: start(ours) },
-    ], { operations: round / 1_048_576, rounds: rounds(15), warmup: 3 });
+    all.push({
+      sides: [
+        { name: own, run: start(await raw.streams(port)) },
+        { name: what, run: start(ours) },
+      ],
+      // MiB.
+      operations: round / 1_048_576,
+    });
+  }
+  return all;
+}
+
+/** Reading. */
+export async function contest(tools: Tools): Promise<Contest> {
+  return (await contests(tools)).at(-1)!;
+}
+
+export async function run(tools: Tools): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const { sides, operations } of await contests(tools)) {
+    const [own, what] = sides.map(({ name }) => name) as [string, string];
+    const costs = await compare(sides, { operations, rounds: tools.rounds(15), warmup: 3 });
     rows.push(
       rateRow(costs, "wall", [what, own, "MiB/s"], { least: 1 }),
       rateRow(costs, "cpu", [what, own, "MiB/s of CPU"]),
