@@ -6,6 +6,7 @@
 
 import type { Attempt, Target, Transport } from "./adapter.ts";
 import { parse } from "./os/sockaddr.ts";
+import { nativeTimers } from "./os/native_timers.ts";
 import { builtin } from "./os/system.ts";
 
 /** One address of a name. */
@@ -155,11 +156,6 @@ interface NodeDns {
   ): void;
 }
 
-interface NodeTimers {
-  setTimeout(wake: () => void, ms: number): unknown;
-  clearTimeout(timer: unknown): void;
-}
-
 const system: Surroundings = {
   lookup: (name) =>
     new Promise((resolve, reject) => {
@@ -173,7 +169,7 @@ const system: Surroundings = {
       );
     }),
   later(wake, ms) {
-    const { setTimeout, clearTimeout } = builtin<NodeTimers>("node:timers")!;
+    const { setTimeout, clearTimeout } = nativeTimers();
     const timer = setTimeout(wake, ms);
     return () => clearTimeout(timer);
   },

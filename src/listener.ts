@@ -10,7 +10,7 @@ import { Connection, type TcpConnection } from "./connection.ts";
 import type { Guarded } from "./dead_peer.ts";
 import { SocketError, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import type { ListenTimeouts, SocketOptions } from "./options.ts";
-import { builtin } from "./os/system.ts";
+import { nativeTimers } from "./os/native_timers.ts";
 import { getOptions, setOptions } from "./socket_options.ts";
 import { Alarm, type TimerQueue, timers as sharedTimers } from "./timers.ts";
 import { checkCall } from "./validate.ts";
@@ -95,13 +95,6 @@ class Accepts extends CallQueue<TcpConnection, Call<TcpConnection>> {
   }
 }
 
-interface NodeTimers {
-  setInterval(nothing: () => void, ms: number): { ref(): unknown; unref(): unknown };
-  clearInterval(interval: unknown): void;
-}
-
-const nodeTimers = () => builtin<NodeTimers>("node:timers")!;
-
 /** Errors of an accept that the next one need not have. */
 const temporary = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"]);
 
@@ -110,7 +103,7 @@ class Pause extends Alarm {
   end!: () => void;
   readonly ended: Promise<void> = new Promise((resolve) => this.end = resolve);
   /** Keeps the process alive: alarms do not, nor does Deno's listener without a pending accept. */
-  readonly hold = nodeTimers().setInterval(() => {}, 1_000);
+  readonly hold = nativeTimers().setInterval(() => {}, 1_000);
 
   override ring(): void {
     this.end();
@@ -298,7 +291,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
     await pause.ended;
     this.#timers.remove(pause);
     this.#pauses.delete(pause);
-    nodeTimers().clearInterval(pause.hold);
+    nativeTimers().clearInterval(pause.hold);
   }
 
   #error(code: string): SocketError {

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { builtin } from "./os/system.ts";
+import { nativeTimers } from "./os/native_timers.ts";
 
 /** Where time comes from; tests bring their own. */
 export interface Clock {
@@ -168,25 +168,13 @@ export class TimerQueue {
   }
 }
 
-interface NodeTimers {
-  setTimeout(wake: () => void, ms: number): { unref(): unknown };
-  clearTimeout(timer: unknown): void;
-}
-
-let nodeTimers: NodeTimers | undefined;
-
-/** `node:timers`, whose timers can be unref'd the same way in all three runtimes. */
-function native(): NodeTimers {
-  return nodeTimers ??= builtin<NodeTimers>("node:timers")!;
-}
-
 /** The queue that every connection and listener of the process shares. */
 export const timers: TimerQueue = new TimerQueue({
   now: () => performance.now(),
   start(wake, ms) {
-    const timer = native().setTimeout(wake, ms);
+    const timer = nativeTimers().setTimeout(wake, ms);
     timer.unref();
     return timer;
   },
-  stop: (timer) => native().clearTimeout(timer),
+  stop: (timer) => nativeTimers().clearTimeout(timer),
 });

@@ -10,15 +10,11 @@ import { changed } from "./check.ts";
 import type { Watch } from "./dead_peer.ts";
 import { type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import { Half } from "./half.ts";
-import { builtin } from "./os/system.ts";
+import { nativeTimers } from "./os/native_timers.ts";
 
 const nothing = new Uint8Array(0);
 /** So many bytes go out in one turn of the event loop: about half a millisecond at memory's speed. */
 const most = 1_048_576;
-
-interface NodeTimers {
-  setImmediate(done: () => void): unknown;
-}
 
 class WriteCall extends Call<number> {
   data: Uint8Array = nothing;
@@ -146,7 +142,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
   #mustTurn(): boolean {
     if (this.#atOnce < most) return false;
     this.#atOnce = 0;
-    builtin<NodeTimers>("node:timers")!.setImmediate(() => {
+    nativeTimers().setImmediate(() => {
       if (!this.transport.writing) this.drained();
     });
     return true;

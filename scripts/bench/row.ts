@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Costs, ratio, type Spread, spread } from "./measure.ts";
+import { compare, type Contest, type Costs, ratio, type Spread, spread } from "./measure.ts";
 
 export interface Goal {
   /** At most, at least; of the ratio, or of the value where there is none. */
@@ -77,4 +77,22 @@ export function reached({ goal, ratio, value }: Row): boolean | undefined {
   const number = Number((ratio ?? value).median.toFixed(2));
   const { most = Infinity, least = -Infinity, below = Infinity } = goal;
   return number <= most && number >= least && number < below;
+}
+
+/** How many MiB a second each contest moves, by the clock and by CPU time; at least `least` of raw. */
+export async function throughputRows(
+  contests: Contest[],
+  rounds: number,
+  least: number,
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const { sides, operations } of contests) {
+    const [raw, what] = sides.map(({ name }) => name) as [string, string];
+    const costs = await compare(sides, { operations, rounds, warmup: 3 });
+    rows.push(
+      rateRow(costs, "wall", [what, raw, "MiB/s"], { least }),
+      rateRow(costs, "cpu", [what, raw, "MiB/s of CPU"]),
+    );
+  }
+  return rows;
 }

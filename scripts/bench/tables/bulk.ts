@@ -5,9 +5,9 @@
  */
 
 import { connect, type TcpConnection } from "../../../mod.ts";
-import { compare, type Contest } from "../measure.ts";
+import type { Contest } from "../measure.ts";
 import { round } from "../peer.ts";
-import { rateRow, type Row } from "../row.ts";
+import { type Row, throughputRows } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
 export const title = "Bulk transfer, 64 KiB writes, a limit on every call";
@@ -61,14 +61,5 @@ export async function contest(tools: Tools): Promise<Contest> {
 }
 
 export async function run(tools: Tools): Promise<Row[]> {
-  const rows: Row[] = [];
-  for (const { sides, operations } of await contests(tools)) {
-    const [raw, what] = sides.map(({ name }) => name) as [string, string];
-    const costs = await compare(sides, { operations, rounds: tools.rounds(15), warmup: 3 });
-    rows.push(
-      rateRow(costs, "wall", [what, raw, "MiB/s"], { least: 0.97 }),
-      rateRow(costs, "cpu", [what, raw, "MiB/s of CPU"]),
-    );
-  }
-  return rows;
+  return throughputRows(await contests(tools), tools.rounds(15), 0.97);
 }

@@ -5,10 +5,10 @@
  */
 
 import { connect } from "../../../mod.ts";
-import { compare, type Contest } from "../measure.ts";
+import type { Contest } from "../measure.ts";
 import { round } from "../peer.ts";
 import type { Streams } from "../raw/api.ts";
-import { rateRow, type Row } from "../row.ts";
+import { type Row, throughputRows } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
 export const title = "Web streams of a connection, bulk";
@@ -68,14 +68,5 @@ export async function contest(tools: Tools): Promise<Contest> {
 }
 
 export async function run(tools: Tools): Promise<Row[]> {
-  const rows: Row[] = [];
-  for (const { sides, operations } of await contests(tools)) {
-    const [own, what] = sides.map(({ name }) => name) as [string, string];
-    const costs = await compare(sides, { operations, rounds: tools.rounds(15), warmup: 3 });
-    rows.push(
-      rateRow(costs, "wall", [what, own, "MiB/s"], { least: 1 }),
-      rateRow(costs, "cpu", [what, own, "MiB/s of CPU"]),
-    );
-  }
-  return rows;
+  return throughputRows(await contests(tools), tools.rounds(15), 1);
 }

@@ -96,7 +96,7 @@ function follows(setNoDelay: (on: boolean) => void): (fd: number) => boolean {
       setNoDelay(before);
       return changed;
     } catch (error) {
-      // Busy with a write that waits: so it is open, and nothing has its addresses but itself.
+      // Busy with a write that waits, so it is open; that is as much as can be known then.
       return (error as Error).name !== "BadResource";
     }
   };

@@ -7,7 +7,7 @@
 import type { Incoming, NetAddr, Outgoing, Transport } from "../../adapter.ts";
 import { lingerZero } from "../../apply.ts";
 import { unmapped } from "../../os/sockaddr.ts";
-import { builtin } from "../../os/system.ts";
+import { nativeTimers } from "../../os/native_timers.ts";
 import { systemError } from "../../os/system_error.ts";
 import { disconnect } from "../../os/tcp_socket.ts";
 import { Direct } from "./direct.ts";
@@ -26,10 +26,6 @@ export interface DenoConn {
   unref(): void;
   setNoDelay?(on?: boolean): void;
   setKeepAlive?(on?: boolean): void;
-}
-
-interface NodeTimers {
-  setTimeout(wake: () => void, ms: number): unknown;
 }
 
 /** Largest read and largest copy of a write. */
@@ -201,8 +197,7 @@ export class DenoTransport implements Transport {
    */
   #onEnd(): void {
     if (this.writing && this.#writeFailure === undefined) {
-      // Not the global one, which tests replace.
-      builtin<NodeTimers>("node:timers")!.setTimeout(() => this.#settleEnd(), 0);
+      nativeTimers().setTimeout(() => this.#settleEnd(), 0);
     } else this.#settleEnd();
   }
 
