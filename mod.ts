@@ -26,13 +26,13 @@
 export { connect } from "./src/connect.ts";
 export { listen } from "./src/listen.ts";
 export { wrap, type WrapOptions } from "./src/wrap.ts";
-export type { TcpConnection } from "./src/connection.ts";
+export type { TcpConnection } from "./src/connection/connection.ts";
 export type { TcpListener } from "./src/listener.ts";
-export type { NetAddr } from "./src/adapter.ts";
+export type { NetAddr } from "./src/kernel/address.ts";
 
 // Time
-export { Deadline } from "./src/deadline.ts";
-export type { CallOptions } from "./src/calls.ts";
+export { Deadline } from "./src/time/deadline.ts";
+export type { CallOptions } from "./src/time/calls.ts";
 
 // Options
 export type {
@@ -44,14 +44,15 @@ export type {
   ListenTimeouts,
   SocketOptions,
   Timeouts,
-} from "./src/options.ts";
-export { type AnySocket, getOptions, setOptions } from "./src/socket_options.ts";
-export { getsockopt, setsockopt } from "./src/raw_options.ts";
-export { type TcpInfo, tcpInfo, type TcpState } from "./src/tcp_info.ts";
-export { type ConstantName, constants } from "./src/os/constants.ts";
-export { capabilities, onlySupported } from "./src/capabilities.ts";
-export type { Capabilities, Capability, CapabilityName } from "./src/capabilities.ts";
-export type { Road } from "./src/roads.ts";
+} from "./src/options/types.ts";
+export { type AnySocket, getOptions, setOptions } from "./src/options/any_socket.ts";
+export { getsockopt, setsockopt } from "./src/options/raw.ts";
+export { tcpInfo } from "./src/options/tcp_info.ts";
+export type { TcpInfo, TcpState } from "./src/kernel/tcp_info.ts";
+export { type ConstantName, constants } from "./src/kernel/constants.ts";
+export { capabilities, onlySupported } from "./src/options/capabilities.ts";
+export type { Capabilities, Capability, CapabilityName } from "./src/options/capabilities.ts";
+export type { Road } from "./src/options/support.ts";
 
 // Errors
 export { DeadPeerError, SocketError, TimeoutError, UnsupportedOptionError } from "./src/errors.ts";

@@ -21,6 +21,7 @@ import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { machine } from "./bench/machine.ts";
 import type { Alone } from "./bench/measure.ts";
 import type { Ports } from "./bench/peer.ts";
 import { plot } from "./bench/plot.ts";
@@ -31,15 +32,7 @@ import {
   type Profiles,
   profilesMarkdown,
 } from "./bench/profile.ts";
-import {
-  machine,
-  markdown,
-  missed,
-  print,
-  type Report,
-  summary,
-  type Table,
-} from "./bench/report.ts";
+import { markdown, missed, print, type Report, summary, type Table } from "./bench/report.ts";
 import type { Row } from "./bench/row.ts";
 import type { Job } from "./bench/worker.ts";
 import { must, run } from "./lib/process.ts";

@@ -5,26 +5,10 @@
  * @module
  */
 
-/**
- * Address of one end of a TCP connection, or of a listener. Same shape as `Deno.NetAddr`.
- *
- * @example Where a listener listens
- * ```ts
- * import { listen, type NetAddr } from "@holdfast/tcp";
- *
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
- * const addr: NetAddr = listener.addr;
- * console.log(addr.hostname); // 127.0.0.1
- * ```
- */
-export interface NetAddr {
-  /** Always `"tcp"`. */
-  readonly transport: "tcp";
-  /** IP address literal, without brackets; of an IPv4 peer on an IPv6 socket in IPv4 notation. */
-  readonly hostname: string;
-  /** Port number, 0-65535. */
-  readonly port: number;
-}
+import type { NetAddr } from "./kernel/address.ts";
+import type { Kernel } from "./kernel/kernel.ts";
+import type { ListenPlan } from "./kernel/listening.ts";
+import type { Obstacle } from "./kernel/obstacle.ts";
 
 /** The receiving half of a connection, as its transport sees it. */
 export interface Incoming {
@@ -87,8 +71,11 @@ export interface Transport {
   expose?(): void;
   /** Closes the descriptor now. What the kernel has is still delivered. Idempotent. */
   close(): void;
-  /** Closes with RST: the peer reads ECONNRESET. Idempotent. */
-  reset(): void;
+  /**
+   * Closes with RST: the peer reads ECONNRESET. Idempotent. `kernel` returns the system calls, or throws
+   * UnsupportedOptionError; it is called only where the runtime cannot do it alone.
+   */
+  reset(kernel: () => Kernel): void;
   ref(): void;
   unref(): void;
 }
@@ -137,50 +124,6 @@ export interface Target {
   readonly port: number;
 }
 
-/** Bind-time part of a listener; validated, defaults filled in. */
-export interface ListenPlan {
-  readonly hostname: string;
-  readonly port: number;
-  readonly reuseAddress: boolean;
-  readonly reusePort: boolean;
-  /** `undefined`: the system's default, dual-stack on most. */
-  readonly ipv6Only: boolean | undefined;
-  /** `undefined`: the runtime's default. */
-  readonly backlog: number | undefined;
-  /** An inherited descriptor that listens already; hostname and port do not count then. */
-  readonly fd: number | undefined;
-}
-
-/**
- * System calls on descriptors, over the runtime's FFI. Numbers are raw: a result below 0 is
- * `-errno`. No method throws and none keeps its arguments.
- */
-export interface Kernel {
-  /** Answers 0 or -errno. */
-  setsockopt(fd: number, level: number, name: number, value: Uint8Array): number;
-  /** Fills `value` and answers the length the kernel wrote, or -errno. */
-  getsockopt(fd: number, level: number, name: number, value: Uint8Array): number;
-  /** Fills `address` with a sockaddr and answers its length, or -errno. */
-  getsockname(fd: number, address: Uint8Array): number;
-  getpeername(fd: number, address: Uint8Array): number;
-  /** Answers a new descriptor (close-on-exec, non-blocking), or -errno. */
-  socket(domain: number, type: number, protocol: number): number;
-  bind(fd: number, address: Uint8Array): number;
-  /** Starts the handshake; on a descriptor of `socket` that is usually -EINPROGRESS. */
-  connect(fd: number, address: Uint8Array): number;
-  listen(fd: number, backlog: number): number;
-  shutdown(fd: number, how: number): number;
-  close(fd: number): number;
-  /** Answers a second descriptor (close-on-exec) for the same socket, or -errno. */
-  dup(fd: number): number;
-  /** What the last failed call of this thread left behind, also one of the runtime's own. */
-  errno(): number;
-  /** All descriptors of this process are below this number. */
-  descriptorLimit(): number;
-  /** The lowest descriptor that is free right now, or -errno. Leaves nothing open. */
-  lowestFree(): number;
-}
-
 /** Reach for the options of one socket, ours or the runtime's. */
 export interface Handle {
   readonly kind: "connection" | "listener";
@@ -207,14 +150,8 @@ export interface NativeSetters {
   readonly reset: boolean;
 }
 
-/** Why there is no {@linkcode Kernel}, and what would help. */
-export interface NoKernel {
-  readonly reason: string;
-  readonly remedy: string;
-}
-
 /** An option of `listen` that the platform cannot set. */
-export interface ListenObstacle extends NoKernel {
+export interface ListenObstacle extends Obstacle {
   readonly option: string;
 }
 
@@ -227,7 +164,7 @@ export interface Adapter {
    * The system calls, loaded at the first use and kept. Never prompts: under Deno without
    * `--allow-ffi` it answers why there are none.
    */
-  kernel(): Kernel | NoKernel;
+  kernel(): Kernel | Obstacle;
   /** Dials every address of the name as RFC 8305 says; first one wins, the rest is closed. */
   connect(target: Target): Attempt;
   /** Rejects with the runtime's own error, or UnsupportedOptionError. */

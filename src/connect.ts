@@ -5,14 +5,14 @@
  */
 
 import type { Attempt, Target, Transport } from "./adapter.ts";
-import { Connection, type TcpConnection } from "./connection.ts";
-import { diagnoseAttempt } from "./diagnosis.ts";
+import { Connection, type TcpConnection } from "./connection/connection.ts";
+import { diagnoseAttempt } from "./connection/diagnosis.ts";
 import { TimeoutError, toSocketError } from "./errors.ts";
-import { checkConnect } from "./validate.ts";
-import type { ConnectOptions } from "./options.ts";
+import { checkConnect } from "./options/validate.ts";
+import type { ConnectOptions } from "./options/types.ts";
 import { adapter } from "./runtime.ts";
-import { applyPlan, checkSupported } from "./apply.ts";
-import { Alarm, timers } from "./timers.ts";
+import { applyPlan, checkSupported } from "./options/apply.ts";
+import { Alarm, timers } from "./time/timers.ts";
 
 /**
  * Opens a TCP connection. `timeout` is required: it bounds name resolution, every address tried and

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NetAddr } from "./adapter.ts";
+import type { NetAddr } from "./kernel/address.ts";
 
 /**
  * The call that failed.

@@ -5,14 +5,14 @@
  */
 
 import type { ListenerTransport } from "./adapter.ts";
-import { toSocketError, UnsupportedOptionError } from "./errors.ts";
+import { toSocketError } from "./errors.ts";
+import { unsupported } from "./options/support.ts";
 import { Listener, type Prepare, type TcpListener } from "./listener.ts";
-import type { ListenOptions } from "./options.ts";
+import type { ListenOptions } from "./options/types.ts";
 import { adapter } from "./runtime.ts";
-import { applyPlan, checkSupported, inheritPlan } from "./apply.ts";
-import { timers } from "./timers.ts";
-import { checkListen } from "./validate.ts";
-import { systemName } from "./os/system.ts";
+import { applyPlan, checkSupported, inheritPlan } from "./options/apply.ts";
+import { timers } from "./time/timers.ts";
+import { checkListen } from "./options/validate.ts";
 
 /** Node's, the only runtime whose own setters work on listeners. */
 const defaultBacklog = 511;
@@ -48,14 +48,7 @@ export async function listen(options: ListenOptions): Promise<TcpListener> {
   const runtime = adapter();
   checkSupported(socket, "connection");
   const obstacle = runtime.cannotListen(plan);
-  if (obstacle !== undefined) {
-    const { version } = runtime;
-    throw new UnsupportedOptionError({
-      ...obstacle,
-      runtime: `${runtime.runtime} ${version}`,
-      system: systemName(),
-    });
-  }
+  if (obstacle !== undefined) throw unsupported(obstacle.option, obstacle);
   const address = plan.fd === undefined ? plan : undefined;
   let transport: ListenerTransport | undefined;
   try {

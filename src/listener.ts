@@ -4,16 +4,17 @@
  * @module
  */
 
-import type { IncomingConnections, ListenerTransport, NetAddr, Transport } from "./adapter.ts";
-import { Call, type CallOptions, CallQueue } from "./calls.ts";
-import { Connection, type TcpConnection } from "./connection.ts";
-import type { Guarded } from "./dead_peer.ts";
+import type { IncomingConnections, ListenerTransport, Transport } from "./adapter.ts";
+import type { NetAddr } from "./kernel/address.ts";
+import { Call, type CallOptions, CallQueue } from "./time/calls.ts";
+import { Connection, type TcpConnection } from "./connection/connection.ts";
+import type { Guarded } from "./options/dead_peer.ts";
 import { SocketError, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
-import type { ListenTimeouts, SocketOptions } from "./options.ts";
-import { nativeTimers } from "./os/native_timers.ts";
-import { getOptions, setOptions } from "./socket_options.ts";
-import { Alarm, type TimerQueue, timers as sharedTimers } from "./timers.ts";
-import { checkCall } from "./validate.ts";
+import type { ListenTimeouts, SocketOptions } from "./options/types.ts";
+import { nativeTimers } from "./time/native_timers.ts";
+import { getOptions, setOptions } from "./options/any_socket.ts";
+import { Alarm, type TimerQueue, timers as sharedTimers } from "./time/timers.ts";
+import { checkCall } from "./options/validate.ts";
 
 /**
  * A listening socket with a limit on `accept`. It has the shape of `Deno.TcpListener`.

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { Connection, type TcpConnection } from "./connection.ts";
-import type { Timeouts } from "./options.ts";
+import { Connection, type TcpConnection } from "./connection/connection.ts";
+import type { Timeouts } from "./options/types.ts";
 import { adapter } from "./runtime.ts";
-import { checkWrap } from "./validate.ts";
+import { checkWrap } from "./options/validate.ts";
 
 /**
  * Options of {@linkcode wrap}.

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import process from "node:process";
 import type { Runtime } from "../lib/runtimes.ts";
 import type { Alone } from "./measure.ts";
-import { lastRun } from "./report.ts";
+import { lastRun } from "./machine.ts";
 import type { Job } from "./worker.ts";
 
 /** The tables whose two sides can run alone. */

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { cpus, loadavg, release, type } from "node:os";
 import type { Runtime } from "../lib/runtimes.ts";
 import type { Spread } from "./measure.ts";
+import { lastRun } from "./machine.ts";
 import type { Profiles } from "./profile.ts";
 import { type Goal, reached, type Row } from "./row.ts";
 
@@ -22,14 +22,6 @@ export interface Report {
   command: string;
   tables: Table[];
   profiles?: Profiles;
-}
-
-export function machine(): string {
-  const processors = cpus();
-  const load = loadavg()[0]!.toFixed(1);
-  return `${processors.length} x ${
-    processors[0]?.model.trim()
-  }, ${type()} ${release()}, load ${load}`;
 }
 
 function figure(value: number): string {
@@ -68,14 +60,6 @@ export function print({ name, version }: Runtime, rows: Row[]): void {
     const line = cells(row).map((cell, i) => cell.padEnd(widths[i]!)).join(" ");
     console.log(`    ${line.trimEnd()}`);
   }
-}
-
-/** Which run numbers are from. */
-export function lastRun({ machine, command }: Pick<Report, "machine" | "command">): string {
-  const partial = /--(?:only|runtime)\b/.test(command)
-    ? " Tables that this command does not name are from earlier runs."
-    : "";
-  return `Last run: \`${command}\` on ${machine}.${partial}`;
 }
 
 /** The tables as Markdown, one a title. */

@@ -5,7 +5,7 @@
  */
 
 import { readFile } from "node:fs/promises";
-import { type Place, type Row, rows } from "../../src/os/options.ts";
+import { type Place, type Row, rows } from "../../src/options/table.ts";
 
 const file = "docs/options.md";
 const start = "<!-- deno-fmt-ignore-start -->\n\n";

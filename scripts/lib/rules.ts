@@ -5,6 +5,7 @@
  */
 
 import { glob, readFile } from "node:fs/promises";
+import { circles, upwardImports } from "./imports.ts";
 import versions from "../versions.json" with { type: "json" };
 
 /** Text of the files that a pattern matches, by path. */
@@ -47,6 +48,12 @@ export async function oneRuntimeDetection(): Promise<string[]> {
         )
       ),
   ]);
+}
+
+/** Imports go downwards only, and never in a circle. */
+export async function imports(): Promise<string[]> {
+  const src = [...await read("mod.ts"), ...await read("src/**/*.ts")];
+  return [...upwardImports(src), ...circles(src), ...circles(await read("scripts/**/*.ts"))];
 }
 
 /** What users see has real types. */

@@ -10,8 +10,8 @@ import {
   type TcpConnection,
   UnsupportedOptionError,
 } from "@holdfast/tcp";
-import { keepAliveFor, probeInterval } from "../../src/probing.ts";
-import { timers } from "../../src/timers.ts";
+import { keepAliveFor, probeInterval } from "../../src/options/probing.ts";
+import { timers } from "../../src/time/timers.ts";
 import { pair, sleep, until } from "../contract/support.ts";
 import { skip } from "../support/skip.ts";
 

@@ -1,7 +1,8 @@
 /** Stand-ins for the clock and the wire, so that the core can be driven step by step. */
 
-import type { Incoming, NetAddr, Outgoing, Transport } from "../../src/adapter.ts";
-import type { Clock } from "../../src/timers.ts";
+import type { Incoming, Outgoing, Transport } from "../../src/adapter.ts";
+import type { NetAddr } from "../../src/kernel/address.ts";
+import type { Clock } from "../../src/time/timers.ts";
 
 /** Time passes only when a test says so. */
 export class FakeClock implements Clock {

@@ -1,8 +1,9 @@
 import { test } from "node:test";
 import { assertEquals, assertRejects } from "@std/assert";
-import type { IncomingConnections, ListenerTransport, NetAddr } from "../../src/adapter.ts";
+import type { IncomingConnections, ListenerTransport } from "../../src/adapter.ts";
+import type { NetAddr } from "../../src/kernel/address.ts";
 import { Listener } from "../../src/listener.ts";
-import { TimerQueue } from "../../src/timers.ts";
+import { TimerQueue } from "../../src/time/timers.ts";
 import { FakeClock, FakeTransport } from "./fakes.ts";
 
 class FakeListenerTransport implements ListenerTransport {

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { constants } from "../../../src/os/constants.ts";
-import { openListening } from "../../../src/os/listening.ts";
+import { constants } from "../../../src/kernel/constants.ts";
+import { openListening } from "../../../src/kernel/listening.ts";
 import { connect, type ConnectOptions, type TcpConnection } from "../../../mod.ts";
-import { kernelFor } from "../../../src/roads.ts";
-import { timers } from "../../../src/timers.ts";
+import { kernelFor } from "../../../src/options/support.ts";
+import { timers } from "../../../src/time/timers.ts";
 import { cpuTime } from "../measure.ts";
 import { type Row, valueRow } from "../row.ts";
 import type { Tools } from "../worker.ts";

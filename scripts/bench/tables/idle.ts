@@ -6,7 +6,7 @@
 
 import process from "node:process";
 import { connect } from "../../../mod.ts";
-import { Alarm, timers } from "../../../src/timers.ts";
+import { Alarm, timers } from "../../../src/time/timers.ts";
 import { compare, type Side } from "../measure.ts";
 import { each } from "../memory.ts";
 import type { Bare } from "../raw/api.ts";

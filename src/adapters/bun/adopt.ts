@@ -5,8 +5,8 @@
  */
 
 import type { Transport } from "../../adapter.ts";
-import { systemError } from "../../os/system_error.ts";
-import { tcpInfo } from "../../tcp_info.ts";
+import { systemError } from "../../kernel/system_error.ts";
+import { layoutObstacle, readTcpInfo } from "../../kernel/tcp_info.ts";
 import { adoptSocket } from "../node/transport.ts";
 import { kernel } from "./kernel.ts";
 import { type BunSocket, handlers, Opener, takeOver } from "./socket.ts";
@@ -33,12 +33,11 @@ function isBunSocket(native: object): native is BunSocket {
 /** Bun tells of the peer's FIN once, so a second set of handlers would wait for it in vain. */
 function peerFinished(native: BunSocket): boolean {
   if (native.getTLSVersion() !== null) return false;
-  try {
-    return tcpInfo(native).state === "CLOSE-WAIT";
-  } catch {
-    // Without system calls nothing tells.
-    return false;
-  }
+  const calls = kernel();
+  // Without system calls nothing tells.
+  if ("reason" in calls || layoutObstacle() !== undefined) return false;
+  const info = readTcpInfo(calls, native.fd);
+  return typeof info !== "number" && info.state === "CLOSE-WAIT";
 }
 
 function reload(native: BunSocket): BunTransport {

@@ -9,11 +9,13 @@
  * @module
  */
 
-import type { Attempt, Kernel, NetAddr, Outgoing, Target, Transport } from "../../adapter.ts";
+import type { Attempt, Outgoing, Target, Transport } from "../../adapter.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
+import type { NetAddr } from "../../kernel/address.ts";
 import { SocketError } from "../../errors.ts";
-import { race } from "../../happy_eyeballs.ts";
-import { startHandshake } from "../../os/handshake.ts";
-import { certain } from "../../os/sockaddr.ts";
+import { race } from "../../dial/happy_eyeballs.ts";
+import { startHandshake } from "../../kernel/handshake.ts";
+import { certain } from "../../kernel/sockaddr.ts";
 import { connect as connectNode } from "../node/connect.ts";
 import { kernel } from "./kernel.ts";
 import { type BunSocket, Opener, takeOver } from "./socket.ts";

@@ -5,9 +5,9 @@
  */
 
 import type { Handle, NativeSetters } from "../../adapter.ts";
-import { Descriptors } from "../../os/descriptors.ts";
-import { builtin } from "../../os/system.ts";
-import { closed, verifyTcp } from "../../os/tcp_socket.ts";
+import { Descriptors } from "../../kernel/descriptors.ts";
+import { builtin } from "../../kernel/system.ts";
+import { closed, verifyTcp } from "../../kernel/tcp_socket.ts";
 import { type Finder, handle as nodeHandle } from "../node/handle.ts";
 import { kernel } from "./kernel.ts";
 

@@ -9,14 +9,14 @@ import type {
   KnownEnds,
   ListenerTransport,
   ListenObstacle,
-  ListenPlan,
-  NetAddr,
 } from "../../adapter.ts";
-import { resolve } from "../../happy_eyeballs.ts";
-import { openListening } from "../../os/listening.ts";
-import { certain } from "../../os/sockaddr.ts";
-import { systemName } from "../../os/system.ts";
-import { verifyTcp } from "../../os/tcp_socket.ts";
+import type { ListenPlan } from "../../kernel/listening.ts";
+import type { NetAddr } from "../../kernel/address.ts";
+import { resolve } from "../../dial/happy_eyeballs.ts";
+import { openListening } from "../../kernel/listening.ts";
+import { certain } from "../../kernel/sockaddr.ts";
+import { systemName } from "../../kernel/system.ts";
+import { verifyTcp } from "../../kernel/tcp_socket.ts";
 import { kernel } from "./kernel.ts";
 import { type BunSocket, handlers, Opener, type Receiver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";

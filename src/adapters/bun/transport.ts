@@ -4,10 +4,11 @@
  * @module
  */
 
-import type { Incoming, KnownEnds, NetAddr, Outgoing, Transport } from "../../adapter.ts";
+import type { Incoming, KnownEnds, Outgoing, Transport } from "../../adapter.ts";
+import type { NetAddr } from "../../kernel/address.ts";
 import { SocketError } from "../../errors.ts";
-import { unmapped } from "../../os/sockaddr.ts";
-import { systemError } from "../../os/system_error.ts";
+import { unmapped } from "../../kernel/sockaddr.ts";
+import { systemError } from "../../kernel/system_error.ts";
 import { kernel } from "./kernel.ts";
 import type { BunSocket, Receiver } from "./socket.ts";
 

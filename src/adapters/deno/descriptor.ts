@@ -5,9 +5,9 @@
  * @module
  */
 
-import { UnsupportedOptionError } from "../../errors.ts";
-import { Descriptors } from "../../os/descriptors.ts";
-import { host, systemName } from "../../os/system.ts";
+import { unsupportedIn } from "../../kernel/obstacle.ts";
+import { Descriptors } from "../../kernel/descriptors.ts";
+import { host } from "../../kernel/system.ts";
 import { kernel } from "./kernel.ts";
 
 interface DenoFiles {
@@ -27,12 +27,7 @@ export function descriptors(): Descriptors {
   if (kept !== undefined) return kept;
   const calls = kernel();
   if ("reason" in calls) {
-    throw new UnsupportedOptionError({
-      option: "fd",
-      runtime: `deno ${host().versions.deno}`,
-      system: systemName(),
-      ...calls,
-    });
+    throw unsupportedIn(`deno ${host().versions.deno}`, "fd", calls);
   }
   return kept = new Descriptors(calls, list);
 }

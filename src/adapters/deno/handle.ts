@@ -4,12 +4,14 @@
  * @module
  */
 
-import type { Handle, NativeSetters, NetAddr } from "../../adapter.ts";
-import { SocketError, UnsupportedOptionError } from "../../errors.ts";
-import { constants } from "../../os/constants.ts";
-import { errnoName } from "../../os/errno.ts";
-import { host, systemName } from "../../os/system.ts";
-import { closed, readInt } from "../../os/tcp_socket.ts";
+import type { Handle, NativeSetters } from "../../adapter.ts";
+import type { NetAddr } from "../../kernel/address.ts";
+import { SocketError } from "../../errors.ts";
+import { unsupportedIn } from "../../kernel/obstacle.ts";
+import { constants } from "../../kernel/constants.ts";
+import { errnoName } from "../../kernel/errno.ts";
+import { host } from "../../kernel/system.ts";
+import { closed, readInt } from "../../kernel/tcp_socket.ts";
 import { type Finder, handle as nodeHandle } from "../node/handle.ts";
 import { descriptors } from "./descriptor.ts";
 import { kernel } from "./kernel.ts";
@@ -158,11 +160,9 @@ function mustBeOpen(native: object): void {
   const open = isOpen(native);
   if (open === false) throw closed();
   if (open === true) return;
-  throw new UnsupportedOptionError({
-    option: "fd",
-    runtime: `deno ${host().versions.deno}`,
-    system: systemName(),
+  throw unsupportedIn(`deno ${host().versions.deno}`, "fd", {
     reason: "this Deno does not tell whether the socket is open",
+    remedy: "",
   });
 }
 

@@ -4,8 +4,9 @@
  * @module
  */
 
-import type { Kernel, NoKernel } from "../../adapter.ts";
-import { errnoName } from "../../os/errno.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
+import type { Obstacle } from "../../kernel/obstacle.ts";
+import { errnoName } from "../../kernel/errno.ts";
 import {
   errnoFunction,
   kernelOf,
@@ -14,7 +15,7 @@ import {
   noLibrary,
   signatures,
   transferFlags,
-} from "../../os/libc.ts";
+} from "../../kernel/libc.ts";
 
 /** What is used of Deno's FFI. */
 interface DenoFFI {
@@ -35,11 +36,11 @@ export interface Transfers {
   readonly receive: Transfer;
 }
 
-let kept: Kernel | NoKernel | undefined;
+let kept: Kernel | Obstacle | undefined;
 let direct: Transfers | undefined;
 
 /** The system calls, or why there are none. Loaded at the first call that may; never prompts. */
-export function kernel(): Kernel | NoKernel {
+export function kernel(): Kernel | Obstacle {
   if (kept !== undefined) return kept;
   const none = noLibrary();
   if (none !== undefined) return kept = none;

@@ -4,16 +4,12 @@
  * @module
  */
 
-import type {
-  IncomingConnections,
-  ListenerTransport,
-  ListenObstacle,
-  ListenPlan,
-  NetAddr,
-} from "../../adapter.ts";
-import { openListening } from "../../os/listening.ts";
-import { resolve } from "../../happy_eyeballs.ts";
-import { verifyTcp } from "../../os/tcp_socket.ts";
+import type { IncomingConnections, ListenerTransport, ListenObstacle } from "../../adapter.ts";
+import type { ListenPlan } from "../../kernel/listening.ts";
+import type { NetAddr } from "../../kernel/address.ts";
+import { openListening } from "../../kernel/listening.ts";
+import { resolve } from "../../dial/happy_eyeballs.ts";
+import { verifyTcp } from "../../kernel/tcp_socket.ts";
 import { listenOnDescriptor, open } from "../node/listen.ts";
 import { descriptors } from "./descriptor.ts";
 import { kernel } from "./kernel.ts";

@@ -4,15 +4,15 @@
  * @module
  */
 
-import type { Incoming, NetAddr, Outgoing, Transport } from "../../adapter.ts";
-import { lingerZero } from "../../apply.ts";
-import { unmapped } from "../../os/sockaddr.ts";
-import { nativeTimers } from "../../os/native_timers.ts";
-import { systemError } from "../../os/system_error.ts";
-import { disconnect } from "../../os/tcp_socket.ts";
+import type { Incoming, Outgoing, Transport } from "../../adapter.ts";
+import type { NetAddr } from "../../kernel/address.ts";
+import { unmapped } from "../../kernel/sockaddr.ts";
+import { nativeTimers } from "../../time/native_timers.ts";
+import { systemError } from "../../kernel/system_error.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
+import { disconnect, lingerZero } from "../../kernel/tcp_socket.ts";
 import { Direct } from "./direct.ts";
 import { handle } from "./handle.ts";
-import { kernel } from "./kernel.ts";
 
 /** What this file uses of `Deno.TcpConn` and `Deno.TlsConn`. */
 export interface DenoConn {
@@ -149,15 +149,16 @@ export class DenoTransport implements Transport {
     }
   }
 
-  reset(): void {
+  reset(kernel: () => Kernel): void {
     if (this.#closed) return;
     const target = handle(this.native)!;
     try {
-      lingerZero(target);
+      const calls = kernel();
+      const fd = target.fd();
+      lingerZero(calls, fd);
       // Deno shuts its writing half down before it closes, and a peer that sees that FIN is never
       // told of the RST: https://docs.rs/tokio/1/tokio/net/tcp/struct.OwnedWriteHalf.html
-      const calls = kernel();
-      if (!("reason" in calls)) disconnect(calls, target.fd());
+      disconnect(calls, fd);
     } catch (error) {
       // The kernel has ended the connection, and nobody is left to be told.
       if ((error as { code?: string }).code !== "EBADF") throw error;

@@ -5,7 +5,7 @@
  */
 
 import type { Adapter } from "../../adapter.ts";
-import { host } from "../../os/system.ts";
+import { host } from "../../kernel/system.ts";
 import { connect } from "./connect.ts";
 import { handle, natives } from "./handle.ts";
 import { kernel } from "./kernel.ts";

@@ -5,9 +5,9 @@
  */
 
 import type { Attempt, Target, Transport } from "../../adapter.ts";
-import { race } from "../../happy_eyeballs.ts";
-import { certain } from "../../os/sockaddr.ts";
-import { builtin } from "../../os/system.ts";
+import { race } from "../../dial/happy_eyeballs.ts";
+import { certain } from "../../kernel/sockaddr.ts";
+import { builtin } from "../../kernel/system.ts";
 import { type NodeSocket, NodeTransport, onRead } from "./transport.ts";
 
 interface NodeNet {

@@ -5,11 +5,13 @@
  * @module
  */
 
-import type { Handle, NativeSetters, NetAddr } from "../../adapter.ts";
-import { SocketError, UnsupportedOptionError } from "../../errors.ts";
-import { errnoName } from "../../os/errno.ts";
-import { builtin, host, systemName } from "../../os/system.ts";
-import { closed } from "../../os/tcp_socket.ts";
+import type { Handle, NativeSetters } from "../../adapter.ts";
+import type { NetAddr } from "../../kernel/address.ts";
+import { SocketError, type UnsupportedOptionError } from "../../errors.ts";
+import { unsupportedIn } from "../../kernel/obstacle.ts";
+import { errnoName } from "../../kernel/errno.ts";
+import { builtin, host, systemName } from "../../kernel/system.ts";
+import { closed } from "../../kernel/tcp_socket.ts";
 
 /**
  * The object below a socket. Its setters are used instead of the socket's, since those remember what
@@ -173,10 +175,8 @@ function notTcp(): TypeError {
 }
 
 function noDescriptor(): UnsupportedOptionError {
-  return new UnsupportedOptionError({
-    option: "fd",
-    runtime: `node ${host().versions.node}`,
-    system: systemName(),
+  return unsupportedIn(`node ${host().versions.node}`, "fd", {
     reason: "this socket has no descriptor of its own",
+    remedy: "",
   });
 }

@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { Kernel, NoKernel } from "../../adapter.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
+import type { Obstacle } from "../../kernel/obstacle.ts";
 import {
   errnoFunction,
   kernelOf,
@@ -12,8 +13,8 @@ import {
   libraryNames,
   noLibrary,
   signatures,
-} from "../../os/libc.ts";
-import { builtin, host } from "../../os/system.ts";
+} from "../../kernel/libc.ts";
+import { builtin, host } from "../../kernel/system.ts";
 
 /** What is used of `node:ffi`. */
 interface NodeFFI {
@@ -34,10 +35,10 @@ interface NodeModule {
   createRequire(from: string): (name: string) => unknown;
 }
 
-let kept: Kernel | NoKernel | undefined;
+let kept: Kernel | Obstacle | undefined;
 
 /** The system calls, or why there are none. Loaded at the first call. */
-export function kernel(): Kernel | NoKernel {
+export function kernel(): Kernel | Obstacle {
   if (kept !== undefined) return kept;
   const none = noLibrary();
   if (none !== undefined) return kept = none;

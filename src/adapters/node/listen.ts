@@ -4,11 +4,13 @@
  * @module
  */
 
-import type { IncomingConnections, ListenerTransport, ListenPlan, NetAddr } from "../../adapter.ts";
-import { openListening } from "../../os/listening.ts";
-import { certain } from "../../os/sockaddr.ts";
-import { builtin, host, systemName } from "../../os/system.ts";
-import { verifyTcp } from "../../os/tcp_socket.ts";
+import type { IncomingConnections, ListenerTransport } from "../../adapter.ts";
+import type { ListenPlan } from "../../kernel/listening.ts";
+import type { NetAddr } from "../../kernel/address.ts";
+import { openListening } from "../../kernel/listening.ts";
+import { certain } from "../../kernel/sockaddr.ts";
+import { builtin, host, systemName } from "../../kernel/system.ts";
+import { verifyTcp } from "../../kernel/tcp_socket.ts";
 import { kernel } from "./kernel.ts";
 import { listenTo, type NodeSocket, remoteAddr } from "./transport.ts";
 

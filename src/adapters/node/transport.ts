@@ -4,10 +4,12 @@
  * @module
  */
 
-import type { Incoming, KnownEnds, NetAddr, Outgoing, Transport } from "../../adapter.ts";
-import { unmapped } from "../../os/sockaddr.ts";
-import { builtin } from "../../os/system.ts";
-import { lingerZero } from "../../apply.ts";
+import type { Incoming, KnownEnds, Outgoing, Transport } from "../../adapter.ts";
+import type { NetAddr } from "../../kernel/address.ts";
+import { unmapped } from "../../kernel/sockaddr.ts";
+import { builtin } from "../../kernel/system.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
+import { lingerZero } from "../../kernel/tcp_socket.ts";
 import { handle } from "./handle.ts";
 
 /** Whose events a socket's are. */
@@ -191,7 +193,7 @@ export class NodeTransport implements Transport {
     this.native.destroy();
   }
 
-  reset(): void {
+  reset(kernel: () => Kernel): void {
     if (this.#closed) return;
     const { native } = this;
     if (this.#plain && native.resetAndDestroy !== undefined) {
@@ -204,7 +206,7 @@ export class NodeTransport implements Transport {
       } else reset();
       return;
     }
-    if (!native.destroyed) lingerZero(handle(native)!);
+    if (!native.destroyed) lingerZero(kernel(), handle(native)!.fd());
     this.close();
   }
 

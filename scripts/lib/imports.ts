@@ -1,0 +1,74 @@
+/**
+ * Who may import whom. Type-only imports count: they bind two files together for a reader all the same.
+ *
+ * @module
+ */
+
+import { dirname, join } from "node:path/posix";
+
+/** The floors of the house, lowest first: a file imports from its own floor and from those below. */
+const layers: readonly (readonly string[])[] = [
+  ["src/kernel/", "src/errors.ts", "src/check.ts"],
+  ["src/time/"],
+  ["src/adapter.ts"],
+  ["src/dial/"],
+  ["src/adapters/"],
+  ["src/runtime.ts"],
+  ["src/options/"],
+  ["src/connection/"],
+  ["src/listener.ts"],
+  ["src/connect.ts", "src/listen.ts", "src/wrap.ts"],
+  ["mod.ts"],
+];
+
+/** Text of source files, by path. */
+type Sources = readonly (readonly [path: string, text: string])[];
+
+/** Paths that each file imports from this repository. */
+function importsOf(sources: Sources): Map<string, string[]> {
+  return new Map(sources.map(([path, text]) => [
+    path,
+    Array.from(
+      text.matchAll(/^(?:import|export)\b[^"';]*?(?:from\s+)?"(\.[^"]+)"/gm),
+      ([, specifier]) => join(dirname(path), specifier!),
+    ),
+  ]));
+}
+
+/** Imports that go upwards, and files that no layer names. */
+export function upwardImports(sources: Sources): string[] {
+  const layerOf = (path: string) =>
+    layers.findIndex((layer) => layer.some((start) => path.startsWith(start)));
+  return Array.from(importsOf(sources)).flatMap(([path, imports]) => {
+    const layer = layerOf(path);
+    if (layer < 0) return [`${path}: no layer in scripts/lib/imports.ts names it`];
+    return imports.filter((other) => layerOf(other) > layer)
+      .map((other) => `${path}: imports ${other}, which is above it`);
+  });
+}
+
+/** Files that import each other in a circle, one line a circle (Tarjan's algorithm). */
+export function circles(sources: Sources): string[] {
+  const imports = importsOf(sources);
+  const found: string[] = [];
+  const order = new Map<string, number>();
+  const lowest = new Map<string, number>();
+  const stack: string[] = [];
+  const visit = (path: string): void => {
+    order.set(path, order.size);
+    lowest.set(path, order.get(path)!);
+    stack.push(path);
+    for (const other of imports.get(path) ?? []) {
+      if (!imports.has(other)) continue;
+      if (!order.has(other)) visit(other);
+      if (stack.includes(other)) {
+        lowest.set(path, Math.min(lowest.get(path)!, lowest.get(other)!));
+      }
+    }
+    if (lowest.get(path) !== order.get(path)) return;
+    const circle = stack.splice(stack.indexOf(path));
+    if (circle.length > 1) found.push(`import each other in a circle: ${circle.sort().join(", ")}`);
+  };
+  for (const path of imports.keys()) if (!order.has(path)) visit(path);
+  return found;
+}

@@ -1,0 +1,322 @@
+/**
+ * An open connection: the public type, and its one implementation over a transport.
+ *
+ * @module
+ */
+
+import type { Handle, Transport } from "../adapter.ts";
+import type { NetAddr } from "../kernel/address.ts";
+import type { CallOptions } from "../time/calls.ts";
+import type { Guarded } from "../options/dead_peer.ts";
+import { Watch } from "./watch.ts";
+import { tuned } from "../options/keep_alive.ts";
+import type { KeepAliveOptions, SocketOptions, Timeouts } from "../options/types.ts";
+import { adapter } from "../runtime.ts";
+import { Reader } from "./reader.ts";
+import { changeOptions, getOptions, handleOf, setOptions } from "../options/any_socket.ts";
+import { Streams } from "./streams.ts";
+import type { TcpInfo } from "../kernel/tcp_info.ts";
+import { kernelFor } from "../options/support.ts";
+import { tcpInfo } from "../options/tcp_info.ts";
+import { type TimerQueue, timers as sharedTimers } from "../time/timers.ts";
+import { checkCall, checkData, checkFlag, checkTimeouts } from "../options/validate.ts";
+import { Writer } from "./writer.ts";
+
+/**
+ * A TCP connection with a limit on every call. It has the shape of `Deno.TcpConn` and goes where a
+ * `Deno.Conn` goes.
+ *
+ * A timeout ends the wait, never the data: a read that timed out has consumed nothing, and a write
+ * that timed out says how many bytes are the connection's to send.
+ *
+ * @example Read with a limit, then go on
+ * ```ts
+ * import { connect, listen, TimeoutError } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 5_000 });
+ * using client = await connect({ port: listener.addr.port, timeout: 5_000 });
+ * using server = await listener.accept();
+ *
+ * const buffer = new Uint8Array(64);
+ * const late = await client.read(buffer, { timeout: 10 }).catch((error) => error);
+ * console.log(late instanceof TimeoutError); // true
+ * await server.write(new TextEncoder().encode("still here"));
+ * console.log(await client.read(buffer)); // 10
+ * ```
+ */
+export interface TcpConnection {
+  /** The runtime's own socket: `Deno.TcpConn`, Bun's socket or `net.Socket`. Not to be read from. */
+  readonly native: object;
+  /** Address of our end. */
+  readonly localAddr: NetAddr;
+  /** Address of the peer. */
+  readonly remoteAddr: NetAddr;
+  /** The limits that hold for calls without one of their own, in ms; `null` is none. */
+  readonly timeouts: Timeouts;
+  /** Bytes that reads have returned so far. */
+  readonly bytesRead: number;
+  /**
+   * Bytes that became the connection's to send so far. What an aborted write got rid of is the
+   * difference before and after.
+   */
+  readonly bytesWritten: number;
+  /**
+   * The receiving half as a byte stream, under the read timeout. Backpressure is real: while nobody
+   * reads, TCP stops the sender. When both streams have ended or failed, the connection is closed.
+   */
+  readonly readable: ReadableStream<Uint8Array>;
+  /**
+   * The sending half as a stream, under the write timeout. Closing it sends FIN; aborting resets. When
+   * it has failed, the end of `readable` resets: what is not whole must not look so.
+   */
+  readonly writable: WritableStream<Uint8Array>;
+
+  /**
+   * Reads what has arrived, at most `into.length` bytes; waits when there is nothing. Reads are
+   * served in the order of the calls.
+   *
+   * @param into Where to put the bytes. After a timeout or an abort it is never touched again.
+   * @param options Limits of this call; the earliest counts. Default: the read timeout.
+   * @returns The number of bytes, or `null` when the peer has finished.
+   * @throws {TimeoutError} Nothing arrived in time. Nothing is lost: the next read gets it all.
+   * @throws {DeadPeerError} The kernel gave the peer up.
+   * @throws {SocketError} Such as `ECONNRESET`; `ECANCELED` when closed meanwhile; `EBADF` after.
+   */
+  read(into: Uint8Array, options?: CallOptions): Promise<number | null>;
+  /**
+   * Writes all of `data` and resolves to `data.length` once the kernel has it. Never short. One
+   * limit for the whole call. Writes go out in the order of the calls.
+   *
+   * @param data May be reused as soon as the promise settles, also after a timeout.
+   * @param options Limits of this call; the earliest counts. Default: the write timeout.
+   * @throws {TimeoutError} `bytesWritten` says how many bytes are the connection's to send: going
+   * on with `data.subarray(bytesWritten)` yields the exact stream.
+   * @throws {DeadPeerError} The kernel gave the peer up.
+   * @throws {SocketError} Such as `EPIPE`; `ECANCELED` when closed meanwhile; `EBADF` after.
+   */
+  write(data: Uint8Array, options?: CallOptions): Promise<number>;
+  /**
+   * Sends FIN after everything written before; reading goes on (half-open connection).
+   * @throws {TimeoutError} What was written before is still not in the kernel.
+   */
+  closeWrite(): Promise<void>;
+  /**
+   * Closes the connection now. Pending calls reject with {@linkcode SocketError} `ECANCELED`, later
+   * ones with `EBADF`. What the kernel has is still delivered. Idempotent.
+   */
+  close(): void;
+  /**
+   * Closes with RST, so that the peer reads `ECONNRESET` and nothing lingers (RFC 9293 section 3.10.5).
+   * @throws {UnsupportedOptionError} The platform cannot; the connection stays as it was.
+   */
+  reset(): void;
+  /** Changes the limits of calls that start from now on; what is left out stays. */
+  setTimeouts(timeouts: Partial<Timeouts>): void;
+  /** `setOptions` for this connection. */
+  setOptions(options: SocketOptions): SocketOptions;
+  /** `getOptions` for this connection. */
+  getOptions(): SocketOptions;
+  /** `tcpInfo` for this connection. */
+  tcpInfo(): TcpInfo;
+  /** Nagle's algorithm off (`true`, the default) or on. TCP_NODELAY. */
+  setNoDelay(noDelay?: boolean): void;
+  /** Keepalive on (`true`, the default), off, or on with values of your own. SO_KEEPALIVE. */
+  setKeepAlive(keepAlive?: boolean | KeepAliveOptions): void;
+  /** Lets pending calls keep the process alive (the default). */
+  ref(): void;
+  /**
+   * Lets the process end while calls are pending. Bytes that the kernel has not taken yet may hold
+   * it nevertheless (Deno, Node.js), until they are gone or the connection is closed.
+   */
+  unref(): void;
+  /** Same as `close()`. */
+  [Symbol.dispose](): void;
+  /** Same as `close()`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** The one implementation. */
+export class Connection implements TcpConnection, Guarded {
+  readonly #transport: Transport;
+  readonly #reader: Reader;
+  readonly #writer: Writer;
+  #streams: Streams | undefined = undefined;
+  #handle: Handle | undefined = undefined;
+
+  constructor(
+    transport: Transport,
+    timeouts: Timeouts,
+    timers: TimerQueue = sharedTimers,
+    deadPeerTimeout?: number,
+  ) {
+    this.#transport = transport;
+    this.#reader = new Reader(transport, timeouts.read, timers);
+    this.#writer = new Writer(transport, timeouts.write, timers);
+    transport.start(this.#reader, this.#writer);
+    if (deadPeerTimeout !== undefined) this.#guard(deadPeerTimeout);
+  }
+
+  /** Watches over data in flight from now on, or no more. */
+  watchPeer(timeout: number | undefined): void {
+    if (timeout !== undefined) {
+      // Something may be on the way already.
+      this.#guard(timeout).wake();
+    } else {
+      this.#writer.watch?.undo();
+      this.#writer.watch = undefined;
+    }
+  }
+
+  #guard(timeout: number): Watch {
+    this.#writer.watch?.stop();
+    const handle = adapter().handle(this.inner)!;
+    const watch = new Watch(handle, timeout, this.#reader.timers, (cause) => this.#lost(cause));
+    return this.#writer.watch = watch;
+  }
+
+  /** The peer is gone, and the kernel would take long to say so. */
+  #lost(cause: Error): void {
+    this.#reader.failed(cause);
+    this.#writer.failed(cause);
+    this.#transport.reset(() => kernelFor("reset"));
+  }
+
+  get native(): object {
+    this.#transport.expose?.();
+    return this.#transport.native;
+  }
+
+  get inner(): object {
+    return this.#transport.native;
+  }
+
+  get closed(): boolean {
+    return this.#reader.closed;
+  }
+
+  get localAddr(): NetAddr {
+    return this.#transport.localAddr;
+  }
+
+  get remoteAddr(): NetAddr {
+    return this.#transport.remoteAddr;
+  }
+
+  get timeouts(): Timeouts {
+    return { read: this.#reader.timeout, write: this.#writer.timeout };
+  }
+
+  get bytesRead(): number {
+    return this.#reader.bytesRead;
+  }
+
+  get bytesWritten(): number {
+    return this.#writer.bytesWritten;
+  }
+
+  get readable(): ReadableStream<Uint8Array> {
+    return this.#bothStreams().readable;
+  }
+
+  get writable(): WritableStream<Uint8Array> {
+    return this.#bothStreams().writable;
+  }
+
+  #bothStreams(): Streams {
+    return this.#streams ??= new Streams(this, this.#reader, this.#writer);
+  }
+
+  read(into: Uint8Array, options?: CallOptions): Promise<number | null> {
+    try {
+      checkData(into, "read", "into");
+      if (options !== undefined) options = checkCall(options, "read");
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#reader.read(into, options);
+  }
+
+  write(data: Uint8Array, options?: CallOptions): Promise<number> {
+    try {
+      checkData(data, "write", "data");
+      if (options !== undefined) options = checkCall(options, "write");
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#writer.write(data, options);
+  }
+
+  closeWrite(): Promise<void> {
+    return this.#writer.closeWrite();
+  }
+
+  close(): void {
+    this.#endWatch(true);
+    this.#reader.close();
+    this.#writer.close();
+    this.#transport.close();
+  }
+
+  #endWatch(release: boolean): void {
+    const { watch } = this.#writer;
+    if (watch === undefined) return;
+    if (release) watch.release();
+    else watch.stop();
+    this.#writer.watch = undefined;
+  }
+
+  reset(): void {
+    this.#transport.reset(() => kernelFor("reset"));
+    this.#endWatch(false);
+    this.#reader.close();
+    this.#writer.close();
+  }
+
+  setTimeouts(timeouts: Partial<Timeouts>): void {
+    const { read, write } = checkTimeouts(timeouts);
+    if (read !== undefined) this.#reader.timeout = read;
+    if (write !== undefined) this.#writer.timeout = write;
+  }
+
+  setOptions(options: SocketOptions): SocketOptions {
+    return setOptions(this, options);
+  }
+
+  getOptions(): SocketOptions {
+    return getOptions(this);
+  }
+
+  tcpInfo(): TcpInfo {
+    return tcpInfo(this);
+  }
+
+  setNoDelay(noDelay: boolean = true): void {
+    checkFlag(noDelay, "noDelay");
+    changeOptions(this, { noDelay });
+  }
+
+  setKeepAlive(keepAlive: boolean | KeepAliveOptions = true): void {
+    if (typeof keepAlive === "object" && keepAlive !== null && this.#writer.watch === undefined) {
+      this.#handle ??= handleOf(this, "set options");
+      if (tuned(this.#handle, keepAlive)) return;
+    }
+    changeOptions(this, { keepAlive });
+  }
+
+  ref(): void {
+    this.#transport.ref();
+  }
+
+  unref(): void {
+    this.#transport.unref();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
+  }
+}

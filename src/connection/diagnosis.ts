@@ -1,0 +1,79 @@
+/**
+ * Why a call ran out of time, as far as the kernel and the event loop tell.
+ *
+ * @module
+ */
+
+import type { Target } from "../adapter.ts";
+import { UnsupportedOptionError } from "../errors.ts";
+import { parse } from "../kernel/sockaddr.ts";
+import type { TcpInfo } from "../kernel/tcp_info.ts";
+import { tcpInfo } from "../options/tcp_info.ts";
+import type { TimerQueue } from "../time/timers.ts";
+
+/** A timer is never quite on time; from here on the delay is worth a word, ms. */
+const notable = 50;
+
+/** What is the matter with an open connection. Asks the kernel: not for every call. */
+export function diagnose(native: object, timers: TimerQueue): string {
+  let what: string;
+  let dataAge: number | undefined;
+  try {
+    const info = tcpInfo(native);
+    what = judge(info);
+    dataAge = info.lastDataReceived;
+  } catch (error) {
+    what = error instanceof UnsupportedOptionError
+      ? `what the kernel knows is out of reach: ${error.reason}`
+      : "the socket is closed already";
+  }
+  const late = Math.round(timers.late);
+  if (late < notable) return what;
+  const waiting = dataAge !== undefined && dataAge <= late
+    ? `data came ${dataAge} ms ago and waits to be read`
+    : what;
+  return `${blocked(late)}; ${waiting}`;
+}
+
+/** What is the matter with an attempt that has not opened. */
+export function diagnoseAttempt({ hostname }: Target, timers: TimerQueue): string {
+  const what = parse(hostname.split("%", 1)[0]!) === undefined
+    ? "SYN unanswered, or the name not resolved yet"
+    : "SYN unanswered";
+  const late = Math.round(timers.late);
+  return late < notable ? what : `${blocked(late)}; ${what}`;
+}
+
+function blocked(ms: number): string {
+  return `this process's event loop was blocked for ${ms} ms`;
+}
+
+function judge(info: TcpInfo): string {
+  const { state, retransmits = 0, probes = 0, unacknowledged, notSent } = info;
+  const { lastAckReceived = Infinity, lastDataReceived = Infinity } = info;
+  if (state === "CLOSED") return "the kernel has ended the connection";
+  if (unacknowledged === undefined) return "this system does not tell what is unacknowledged";
+  const silence = Math.min(lastAckReceived, lastDataReceived);
+  if (unacknowledged > 0 && retransmits > 0) {
+    return `the peer does not acknowledge (${count(retransmits, "retransmission")}, ` +
+      `last heard from ${silence} ms ago)`;
+  }
+  if (unacknowledged === 0 && notSent !== undefined && notSent > 0) {
+    const asked = probes > 1 ? `${count(probes, "probe")} unanswered, ` : "";
+    return `the peer's receive window is closed (${asked}last heard from ${silence} ms ago)`;
+  }
+  if (unacknowledged > 0) {
+    return `the peer has not acknowledged everything yet (${
+      count(unacknowledged, "segment")
+    } on the way, last heard from ${silence} ms ago)`;
+  }
+  if (probes > 0) {
+    return `the peer does not answer (${count(probes, "keepalive probe")}, ` +
+      `last heard from ${silence} ms ago)`;
+  }
+  return `the peer acknowledged everything and is silent (last heard from ${silence} ms ago)`;
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}

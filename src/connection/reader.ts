@@ -1,0 +1,186 @@
+/**
+ * The receiving half of a connection: bytes that arrived and calls that wait for bytes.
+ *
+ * @module
+ */
+
+import type { Incoming } from "../adapter.ts";
+import { Backlog, give, highWater } from "./receive_buffer.ts";
+import { Call, type CallOptions } from "../time/calls.ts";
+import { changed } from "../check.ts";
+import { Half } from "./direction.ts";
+
+/** What a read resolves to: a count (`read`), a chunk (`readChunk`), or `null` at the end. */
+type Result = number | Uint8Array | null;
+
+class ReadCall extends Call<Result> {
+  /** Where to put the bytes; `undefined` asks for a chunk. */
+  into: Uint8Array | undefined = undefined;
+}
+
+/** Less is not asked for directly: one large read of the transport serves many small ones. */
+const worthReceiving = 16_384;
+
+/** Of every reader that has not had to keep anything yet. */
+const nothing = new Backlog();
+
+/** Serves reads in order from what has arrived; nothing that arrives is ever dropped. */
+export class Reader extends Half<Result, ReadCall> implements Incoming {
+  /** Bytes given to callers so far. */
+  bytesRead = 0;
+  /** Arrived and not read. */
+  #backlog = nothing;
+  #paused = false;
+  #ended = false;
+
+  protected override get operation(): "read" {
+    return "read";
+  }
+
+  /** Reads what is there, at most `into.length` bytes. `null`: the peer has finished. */
+  read(into: Uint8Array, options: CallOptions | undefined): Promise<number | null> {
+    const refusal = this.refusal(options);
+    if (refusal !== undefined) return Promise.reject(refusal.reason);
+    if (into.length === 0) return Promise.resolve(0);
+    if (this.#backlog.size > 0 && this.head === undefined) {
+      return Promise.resolve(this.#fill(into));
+    }
+    return this.#wait(into, into.length, options) as Promise<number | null>;
+  }
+
+  /** Reads one chunk, which then belongs to the caller. `null`: the peer has finished. */
+  readChunk(options?: CallOptions): Promise<Uint8Array | null> {
+    const refusal = this.refusal(options);
+    if (refusal !== undefined) return Promise.reject(refusal.reason);
+    if (this.#backlog.size > 0 && this.head === undefined) {
+      return Promise.resolve(this.#takeChunk());
+    }
+    return this.#wait(undefined, 0, options) as Promise<Uint8Array | null>;
+  }
+
+  /** Bytes have arrived: first to whoever waits, the rest is kept. */
+  data(chunk: Uint8Array, lent: boolean): void {
+    if (this.closed) return;
+    const call = this.#first();
+    if (call === undefined) return this.#keep(lent ? chunk.slice() : chunk, 0);
+    if (call.into === undefined) {
+      this.bytesRead += chunk.length;
+      this.leave(call);
+      call.resolve(lent ? chunk.slice() : chunk);
+    } else {
+      const size = give(chunk, 0, call.into);
+      this.bytesRead += size;
+      this.leave(call);
+      call.into = undefined;
+      call.resolve(size);
+      if (size < chunk.length) {
+        if (lent) this.#keep(chunk.slice(size), 0);
+        else this.#keep(chunk, size);
+      }
+    }
+    // More calls than one were waiting: rare enough for a second round.
+    const waiting = this.head;
+    if (waiting === undefined) return;
+    this.#serve();
+    if (this.head !== undefined) this.transport.pull(waiting.into?.length ?? 0);
+  }
+
+  /** The peer has finished. */
+  end(): void {
+    if (this.closed || this.failure !== undefined) return;
+    this.#ended = true;
+    for (let call = this.head; call !== undefined; call = this.head) {
+      this.leave(call);
+      call.into = undefined;
+      call.resolve(null);
+    }
+  }
+
+  /** The connection is gone. What has arrived can still be read, then every read rejects. */
+  override failed(cause: unknown): void {
+    if (!this.#ended) super.failed(cause);
+  }
+
+  /** Rejects what waits; drops what was not read. */
+  override close(): void {
+    this.#backlog = nothing;
+    super.close();
+  }
+
+  create(): ReadCall {
+    return new ReadCall(this);
+  }
+
+  override left(call: ReadCall): void {
+    call.into = undefined;
+  }
+
+  #wait(into: Uint8Array | undefined, size: number, options?: CallOptions): Promise<Result> {
+    if (this.#ended) return Promise.resolve(null);
+    if (size >= worthReceiving && this.head === undefined && this.failure === undefined) {
+      const received = this.transport.receive?.(into!) ?? 0;
+      this.bytesRead += received;
+      if (received > 0) return Promise.resolve(received);
+    }
+    if (this.failure !== undefined) return Promise.reject(this.error());
+    const call = this.take();
+    call.into = into;
+    const promise = this.enter(call, options, this.timeout);
+    this.transport.pull(size);
+    return promise;
+  }
+
+  /** The call to be served next. One whose memory is not there any more is refused instead. */
+  #first(): ReadCall | undefined {
+    for (;;) {
+      const call = this.head;
+      if (call?.into?.length !== 0) return call;
+      this.leave(call);
+      call.into = undefined;
+      call.reject(changed("read", "into"));
+    }
+  }
+
+  #serve(): void {
+    while (this.#backlog.size > 0) {
+      const call = this.#first();
+      if (call === undefined) return;
+      const { into } = call;
+      this.leave(call);
+      call.into = undefined;
+      call.resolve(into === undefined ? this.#takeChunk() : this.#fill(into));
+    }
+  }
+
+  /** Keeps `chunk` from `offset` on. An offset comes only with the first chunk. */
+  #keep(chunk: Uint8Array, offset: number): void {
+    if (this.#backlog === nothing) this.#backlog = new Backlog();
+    // Not for a single chunk, however large: one that is read at once needs no pause.
+    const full = this.#backlog.full;
+    this.#backlog.add(chunk, offset);
+    if (full && !this.#paused) {
+      this.#paused = true;
+      this.transport.pause();
+    }
+  }
+
+  #fill(into: Uint8Array): number {
+    const size = this.#backlog.fill(into);
+    this.#taken(size);
+    return size;
+  }
+
+  #takeChunk(): Uint8Array {
+    const chunk = this.#backlog.first();
+    this.#taken(chunk.length);
+    return chunk;
+  }
+
+  #taken(size: number): void {
+    this.bytesRead += size;
+    if (this.#paused && this.#backlog.low) {
+      this.#paused = false;
+      this.transport.pull(highWater);
+    }
+  }
+}

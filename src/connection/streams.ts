@@ -1,0 +1,110 @@
+/**
+ * The two halves of a connection as web streams.
+ *
+ * @module
+ */
+
+import type { Reader } from "./reader.ts";
+import { checkData } from "../options/validate.ts";
+import type { Writer } from "./writer.ts";
+
+/** The connection that the streams end. */
+export interface StreamOwner {
+  close(): void;
+  reset(): void;
+}
+
+/** Both streams of one connection, made when somebody asks for one. */
+export class Streams {
+  readonly #owner: StreamOwner;
+  readonly #reader: Reader;
+  readonly #writer: Writer;
+  #readable: ReadableStream<Uint8Array> | undefined = undefined;
+  #writable: WritableStream<Uint8Array> | undefined = undefined;
+  /** Which are over, and whether they came to their end (`true`) or broke off before. */
+  readonly #done: { readable?: boolean; writable?: boolean } = {};
+
+  constructor(owner: StreamOwner, reader: Reader, writer: Writer) {
+    this.#owner = owner;
+    this.#reader = reader;
+    this.#writer = writer;
+  }
+
+  get readable(): ReadableStream<Uint8Array> {
+    return this.#readable ??= this.#makeReadable();
+  }
+
+  get writable(): WritableStream<Uint8Array> {
+    return this.#writable ??= this.#makeWritable();
+  }
+
+  /** Pulls one chunk at a time, so a slow reader stops the sender. */
+  #makeReadable(): ReadableStream<Uint8Array> {
+    const broken = (error: unknown) => {
+      this.#over("readable", false);
+      throw error;
+    };
+    const canceled = new AbortController();
+    const { signal } = canceled;
+    return new ReadableStream({
+      type: "bytes",
+      pull: async (controller) => {
+        const chunk = await this.#reader.readChunk({ signal }).catch(broken);
+        if (chunk !== null) return controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
+        controller.close();
+        // A pending BYOB read ends only when it is answered.
+        controller.byobRequest?.respond(0);
+        this.#over("readable", true);
+      },
+      cancel: () => {
+        // A read that waits would take bytes from the connection, which nobody would get.
+        canceled.abort();
+        this.#over("readable", true);
+      },
+    });
+  }
+
+  /** Takes one chunk at a time; closing sends FIN, aborting resets. */
+  #makeWritable(): WritableStream<Uint8Array> {
+    const abandon = () => this.#abandon();
+    // Nothing can be written any more, and nobody tells `abort` or `close`.
+    const broken = (error: unknown) => {
+      this.#over("writable", false);
+      throw error;
+    };
+    return new WritableStream({
+      // `abort` below is called only when the write in flight has ended; this ends it.
+      start: ({ signal }) => signal.addEventListener("abort", abandon),
+      write: (chunk) => send(this.#writer, chunk).catch(broken),
+      close: async () => {
+        await this.#writer.closeWrite().catch(broken);
+        this.#over("writable", true);
+      },
+      abort: abandon,
+    });
+  }
+
+  #over(half: "readable" | "writable", whole: boolean): void {
+    const done = this.#done;
+    done[half] ??= whole;
+    if (done.readable === undefined || done.writable === undefined) return;
+    if (done.writable) this.#owner.close();
+    else this.#abandon();
+  }
+
+  /** Ends the connection so that what was sent does not look complete. */
+  #abandon(): void {
+    try {
+      this.#owner.reset();
+    } catch {
+      // There is no way to send RST here.
+      this.#owner.close();
+    }
+  }
+}
+
+/** A stream takes whatever it is given. */
+async function send(writer: Writer, chunk: unknown): Promise<void> {
+  checkData(chunk, "write", "chunk");
+  await writer.write(chunk, undefined);
+}

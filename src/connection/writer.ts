@@ -1,0 +1,166 @@
+/**
+ * The sending half of a connection: calls that wait until the kernel has their bytes.
+ *
+ * @module
+ */
+
+import type { Outgoing } from "../adapter.ts";
+import { Call, type CallOptions } from "../time/calls.ts";
+import { changed } from "../check.ts";
+import type { Watch } from "./watch.ts";
+import { type TimeoutErrorOptions, toSocketError } from "../errors.ts";
+import { Half } from "./direction.ts";
+import { nativeTimers } from "../time/native_timers.ts";
+
+const nothing = new Uint8Array(0);
+/** So many bytes go out in one turn of the event loop: about half a millisecond at memory's speed. */
+const most = 1_048_576;
+
+class WriteCall extends Call<number> {
+  data: Uint8Array = nothing;
+  /** Length of `data` when it was given. */
+  size = 0;
+  /** So much of `data` is the connection's to send. */
+  offset = 0;
+  /** Whether the caller may reuse `data` before the kernel has it: when the call can end early. */
+  keep = false;
+  /** Sends FIN instead of data. */
+  fin = false;
+}
+
+/** Sends writes in order, each whole; a write that ends early says how far it came. */
+export class Writer extends Half<number, WriteCall> implements Outgoing {
+  /** Bytes that became the connection's to send so far. */
+  bytesWritten = 0;
+  /** To be woken by what is sent. */
+  watch: Watch | undefined = undefined;
+  /** Bytes that the kernel took at once, since a write had to wait. */
+  #atOnce = 0;
+  /** FIN that waits for its turn, or was sent. */
+  #fin: Promise<void> | undefined = undefined;
+
+  protected override get operation(): "write" {
+    return "write";
+  }
+
+  /** Resolves to `data.length` once the kernel has all of `data`. */
+  write(data: Uint8Array, options: CallOptions | undefined): Promise<number> {
+    const refusal = this.refusal(options);
+    if (refusal !== undefined) return Promise.reject(refusal.reason);
+    if (data.length === 0) return Promise.resolve(0);
+    const limit = options?.timeout === undefined ? this.timeout : options.timeout;
+    const keep = limit !== null || options?.deadline !== undefined ||
+      options?.signal !== undefined;
+    let taken = 0;
+    if (this.head === undefined && !this.transport.writing && !this.#mustTurn()) {
+      taken = this.#hand(data, keep);
+      if (this.failure !== undefined) return Promise.reject(this.error());
+      if (taken === data.length && !this.transport.writing) return Promise.resolve(taken);
+    }
+    const call = this.take();
+    call.data = data;
+    call.size = data.length;
+    call.offset = taken;
+    call.keep = keep;
+    return this.enter(call, options, this.timeout);
+  }
+
+  /** Sends FIN after all that was written before; again, it is the same FIN. */
+  closeWrite(): Promise<void> {
+    if (this.#fin === undefined || this.closed) {
+      const refusal = this.refusal(undefined);
+      if (refusal !== undefined) return Promise.reject(refusal.reason);
+      this.#fin = this.#finish();
+    }
+    return this.#fin;
+  }
+
+  async #finish(): Promise<void> {
+    if (this.head !== undefined || this.transport.writing) {
+      const call = this.take();
+      call.fin = true;
+      await this.enter(call, undefined, this.timeout);
+    }
+    try {
+      // Closed since its turn came: what the runtime makes of that differs.
+      if (this.closed) throw this.refused("ECANCELED");
+      this.watch?.wake();
+      await this.transport.closeWrite();
+    } catch (error) {
+      throw toSocketError(error, "write", this.transport.remoteAddr);
+    }
+  }
+
+  /** Whether bytes wait for the kernel to take them. */
+  get waiting(): boolean {
+    return this.transport.writing;
+  }
+
+  /** The kernel has all it was given. */
+  drained(): void {
+    for (let call = this.head; call !== undefined; call = this.head) {
+      if (call.offset < call.size) {
+        if (this.#mustTurn()) return;
+        if (call.data.length !== call.size) {
+          this.leave(call);
+          call.reject(changed("write", "data"));
+          this.#clear(call);
+          continue;
+        }
+        const rest = call.offset === 0 ? call.data : call.data.subarray(call.offset);
+        call.offset += this.#hand(rest, call.keep);
+        if (this.transport.writing || this.failure !== undefined) return;
+      } else {
+        this.leave(call);
+        call.resolve(call.offset);
+        this.#clear(call);
+        // FIN goes out now; whatever came after it in the queue was refused.
+      }
+    }
+  }
+
+  create(): WriteCall {
+    return new WriteCall(this);
+  }
+
+  override describe(call: WriteCall): Omit<TimeoutErrorOptions, "timeout"> {
+    return { ...super.describe(call), bytesWritten: call.offset };
+  }
+
+  override left(call: WriteCall): void {
+    if (call.fin) this.#fin = undefined;
+    this.#clear(call);
+  }
+
+  #clear(call: WriteCall): void {
+    call.data = nothing;
+    call.size = call.offset = 0;
+    call.fin = false;
+  }
+
+  /** Whether the event loop has to turn first, lest a peer that keeps up holds everything else up. */
+  #mustTurn(): boolean {
+    if (this.#atOnce < most) return false;
+    this.#atOnce = 0;
+    nativeTimers().setImmediate(() => {
+      if (!this.transport.writing) this.drained();
+    });
+    return true;
+  }
+
+  #hand(data: Uint8Array, keep: boolean): number {
+    const taken = this.transport.write(data, keep);
+    this.bytesWritten += taken;
+    this.#atOnce = this.transport.writing ? 0 : this.#atOnce + taken;
+    this.watch?.wake();
+    return taken;
+  }
+
+  override refusal(options: CallOptions | undefined): { reason: unknown } | undefined {
+    const refusal = super.refusal(options);
+    if (refusal !== undefined) return refusal;
+    if (this.failure !== undefined) return { reason: this.error() };
+    if (this.#fin === undefined) return undefined;
+    return { reason: this.refused("EPIPE") };
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * Dialling a name: every address of it, staggered, until one answers (RFC 8305).
+ *
+ * @module
+ */
+
+import type { Attempt, Target, Transport } from "../adapter.ts";
+import { parse } from "../kernel/sockaddr.ts";
+import { nativeTimers } from "../time/native_timers.ts";
+import { builtin } from "../kernel/system.ts";
+
+/** One address of a name. */
+export interface Address {
+  readonly address: string;
+  readonly family: 4 | 6;
+}
+
+/** Opens one connection to one address. */
+export type Dial = (address: string, family: 4 | 6, port: number) => Attempt;
+
+/** What racing takes from outside; tests bring their own. */
+export interface Surroundings {
+  /** All addresses of a name, in the system's order of preference. */
+  lookup(name: string): Promise<Address[]>;
+  /** Runs `wake` after `ms`; answers how to prevent it. */
+  later(wake: () => void, ms: number): () => void;
+}
+
+/** "Connection Attempt Delay", RFC 8305 section 5: the recommended value, ms. */
+const stagger = 250;
+
+/**
+ * Dials `target`: an IP literal at once, a name through all its addresses. A new attempt starts when
+ * one has failed or the newest has not answered for 250 ms; older ones go on. The first to open
+ * wins, the others are called off.
+ */
+export function race(target: Target, dial: Dial, around: Surroundings = system): Attempt {
+  const { hostname, port } = target;
+  const literal = parse(hostname.split("%", 1)[0]!);
+  if (literal !== undefined) return dial(hostname, literal.length === 4 ? 4 : 6, port);
+  return new Race(target, dial, around);
+}
+
+/** The address to listen on: the first one of a name; an IP literal is its own. */
+export async function resolve(hostname: string): Promise<string> {
+  if (parse(hostname.split("%", 1)[0]!) !== undefined) return hostname;
+  return (await system.lookup(hostname))[0]!.address;
+}
+
+class Race implements Attempt {
+  readonly opened: Promise<Transport>;
+  readonly #port: number;
+  readonly #dial: Dial;
+  readonly #around: Surroundings;
+  readonly #running = new Set<Attempt>();
+  #addresses: Address[] = [];
+  #failure: { cause: unknown } | undefined = undefined;
+  #over = false;
+  #stopTimer: () => void = () => {};
+  #resolve!: (transport: Transport) => void;
+  #reject!: (cause: unknown) => void;
+
+  constructor({ hostname, port }: Target, dial: Dial, around: Surroundings) {
+    this.#port = port;
+    this.#dial = dial;
+    this.#around = around;
+    this.opened = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    around.lookup(hostname).then((addresses) => {
+      if (addresses.length === 0) return this.#fail(notFound(hostname));
+      this.#addresses = interleave(addresses);
+      this.#next();
+    }, (cause) => this.#fail(cause));
+  }
+
+  /** A lookup cannot be called off; its result finds the race over. */
+  abort(): void {
+    this.#end();
+  }
+
+  #next(): void {
+    if (this.#over) return;
+    this.#stopTimer();
+    const next = this.#addresses.shift();
+    if (next === undefined) {
+      if (this.#running.size === 0) this.#fail(this.#failure?.cause);
+      return;
+    }
+    const attempt = this.#dial(next.address, next.family, this.#port);
+    this.#running.add(attempt);
+    attempt.opened.then(
+      (transport) => this.#won(attempt, transport),
+      (cause) => this.#lost(attempt, cause),
+    );
+    if (this.#addresses.length > 0) {
+      this.#stopTimer = this.#around.later(() => this.#next(), stagger);
+    }
+  }
+
+  #won(attempt: Attempt, transport: Transport): void {
+    if (this.#over) return transport.close();
+    this.#running.delete(attempt);
+    this.#resolve(transport);
+    this.#end();
+  }
+
+  #lost(attempt: Attempt, cause: unknown): void {
+    this.#running.delete(attempt);
+    // What a host answered tells more than that there is no way to another address of it.
+    if (this.#failure === undefined || isNoWay(this.#failure.cause)) this.#failure = { cause };
+    this.#next();
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#over) return;
+    this.#reject(cause);
+    this.#end();
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#stopTimer();
+    for (const attempt of this.#running) attempt.abort();
+    this.#running.clear();
+  }
+}
+
+/** Alternates the families, beginning with the preferred one (RFC 8305 section 4). */
+function interleave(addresses: Address[]): Address[] {
+  const first = addresses.filter(({ family }) => family === addresses[0]!.family);
+  const second = addresses.filter(({ family }) => family !== addresses[0]!.family);
+  const result: Address[] = [];
+  for (let i = 0; i < Math.max(first.length, second.length); i++) {
+    if (i < first.length) result.push(first[i]!);
+    if (i < second.length) result.push(second[i]!);
+  }
+  return result;
+}
+
+function isNoWay(cause: unknown): boolean {
+  const code = (cause as { code?: unknown } | undefined)?.code;
+  return code === "ENETUNREACH" || code === "EHOSTUNREACH" || code === "EADDRNOTAVAIL";
+}
+
+function notFound(name: string): Error {
+  return Object.assign(new Error(`getaddrinfo ENOTFOUND ${name}`), { code: "ENOTFOUND" });
+}
+
+interface NodeDns {
+  lookup(
+    name: string,
+    options: { all: true; verbatim: true },
+    done: (error: Error | null, addresses: Address[]) => void,
+  ): void;
+}
+
+const system: Surroundings = {
+  lookup: (name) =>
+    new Promise((resolve, reject) => {
+      builtin<NodeDns>("node:dns")!.lookup(
+        name,
+        { all: true, verbatim: true },
+        (error, addresses) => {
+          if (error === null) resolve(addresses);
+          else reject(error);
+        },
+      );
+    }),
+  later(wake, ms) {
+    const { setTimeout, clearTimeout } = nativeTimers();
+    const timer = setTimeout(wake, ms);
+    return () => clearTimeout(timer);
+  },
+};

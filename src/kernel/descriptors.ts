@@ -1,0 +1,241 @@
+/**
+ * Which descriptor belongs to a socket of which only the addresses are known. Found by asking the
+ * kernel for the addresses of open descriptors; found for certain, or not at all.
+ *
+ * @module
+ */
+
+import type { Kernel } from "./kernel.ts";
+import type { NetAddr } from "./address.ts";
+import { constants } from "./constants.ts";
+import { AF_INET, AF_INET6, parse, SOCKADDR_SIZE } from "./sockaddr.ts";
+import { knownSystem } from "./system.ts";
+import { closed, kindOf, verifyTcp } from "./tcp_socket.ts";
+
+/** Lists a directory, or throws when it may not. */
+export type ListDirectory = (path: string) => string[];
+
+/** New descriptors are the lowest free numbers: how many below the lowest free one are tried first. */
+const nearby = 32;
+
+/** Looks for descriptors of this process. */
+export class Descriptors {
+  readonly #kernel: Kernel;
+  readonly #list: ListDirectory | undefined;
+  readonly #local: Uint8Array = new Uint8Array(SOCKADDR_SIZE);
+  readonly #remote: Uint8Array = new Uint8Array(SOCKADDR_SIZE);
+  readonly #family6: number = AF_INET6[knownSystem()!];
+  /** Connections by addresses, as the last walk saw them. Verified before use. */
+  readonly #index: Map<string, number> = new Map();
+  /**
+   * What was found for an object. A number stays with its socket as long as that is open. A guess is
+   * `~fd`, which is no descriptor.
+   */
+  readonly #found: WeakMap<object, number> = new WeakMap();
+  #last = 0;
+
+  /** `list` reads `/proc/self/fd`, where there is one and it may. */
+  constructor(kernel: Kernel, list?: ListDirectory) {
+    this.#kernel = kernel;
+    this.#list = list;
+  }
+
+  /**
+   * The descriptor of the connection between these addresses, which no other socket can have, unless
+   * they are link-local. When `owner`'s peer has reset, the peer may have connected again from the
+   * same port: `isOwners` tells `owner`'s socket from that one.
+   *
+   * @throws {SocketError} `EBADF`: there is none, so it is closed.
+   * @throws {TypeError} Several have them, on different links.
+   */
+  connection(
+    owner: object,
+    local: NetAddr,
+    remote: NetAddr,
+    isOwners?: (fd: number) => boolean,
+  ): number {
+    const key = keyOf(local) + keyOf(remote);
+    const fd = isLinkLocal(key)
+      ? this.#findLinkLocal(owner, key, local)
+      : this.#findConnection(owner, key);
+    if (fd === undefined) throw closed("no descriptor of this process has the socket's addresses");
+    verifyTcp(this.#kernel, fd);
+    if (fd !== this.#found.get(owner) && isOwners?.(fd) === false) {
+      throw closed("another socket has its addresses by now");
+    }
+    this.#found.set(owner, fd);
+    return this.#last = fd;
+  }
+
+  /**
+   * The descriptor of the listener at this address, for an `owner` that is open.
+   *
+   * @throws {TypeError} Several listeners share the address, and nothing tells them apart.
+   */
+  listener(owner: object, address: NetAddr): number {
+    const key = keyOf(address);
+    const found = this.#found.get(owner);
+    if (found !== undefined && this.#isListener(found, key)) return found;
+    const fd = this.#only((fd) => this.#isListener(fd, key), "listener", address);
+    if (fd === undefined) throw closed("no descriptor of this process listens at its address");
+    this.#found.set(owner, fd);
+    return fd;
+  }
+
+  /** What `owner` was made of, so that it can be told from other listeners at the same address. */
+  remember(owner: object, fd: number): void {
+    this.#found.set(owner, fd);
+  }
+
+  /** The number that the next socket of this process gets, unless another thread is faster. */
+  next(): number {
+    return this.#kernel.lowestFree();
+  }
+
+  /** A descriptor that is probably `owner`'s. */
+  guess(owner: object, fd: number): void {
+    this.#found.set(owner, ~fd);
+  }
+
+  /** Each interface may have a connection between the same two, and nothing here tells which. */
+  #findLinkLocal(owner: object, key: string, local: NetAddr): number | undefined {
+    const found = this.#found.get(owner);
+    if (found !== undefined && this.#isConnection(found, key)) return found;
+    return this.#only((fd) => this.#isConnection(fd, key), "connection", local);
+  }
+
+  #findConnection(owner: object, key: string): number | undefined {
+    const found = this.#found.get(owner);
+    if (found !== undefined && found >= 0) {
+      return this.#isConnection(found, key) ? found : undefined;
+    }
+    const guess = found === undefined ? this.#index.get(key) : ~found;
+    if (guess !== undefined && this.#isConnection(guess, key)) return guess;
+    for (let fd = this.#last; fd < this.#last + nearby; fd++) {
+      if (this.#isConnection(fd, key)) return fd;
+    }
+    const free = this.#kernel.lowestFree();
+    for (let fd = free - 1; fd >= 0 && fd > free - nearby; fd--) {
+      if (this.#isConnection(fd, key)) return fd;
+    }
+    return this.#walk(key);
+  }
+
+  /** The only socket that matches. @throws {TypeError} There are several. */
+  #only(
+    matches: (fd: number) => boolean,
+    kind: "listener" | "connection",
+    { hostname, port }: NetAddr,
+  ): number | undefined {
+    const all = new Map<string, number>();
+    for (const fd of this.#open()) if (matches(fd)) all.set(this.#identity(fd), fd);
+    if (all.size > 1) {
+      throw new TypeError(
+        `Cannot tell which descriptor is the ${kind}'s as several ${kind}s of this process share ` +
+          `its address: current value is ${hostname}:${port}`,
+      );
+    }
+    const [fd] = all.values();
+    return fd;
+  }
+
+  /** All descriptors; renews the index on the way. */
+  #walk(key: string): number | undefined {
+    let match: number | undefined;
+    this.#index.clear();
+    for (const fd of this.#open()) {
+      const other = this.#connectionKey(fd);
+      if (other === undefined) continue;
+      this.#index.set(other, fd);
+      if (other === key) match = fd;
+    }
+    return match;
+  }
+
+  #open(): Iterable<number> {
+    if (this.#list !== undefined && knownSystem() === "linux") {
+      try {
+        return this.#list("/proc/self/fd").map(Number);
+      } catch {
+        // Not mounted, or not allowed.
+      }
+    }
+    return upTo(this.#kernel.descriptorLimit());
+  }
+
+  #isConnection(fd: number, key: string): boolean {
+    return this.#connectionKey(fd) === key;
+  }
+
+  #isListener(fd: number, key: string): boolean {
+    const length = this.#kernel.getsockname(fd, this.#local);
+    if (length < 0 || this.#keyOf(this.#local, length) !== key) return false;
+    try {
+      verifyTcp(this.#kernel, fd);
+    } catch {
+      return false;
+    }
+    return kindOf(this.#kernel, fd) === "listener";
+  }
+
+  #connectionKey(fd: number): string | undefined {
+    const kernel = this.#kernel;
+    const local = this.#keyOf(this.#local, kernel.getsockname(fd, this.#local));
+    if (local === undefined) return undefined;
+    const remote = this.#keyOf(this.#remote, kernel.getpeername(fd, this.#remote));
+    return remote === undefined ? undefined : local + remote;
+  }
+
+  /** Several descriptors may be one socket, after `dup`. */
+  #identity(fd: number): string {
+    const { SOL_SOCKET, SO_COOKIE } = constants;
+    if (SO_COOKIE === undefined) return String(fd);
+    const cookie = new Uint8Array(8);
+    const length = this.#kernel.getsockopt(fd, SOL_SOCKET!, SO_COOKIE, cookie);
+    return length === 8 ? cookie.join() : String(fd);
+  }
+
+  /** As {@linkcode keyOf}, of what the kernel wrote. */
+  #keyOf(bytes: Uint8Array, length: number): string | undefined {
+    const port = (bytes[2]! << 8) | bytes[3]!;
+    if (length === 16 && family(bytes) === AF_INET) return text(bytes, 4, 8, port);
+    if (length !== 28 || family(bytes) !== this.#family6) return undefined;
+    return text(bytes, isMapped(bytes, 8) ? 20 : 8, 24, port);
+  }
+}
+
+function* upTo(limit: number): Iterable<number> {
+  for (let fd = 0; fd < limit; fd++) yield fd;
+}
+
+/** `sa_family`: the second byte after `sa_len`, or the first of two; small enough for one byte. */
+function family(bytes: Uint8Array): number {
+  return knownSystem() === "linux" ? bytes[0]! : bytes[1]!;
+}
+
+/** Whether the key's first address is in fe80::/10. */
+function isLinkLocal(key: string): boolean {
+  return (key.charCodeAt(1) & 0xffc0) === 0xfe80;
+}
+
+/** Address and port, the same for IPv4 and IPv4-mapped IPv6. */
+function keyOf({ hostname, port }: NetAddr): string {
+  const [literal = ""] = hostname.split("%", 1);
+  const bytes = parse(literal);
+  if (bytes === undefined) {
+    throw new TypeError(`Cannot find the socket as ${hostname} is no address`);
+  }
+  const mapped = bytes.length === 16 && isMapped(bytes, 0);
+  return text(bytes, mapped ? 12 : 0, bytes.length, port);
+}
+
+function isMapped(bytes: Uint8Array, from: number): boolean {
+  for (let i = 0; i < 10; i++) if (bytes[from + i] !== 0) return false;
+  return bytes[from + 10] === 255 && bytes[from + 11] === 255;
+}
+
+function text(bytes: Uint8Array, from: number, to: number, port: number): string {
+  let key = String.fromCharCode(port);
+  for (let i = from; i < to; i += 2) key += String.fromCharCode((bytes[i]! << 8) | bytes[i + 1]!);
+  return key + "/";
+}

@@ -1,0 +1,159 @@
+/**
+ * The C library's socket calls, one shape for every FFI, and the {@linkcode Kernel} made of them.
+ *
+ * @module
+ */
+
+import type { Kernel } from "./kernel.ts";
+import type { Obstacle } from "./obstacle.ts";
+import { AF_INET, SOCK_STREAM } from "./sockaddr.ts";
+import { host, type KnownSystem, knownSystem, systemName } from "./system.ts";
+
+/** Parameter types, in words that every binding translates: 32 bits, 64 bits, memory. */
+export type CType = "i32" | "u32" | "i64" | "buffer";
+
+/**
+ * Every function that is bound. All answer `int`.
+ *
+ * `fcntl` is variadic: its third argument travels in a register, except on Apple's arm64, where it
+ * is the first one on the stack. Eight register arguments before it, the third of them with the
+ * same value, reach both.
+ * https://developer.apple.com/documentation/xcode/writing-arm64-code-for-apple-platforms
+ */
+export const signatures: Readonly<Record<CFunction, readonly CType[]>> = {
+  setsockopt: ["i32", "i32", "i32", "buffer", "u32"],
+  getsockopt: ["i32", "i32", "i32", "buffer", "buffer"],
+  getsockname: ["i32", "buffer", "buffer"],
+  getpeername: ["i32", "buffer", "buffer"],
+  socket: ["i32", "i32", "i32"],
+  bind: ["i32", "buffer", "u32"],
+  connect: ["i32", "buffer", "u32"],
+  listen: ["i32", "i32"],
+  shutdown: ["i32", "i32"],
+  close: ["i32"],
+  dup: ["i32"],
+  getdtablesize: [],
+  fcntl: ["i32", "i32", "i64", "i64", "i64", "i64", "i64", "i64", "i64"],
+};
+
+/** Name of a bound function. */
+export type CFunction = Exclude<keyof Libc, "errno">;
+
+/** The bound functions as an FFI gives them, and the way to errno. */
+export interface Libc {
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array, size: number): number;
+  getsockopt(fd: number, level: number, name: number, value: Uint8Array, size: Uint32Array): number;
+  getsockname(fd: number, address: Uint8Array, size: Uint32Array): number;
+  getpeername(fd: number, address: Uint8Array, size: Uint32Array): number;
+  socket(domain: number, type: number, protocol: number): number;
+  bind(fd: number, address: Uint8Array, size: number): number;
+  connect(fd: number, address: Uint8Array, size: number): number;
+  listen(fd: number, backlog: number): number;
+  shutdown(fd: number, how: number): number;
+  close(fd: number): number;
+  dup(fd: number): number;
+  getdtablesize(): number;
+  fcntl(fd: number, command: number, ...value: [...sixZeros: bigint[], value: bigint]): number;
+  /** What the last failed call on this thread left behind. */
+  errno(): number;
+}
+
+/** Files to try for the C library, best first. */
+export function libraryNames(): string[] {
+  switch (knownSystem()) {
+    case "linux": {
+      const { arch } = host();
+      const musl = arch === "x64" ? "x86_64" : arch === "arm64" ? "aarch64" : arch;
+      return ["libc.so.6", `libc.musl-${musl}.so.1`];
+    }
+    case "darwin":
+      return ["libSystem.dylib"];
+    case "freebsd":
+      return ["libc.so.7"];
+    default:
+      return [];
+  }
+}
+
+/** Name of the function that answers where errno is. */
+export function errnoFunction(): string {
+  return knownSystem() === "linux" ? "__errno_location" : "__error";
+}
+
+/** Why no FFI would help on this system, or `undefined` when one does. */
+export function noLibrary(): Obstacle | undefined {
+  if (libraryNames().length > 0) return undefined;
+  return knownSystem() === "windows"
+    ? { reason: "no runtime on Windows shows the handle of its sockets", remedy: "" }
+    : { reason: `kernel numbers of ${systemName()} are not known to this library`, remedy: "" };
+}
+
+/** MSG_DONTWAIT, and MSG_NOSIGNAL for `send`, which `recv` ignores; `undefined` where nobody has tried. */
+export function transferFlags(): number | undefined {
+  return knownSystem() === "linux" ? 0x40 | 0x4000 : undefined;
+}
+
+/** Flags that `socket()` takes beside the type: non-blocking and close-on-exec in one call. */
+const socketFlags: Partial<Record<KnownSystem, number>> = {
+  linux: 0o4000 | 0o2000000,
+  freebsd: 0x20000000 | 0x10000000,
+};
+
+const F_SETFD = 2;
+const F_SETFL = 4;
+const FD_CLOEXEC = 1n;
+const O_NONBLOCK_DARWIN = 4n;
+const STDERR = 2;
+
+/** The system calls over `libc`. */
+export function kernelOf(libc: Libc): Kernel {
+  const size = new Uint32Array(1);
+  const flags = socketFlags[knownSystem() as KnownSystem];
+  const answer = (result: number) => result < 0 ? -libc.errno() : result;
+  const length = (result: number) => result < 0 ? -libc.errno() : size[0]!;
+  const control = (fd: number, command: number, value: bigint) =>
+    libc.fcntl(fd, command, value, 0n, 0n, 0n, 0n, 0n, value);
+  return {
+    setsockopt: (fd, level, name, value) =>
+      answer(libc.setsockopt(fd, level, name, value, value.length)),
+    getsockopt(fd, level, name, value) {
+      size[0] = value.length;
+      return length(libc.getsockopt(fd, level, name, value, size));
+    },
+    getsockname(fd, address) {
+      size[0] = address.length;
+      return length(libc.getsockname(fd, address, size));
+    },
+    getpeername(fd, address) {
+      size[0] = address.length;
+      return length(libc.getpeername(fd, address, size));
+    },
+    socket(domain, type, protocol) {
+      const fd = answer(libc.socket(domain, type | (flags ?? 0), protocol));
+      if (fd >= 0 && flags === undefined) {
+        control(fd, F_SETFD, FD_CLOEXEC);
+        control(fd, F_SETFL, O_NONBLOCK_DARWIN);
+      }
+      return fd;
+    },
+    bind: (fd, address) => answer(libc.bind(fd, address, address.length)),
+    connect: (fd, address) => answer(libc.connect(fd, address, address.length)),
+    listen: (fd, backlog) => answer(libc.listen(fd, backlog)),
+    shutdown: (fd, how) => answer(libc.shutdown(fd, how)),
+    close: (fd) => answer(libc.close(fd)),
+    dup(fd) {
+      const copy = answer(libc.dup(fd));
+      if (copy >= 0) control(copy, F_SETFD, FD_CLOEXEC);
+      return copy;
+    },
+    errno: () => libc.errno(),
+    descriptorLimit: () => libc.getdtablesize(),
+    lowestFree() {
+      let fd = libc.dup(STDERR);
+      if (fd < 0) fd = libc.socket(AF_INET, SOCK_STREAM, 0);
+      if (fd < 0) return -libc.errno();
+      libc.close(fd);
+      return fd;
+    },
+  };
+}

@@ -1,0 +1,67 @@
+/**
+ * A listening socket made by system calls, for what a runtime's own `listen` cannot do.
+ *
+ * @module
+ */
+
+import type { Kernel } from "./kernel.ts";
+import { constants } from "./constants.ts";
+import { withScopeNumber } from "./scope.ts";
+import { encode, familyOf, SOCK_STREAM } from "./sockaddr.ts";
+import { knownSystem } from "./system.ts";
+import { systemError } from "./system_error.ts";
+
+/** Bind-time part of a listener; validated, defaults filled in. */
+export interface ListenPlan {
+  readonly hostname: string;
+  readonly port: number;
+  readonly reuseAddress: boolean;
+  readonly reusePort: boolean;
+  /** `undefined`: the system's default, dual-stack on most. */
+  readonly ipv6Only: boolean | undefined;
+  /** `undefined`: the runtime's default. */
+  readonly backlog: number | undefined;
+  /** An inherited descriptor that listens already; hostname and port do not count then. */
+  readonly fd: number | undefined;
+}
+
+/** What the runtimes use; the kernel caps it (`net.core.somaxconn`). */
+const defaultBacklog = 511;
+
+/**
+ * A descriptor that listens as `plan` says on `address`, an IP literal (`plan.hostname` may be a
+ * name). It is the caller's to close.
+ *
+ * @throws {SystemError} What the kernel refused; nothing is left open then.
+ */
+export function openListening(kernel: Kernel, plan: ListenPlan, address: string): number {
+  const system = knownSystem()!;
+  const { SOL_SOCKET, SO_REUSEADDR, SO_REUSEPORT, IPPROTO_IPV6, IPV6_V6ONLY } = constants;
+  const sockaddr = encode(withScopeNumber(address), plan.port, system);
+  const fd = succeed(kernel.socket(familyOf(sockaddr, system), SOCK_STREAM, 0), "socket");
+  try {
+    const set = (level: number | undefined, name: number | undefined, on: boolean) =>
+      succeed(kernel.setsockopt(fd, level!, name!, flag(on)), "setsockopt");
+    set(SOL_SOCKET, SO_REUSEADDR, plan.reuseAddress);
+    if (plan.reusePort) set(SOL_SOCKET, SO_REUSEPORT, true);
+    // An IPv4 socket has no such option and needs none.
+    if (plan.ipv6Only !== undefined && address.includes(":")) {
+      set(IPPROTO_IPV6, IPV6_V6ONLY, plan.ipv6Only);
+    }
+    succeed(kernel.bind(fd, sockaddr), "bind");
+    succeed(kernel.listen(fd, plan.backlog ?? defaultBacklog), "listen");
+    return fd;
+  } catch (error) {
+    kernel.close(fd);
+    throw error;
+  }
+}
+
+function succeed(result: number, syscall: string): number {
+  if (result < 0) throw systemError(result, syscall);
+  return result;
+}
+
+function flag(on: boolean): Uint8Array {
+  return new Uint8Array(new Int32Array([on ? 1 : 0]).buffer);
+}

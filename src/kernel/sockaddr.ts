@@ -1,0 +1,169 @@
+/**
+ * IP addresses as text and as the kernel's `struct sockaddr`. The only place that knows its layout.
+ *
+ * @module
+ */
+
+import type { NetAddr } from "./address.ts";
+
+/** Systems whose sockaddr layout and numbers are known here. */
+export type SockaddrSystem = "linux" | "darwin" | "freebsd" | "windows";
+
+/** Address family for IPv4, the same number everywhere. */
+export const AF_INET = 2;
+
+/** Address family for IPv6: every system chose its own number. */
+export const AF_INET6: Readonly<Record<SockaddrSystem, number>> = {
+  linux: 10,
+  darwin: 30,
+  freebsd: 28,
+  windows: 23,
+};
+
+/** Socket type for byte streams, the same number everywhere. */
+export const SOCK_STREAM = 1;
+
+/** Room for either family: `sizeof (struct sockaddr_in6)`. */
+export const SOCKADDR_SIZE = 28;
+
+/** The kernel's own fields (family, scope) are in host byte order, port and address are not. */
+const hostIsLittle = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+/** Whether the first byte is `sa_len` and the second the family, instead of a 16-bit family. */
+function hasLength(system: SockaddrSystem): boolean {
+  return system === "darwin" || system === "freebsd";
+}
+
+/**
+ * The `struct sockaddr_in` or `sockaddr_in6` for an IP literal. `fe80::1%2` sets the scope; a scope
+ * by name has to be resolved by the caller.
+ *
+ * @throws TypeError if `address` is no IP literal.
+ */
+export function encode(address: string, port: number, system: SockaddrSystem): Uint8Array {
+  const [literal = "", scope] = address.split("%", 2);
+  const ip = parse(literal);
+  if (ip === undefined || scope !== undefined && !/^\d+$/.test(scope)) {
+    throw new TypeError(
+      `Cannot encode the address as it is no IP literal: current value is ${address}`,
+    );
+  }
+  const six = ip.length === 16;
+  const bytes = new Uint8Array(six ? 28 : 16);
+  const family = six ? AF_INET6[system] : AF_INET;
+  if (hasLength(system)) bytes[0] = bytes.length;
+  // Families are small: one byte of the two, or the one after the length.
+  bytes[!hasLength(system) && hostIsLittle ? 0 : 1] = family;
+  bytes[2] = port >> 8;
+  bytes[3] = port;
+  bytes.set(ip, six ? 8 : 4);
+  if (six && scope !== undefined) {
+    new DataView(bytes.buffer).setUint32(24, Number(scope), hostIsLittle);
+  }
+  return bytes;
+}
+
+/**
+ * What `getsockname` or `getpeername` wrote, or `undefined` when it is neither IPv4 nor IPv6
+ * (a UNIX socket, say). A non-zero scope shows as `%2`.
+ */
+export function decode(bytes: Uint8Array, system: SockaddrSystem): NetAddr | undefined {
+  if (bytes.length < 16) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const family = hasLength(system) ? bytes[1] : view.getUint16(0, hostIsLittle);
+  const port = view.getUint16(2);
+  if (family === AF_INET) {
+    return { transport: "tcp", hostname: bytes.subarray(4, 8).join("."), port };
+  }
+  if (family !== AF_INET6[system] || bytes.length < 28) return undefined;
+  const scope = view.getUint32(24, hostIsLittle);
+  const hostname = format(bytes.subarray(8, 24)) + (scope === 0 ? "" : `%${scope}`);
+  return { transport: "tcp", hostname, port };
+}
+
+/**
+ * The address that was dialled or listened at, as the kernel has it on a connection; `undefined` where
+ * it may have another, or another way to write it: IPv6, and `0.0.0.0`, which stands for any.
+ */
+export function certain(hostname: string, port: number): NetAddr | undefined {
+  if (hostname.includes(":") || hostname === "0.0.0.0") return undefined;
+  return { transport: "tcp", hostname, port };
+}
+
+/** The address family that `encode` wrote. */
+export function familyOf(bytes: Uint8Array, system: SockaddrSystem): number {
+  return bytes.length === 16 ? AF_INET : AF_INET6[system];
+}
+
+/** The bytes of an IP literal in network order, 4 or 16 of them; `undefined` when it is none. */
+export function parse(literal: string): Uint8Array | undefined {
+  if (!literal.includes(":")) return parse4(literal);
+  const halves = literal.split("::");
+  if (halves.length > 2) return undefined;
+  const head = groups(halves[0]!, halves.length === 1);
+  const tail = halves.length === 2 ? groups(halves[1]!, true) : [];
+  if (head === undefined || tail === undefined) return undefined;
+  const missing = 16 - head.length - tail.length;
+  if (halves.length === 1 ? missing !== 0 : missing < 2) return undefined;
+  return Uint8Array.from([...head, ...new Array<number>(missing).fill(0), ...tail]);
+}
+
+/** IPv4 as it is, IPv4-mapped IPv6 (`::ffff:192.0.2.1`) as IPv4, other IPv6 in its shortest form. */
+export function unmapped(literal: string): string {
+  if (!literal.includes(":")) return literal;
+  const [address = "", scope] = literal.split("%", 2);
+  const ip = parse(address);
+  if (ip === undefined) return literal;
+  if (isMapped(ip)) return ip.subarray(12).join(".");
+  return format(ip) + (scope === undefined ? "" : `%${scope}`);
+}
+
+function parse4(literal: string): Uint8Array | undefined {
+  const parts = literal.split(".");
+  if (parts.length !== 4) return undefined;
+  const ip = new Uint8Array(4);
+  for (let i = 0; i < 4; i++) {
+    ip[i] = Number(parts[i]);
+    // No leading zeros: some parsers read them as octal.
+    if (String(ip[i]) !== parts[i]) return undefined;
+  }
+  return ip;
+}
+
+/** The bytes of `a:b:c`; the last group may be a dotted IPv4 address. */
+function groups(text: string, last: boolean): number[] | undefined {
+  if (text === "") return [];
+  const bytes: number[] = [];
+  const parts = text.split(":");
+  for (const [index, part] of parts.entries()) {
+    if (last && index === parts.length - 1 && part.includes(".")) {
+      const ip = parse4(part);
+      if (ip === undefined) return undefined;
+      bytes.push(...ip);
+    } else {
+      if (!/^[0-9a-fA-F]{1,4}$/.test(part)) return undefined;
+      const value = parseInt(part, 16);
+      bytes.push(value >> 8, value & 255);
+    }
+  }
+  return bytes;
+}
+
+function isMapped(ip: Uint8Array): boolean {
+  return ip.length === 16 && ip[10] === 255 && ip[11] === 255 &&
+    ip.subarray(0, 10).every((byte) => byte === 0);
+}
+
+/** RFC 5952: lower case, the longest run of zero groups (first of equals, two or more) as `::`. */
+function format(ip: Uint8Array): string {
+  if (isMapped(ip)) return `::ffff:${ip.subarray(12).join(".")}`;
+  const parts = Array.from({ length: 8 }, (_, i) => ip[2 * i]! << 8 | ip[2 * i + 1]!);
+  let start = 0, length = 1;
+  for (let i = 0, run = 0; i < 8; i++) {
+    run = parts[i] === 0 ? run + 1 : 0;
+    if (run > length) [start, length] = [i - run + 1, run];
+  }
+  const text = (from: number, to: number) =>
+    parts.slice(from, to).map((part) => part.toString(16)).join(":");
+  return length < 2 ? text(0, 8) : `${text(0, start)}::${text(start + length, 8)}`;
+}

@@ -1,0 +1,101 @@
+/**
+ * What kind of socket a descriptor is, asked of the kernel.
+ *
+ * @module
+ */
+
+import type { Kernel } from "./kernel.ts";
+import { SocketError } from "../errors.ts";
+import { constants } from "./constants.ts";
+import { errnoName } from "./errno.ts";
+import { AF_INET, AF_INET6, decode, SOCK_STREAM, SOCKADDR_SIZE } from "./sockaddr.ts";
+import { knownSystem } from "./system.ts";
+
+const IPPROTO_TCP = 6;
+/** Multipath TCP takes TCP's options: https://docs.kernel.org/networking/mptcp.html */
+const IPPROTO_MPTCP = 262;
+
+const four = new Uint8Array(4);
+const number = new Int32Array(four.buffer);
+const address = new Uint8Array(SOCKADDR_SIZE);
+
+/** A socket option that is an `int`; -errno when there is none. Option values are never negative here. */
+export function readInt(kernel: Kernel, fd: number, level: number, name: number): number {
+  const length = kernel.getsockopt(fd, level, name, four);
+  return length < 0 ? length : number[0]!;
+}
+
+/** Whether `fd` is a TCP socket: true, false, or -errno. */
+function isTcp(kernel: Kernel, fd: number): boolean | number {
+  const { SOL_SOCKET, SO_PROTOCOL, SO_TYPE } = constants;
+  if (SO_PROTOCOL !== undefined) {
+    const protocol = readInt(kernel, fd, SOL_SOCKET!, SO_PROTOCOL);
+    return protocol < 0 ? protocol : protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP;
+  }
+  // macOS: a stream socket of an internet family.
+  const type = readInt(kernel, fd, SOL_SOCKET!, SO_TYPE!);
+  if (type < 0) return type;
+  const length = kernel.getsockname(fd, address);
+  if (length < 0) return length;
+  const family = address[1];
+  return type === SOCK_STREAM && (family === AF_INET || family === AF_INET6[knownSystem()!]);
+}
+
+/**
+ * Makes sure that `fd` is a TCP socket.
+ *
+ * @throws {SocketError} `EBADF`: no such descriptor, the socket is closed.
+ * @throws {TypeError} It is no socket, or none for TCP.
+ */
+export function verifyTcp(kernel: Kernel, fd: number): void {
+  const tcp = isTcp(kernel, fd);
+  if (tcp === true) return;
+  const code = typeof tcp === "number" ? errnoName(-tcp) : "";
+  if (code === "EBADF") throw closed();
+  throw new TypeError(
+    `Cannot use the socket as its descriptor must be a TCP socket: descriptor ${fd} is ${
+      code === "ENOTSOCK" ? "not a socket" : "not TCP"
+    }`,
+  );
+}
+
+/** The error for a socket that is closed. */
+export function closed(detail?: string): SocketError {
+  return new SocketError({ code: "EBADF", operation: "getsockopt", detail });
+}
+
+/**
+ * Sends RST at once and leaves the descriptor open, without a connection: what connect(2) to no
+ * address does on Linux. Elsewhere nothing happens.
+ */
+export function disconnect(kernel: Kernel, fd: number): void {
+  const AF_UNSPEC = new Uint8Array(16);
+  if (knownSystem() === "linux") kernel.connect(fd, AF_UNSPEC);
+}
+
+/** Whether a TCP socket listens or not. */
+export function kindOf(kernel: Kernel, fd: number): "connection" | "listener" {
+  const { SOL_SOCKET, SO_ACCEPTCONN } = constants;
+  const listens = readInt(kernel, fd, SOL_SOCKET!, SO_ACCEPTCONN!);
+  return listens > 0 ? "listener" : "connection";
+}
+
+/** IPv4, IPv6, or IPv6 that carries IPv4, whose packets follow the options of IPv4. */
+export function familyOf(kernel: Kernel, fd: number): "4" | "6" | "mapped" {
+  const length = kernel.getsockname(fd, address);
+  const decoded = decode(address.subarray(0, Math.max(0, length)), knownSystem()!);
+  if (decoded === undefined || !decoded.hostname.includes(":")) return "4";
+  return decoded.hostname.startsWith("::ffff:") ? "mapped" : "6";
+}
+
+/**
+ * Makes `close` send RST: SO_LINGER of 0 s.
+ *
+ * @throws {SocketError} The kernel refuses.
+ */
+export function lingerZero(kernel: Kernel, fd: number): void {
+  const { SOL_SOCKET, SO_LINGER, SO_LINGER_SEC } = constants;
+  const onAndZero = new Uint8Array(new Int32Array([1, 0]).buffer);
+  const result = kernel.setsockopt(fd, SOL_SOCKET!, SO_LINGER_SEC ?? SO_LINGER!, onAndZero);
+  if (result < 0) throw new SocketError({ code: errnoName(-result), operation: "setsockopt" });
+}

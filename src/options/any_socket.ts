@@ -1,0 +1,166 @@
+/**
+ * Setting and reading the options of any socket: ours, the runtime's, or a bare descriptor.
+ *
+ * @module
+ */
+
+import type { Handle } from "../adapter.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { applyPlan, checkSupported } from "./apply.ts";
+import { checkInteger, fail } from "../check.ts";
+import { type Guarded, quickenNative } from "./dead_peer.ts";
+import { type RowName, rows } from "./table.ts";
+import { closed, familyOf, kindOf, verifyTcp } from "../kernel/tcp_socket.ts";
+import type { KeepAliveOptions, KernelOptions, SocketOptions } from "./types.ts";
+import { kernelFor, placesOf } from "./support.ts";
+import { adapter } from "../runtime.ts";
+import type { SocketPlan } from "./plan.ts";
+import { getFrom, type Value } from "./encode.ts";
+import { checkSocketOptions } from "./validate.ts";
+
+/**
+ * A socket that is not ours: the runtime's own, or its descriptor.
+ *
+ * @example A function for whatever socket comes
+ * ```ts
+ * import { type AnySocket, connect, getOptions, listen } from "@holdfast/tcp";
+ *
+ * const hasNagle = (socket: AnySocket) => getOptions(socket).noDelay === false;
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * using socket = await connect({ port: listener.addr.port, timeout: 1_000 });
+ * console.log(hasNagle(socket)); // false
+ * ```
+ */
+export type AnySocket = object | { readonly fd: number };
+
+/**
+ * Sets options of any TCP socket: one of ours; `Deno.TcpConn`, `Deno.TlsConn`, `Deno.Listener`; Bun's
+ * sockets and listeners; `net.Socket`, `tls.TLSSocket`, `net.Server`, `http.Server`; or `{ fd }`.
+ * Everything is checked before the first option is set.
+ *
+ * @param socket An open socket.
+ * @param options What to set; an option left out is left alone.
+ * @returns What the kernel now reports for the options given, as far as it can be read here.
+ * @throws {TypeError | RangeError} An option is unknown or out of range, or `socket` is not a TCP socket.
+ * @throws {UnsupportedOptionError} An option cannot be set here; nothing was set.
+ * @throws {SocketError} `EBADF` when the socket is closed, or what the kernel refused.
+ *
+ * @example Keepalive for a socket that a library opened
+ * ```ts
+ * import { setOptions } from "@holdfast/tcp";
+ * import { connect, createServer } from "node:net";
+ * import { once } from "node:events";
+ *
+ * const server = createServer().listen(0, "127.0.0.1");
+ * await once(server, "listening");
+ * const socket = connect((server.address() as { port: number }).port, "127.0.0.1");
+ * await once(socket, "connect");
+ * console.log(setOptions(socket, { keepAlive: { idle: 60_000, interval: 10_000, count: 3 } }));
+ * socket.destroy();
+ * server.close();
+ * ```
+ */
+export function setOptions(socket: AnySocket, options: SocketOptions): SocketOptions {
+  const plan = changeOptions(socket, options);
+  if ("reason" in adapter().kernel()) return {};
+  return read(handleOf(socket, "get options"), plan.given);
+}
+
+/** As {@linkcode setOptions}, without reading anything back. */
+export function changeOptions(socket: AnySocket, options: SocketOptions): SocketPlan {
+  const verb = "set options";
+  const plan = checkSocketOptions(options, verb);
+  const handle = handleOf(socket, verb);
+  checkSupported(plan, handle);
+  const { deadPeerTimeout, given } = plan;
+  const ours = "watchPeer" in socket ? socket as Guarded : undefined;
+  if (deadPeerTimeout !== undefined && ours === undefined) quickenNative(handle, deadPeerTimeout);
+  applyPlan(handle, plan);
+  if (["deadPeerTimeout", "keepAlive", "userTimeout"].some((key) => given.includes(key as never))) {
+    ours?.watchPeer(deadPeerTimeout);
+  }
+  return plan;
+}
+
+/**
+ * Reads the options of any TCP socket from the kernel, all that this system has.
+ *
+ * @param socket As for {@linkcode setOptions}.
+ * @returns What the kernel reports. `keepAlive` is `false`, or an object with its values.
+ * @throws {TypeError} `socket` is not a TCP socket.
+ * @throws {UnsupportedOptionError} The kernel is out of reach here.
+ * @throws {SocketError} `EBADF` when the socket is closed.
+ *
+ * @example See what the kernel has
+ * ```ts
+ * import { connect, getOptions, listen } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * using socket = await connect({ port: listener.addr.port, timeout: 1_000 });
+ * console.log(getOptions(socket).noDelay); // true
+ * ```
+ */
+export function getOptions(socket: AnySocket): KernelOptions {
+  const handle = handleOf(socket, "get options");
+  kernelFor("getOptions");
+  return read(handle, topLevel);
+}
+
+const topLevel = (Object.keys(rows) as RowName[])
+  .filter((name) => !name.includes(".")) as (keyof KernelOptions)[];
+
+function read(handle: Handle, keys: readonly (keyof KernelOptions)[]): KernelOptions {
+  const kernel = kernelFor("getOptions");
+  const fd = handle.fd();
+  const options: Record<string, unknown> = {};
+  for (const name of keys) {
+    const key = name === "deadPeerTimeout" ? "keepAlive" : name;
+    const value = key === "keepAlive" ? readKeepAlive(kernel, fd) : readRow(kernel, fd, key);
+    if (value !== undefined) options[key] = value;
+  }
+  return options;
+}
+
+function readKeepAlive(kernel: Kernel, fd: number): boolean | KeepAliveOptions | undefined {
+  const on = readRow(kernel, fd, "keepAlive");
+  if (on !== true) return on as boolean | undefined;
+  const values: KeepAliveOptions = {};
+  for (const key of ["idle", "interval", "count"] as const) {
+    const value = readRow(kernel, fd, `keepAlive.${key}`);
+    if (typeof value === "number") values[key] = value;
+  }
+  return values;
+}
+
+function readRow(kernel: Kernel, fd: number, name: RowName): Value | undefined {
+  const [place4, place6] = placesOf(name) ?? [];
+  if (place4 === undefined) return undefined;
+  const place = place6 !== undefined && familyOf(kernel, fd) === "6" ? place6 : place4;
+  return getFrom(kernel, fd, place, rows[name]);
+}
+
+/** The handle of any socket. @throws {TypeError} It is none. */
+export function handleOf(socket: unknown, verb: string): Handle {
+  if (typeof socket !== "object" || socket === null) {
+    fail(TypeError, verb, "socket", "must be a TCP socket", socket);
+  }
+  const ours = "watchPeer" in socket ? socket as Guarded : undefined;
+  // Before anything that may be out of reach here: a closed socket is closed on every platform.
+  if (ours?.closed) throw closed();
+  const { native, fd } = ours === undefined
+    ? socket as { native?: unknown; fd?: unknown }
+    : { native: ours.inner, fd: undefined };
+  // Ours, a connection or a listener, carries the runtime's own.
+  const target = typeof native === "object" && native !== null ? native : socket;
+  const handle = adapter().handle(target);
+  if (handle !== undefined) return handle;
+  if (fd === undefined) fail(TypeError, verb, "socket", "must be a TCP socket", socket);
+  return descriptorHandle(fd, verb);
+}
+
+function descriptorHandle(value: unknown, verb: string): Handle {
+  const fd = checkInteger(value, "fd", 0, 2 ** 31 - 1, verb);
+  const kernel = kernelFor("fd");
+  verifyTcp(kernel, fd);
+  return { kind: kindOf(kernel, fd), fd: () => fd };
+}

@@ -1,0 +1,84 @@
+/**
+ * Option values as the kernel has them, and back: units, rounding and bytes in one place.
+ *
+ * @module
+ */
+
+import type { Kernel } from "../kernel/kernel.ts";
+import { constants } from "../kernel/constants.ts";
+import type { Place, Row, RowName } from "./table.ts";
+
+/** A value in the units of the public API. */
+export type Value = boolean | number | string | null;
+
+/** One validated option: a row of the table, and the value to set. */
+export interface Setting {
+  readonly name: RowName;
+  readonly row: Row;
+  readonly value: Value;
+}
+
+/** Room for a struct of two ints, or the name of a congestion control algorithm. */
+const bytes = new Uint8Array(16);
+const one = bytes.subarray(0, 4);
+const two = bytes.subarray(0, 8);
+const ints = new Int32Array(bytes.buffer);
+
+/** Milliseconds in the kernel's unit, rounded up: less than was asked for would be a broken promise. */
+export function toKernelTime(ms: number, unit: Place["unit"]): number {
+  return Math.ceil(unit === "s" ? ms / 1_000 : ms);
+}
+
+/** Sets one option in one place. Answers 0 or -errno. */
+export function setIn(kernel: Kernel, fd: number, place: Place, { row, value }: Setting): number {
+  return kernel.setsockopt(
+    fd,
+    constants[place.level]!,
+    constants[place.name]!,
+    encode(row, place, value),
+  );
+}
+
+/** Reads one option from one place: its value, `undefined` when it was refused. */
+export function getFrom(kernel: Kernel, fd: number, place: Place, row: Row): Value | undefined {
+  const into = row.kind === "name" ? bytes : row.kind === "linger" ? two : one;
+  const length = kernel.getsockopt(fd, constants[place.level]!, constants[place.name]!, into);
+  return length < 0 ? undefined : decode(row, place, length);
+}
+
+/** The kernel's form of a value, in memory that the next call uses again. */
+function encode(row: Row, place: Place, value: Value): Uint8Array {
+  switch (row.kind) {
+    case "name":
+      return new TextEncoder().encode(value as string);
+    case "linger":
+      ints[0] = value === null ? 0 : 1;
+      ints[1] = value === null ? 0 : toKernelTime(value as number, place.unit);
+      return two;
+    case "time":
+      ints[0] = value === null ? 0 : toKernelTime(value as number, place.unit);
+      return one;
+    default:
+      ints[0] = Number(value);
+      return one;
+  }
+}
+
+function decode(row: Row, place: Place, length: number): Value {
+  const scale = place.unit === "s" ? 1_000 : 1;
+  switch (row.kind) {
+    case "name": {
+      const name = bytes.subarray(0, length);
+      const end = name.indexOf(0);
+      return new TextDecoder().decode(end < 0 ? name : name.subarray(0, end));
+    }
+    case "linger":
+      return ints[0] === 0 ? null : ints[1]! * scale;
+    case "time":
+      return ints[0] === 0 && row.null !== undefined ? null : ints[0]! * scale;
+    case "flag":
+      return ints[0] !== 0;
+    default:
+      return ints[0]!;
+  }
+}

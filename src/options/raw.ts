@@ -1,0 +1,107 @@
+/**
+ * The escape hatch: options of any socket by the kernel's level and name.
+ *
+ * @module
+ */
+
+import { checkInteger, fail } from "../check.ts";
+import { SocketError } from "../errors.ts";
+import { errnoName } from "../kernel/errno.ts";
+import { kernelFor } from "./support.ts";
+import { type AnySocket, handleOf } from "./any_socket.ts";
+
+const int = 2 ** 31 - 1;
+const longest = 65_536;
+
+/**
+ * Reads an option that this library has no name for. `SO_ERROR` is better left alone: the kernel
+ * tells an error once, and a reader would miss it.
+ *
+ * @param socket As for {@linkcode setOptions}.
+ * @param level Such as `constants.IPPROTO_TCP`.
+ * @param name Such as `constants.TCP_QUICKACK`.
+ * @param length Room for the value in bytes, 1-65536.
+ * @returns What the kernel wrote; an `int` is in the byte order of the machine.
+ * @throws {TypeError | RangeError} An argument is wrong, or `socket` is not a TCP socket.
+ * @throws {UnsupportedOptionError} The kernel is out of reach here.
+ * @throws {SocketError} `ENOPROTOOPT` for an unknown option, `EBADF` for a closed socket.
+ *
+ * @example Read SO_KEEPALIVE
+ * ```ts
+ * import { connect, constants, getsockopt, listen } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * using socket = await connect({ port: listener.addr.port, timeout: 1_000, keepAlive: true });
+ * const { SOL_SOCKET, SO_KEEPALIVE } = constants;
+ * const value = getsockopt(socket, SOL_SOCKET!, SO_KEEPALIVE!);
+ * console.log(new DataView(value.buffer).getInt32(0, true) !== 0); // true
+ * ```
+ */
+export function getsockopt(
+  socket: AnySocket,
+  level: number,
+  name: number,
+  length: number = 4,
+): Uint8Array<ArrayBuffer> {
+  const verb = "get a socket option";
+  checkInteger(level, "level", -int - 1, int, verb);
+  checkInteger(name, "name", -int - 1, int, verb);
+  checkInteger(length, "length", 1, longest, verb);
+  const handle = handleOf(socket, verb);
+  const kernel = kernelFor("getsockopt");
+  const value = new Uint8Array(length);
+  const result = kernel.getsockopt(handle.fd(), level, name, value);
+  if (result < 0) throw new SocketError({ code: errnoName(-result), operation: "getsockopt" });
+  return value.slice(0, result);
+}
+
+/**
+ * Sets an option that this library has no name for.
+ *
+ * @param socket As for {@linkcode setOptions}.
+ * @param level Such as `constants.IPPROTO_TCP`.
+ * @param name Such as `constants.TCP_QUICKACK`.
+ * @param value An `int`, or the bytes of any other type.
+ * @throws {TypeError | RangeError} An argument is wrong, or `socket` is not a TCP socket.
+ * @throws {UnsupportedOptionError} The kernel is out of reach here.
+ * @throws {SocketError} What the kernel refused; `EBADF` for a closed socket.
+ *
+ * @example Switch keepalive on
+ * ```ts
+ * import { connect, constants, listen, setsockopt } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * using socket = await connect({ port: listener.addr.port, timeout: 1_000 });
+ * setsockopt(socket, constants.SOL_SOCKET!, constants.SO_KEEPALIVE!, 1);
+ * console.log(socket.getOptions().keepAlive !== false); // true
+ * ```
+ */
+export function setsockopt(
+  socket: AnySocket,
+  level: number,
+  name: number,
+  value: number | Uint8Array,
+): void {
+  const verb = "set a socket option";
+  checkInteger(level, "level", -int - 1, int, verb);
+  checkInteger(name, "name", -int - 1, int, verb);
+  const bytes = toBytes(value, verb);
+  const handle = handleOf(socket, verb);
+  const kernel = kernelFor("setsockopt");
+  const result = kernel.setsockopt(handle.fd(), level, name, bytes);
+  if (result < 0) throw new SocketError({ code: errnoName(-result), operation: "setsockopt" });
+}
+
+function toBytes(value: unknown, verb: string): Uint8Array {
+  if (value instanceof Uint8Array) {
+    if (value.length >= 1 && value.length <= longest) return value;
+    throw new RangeError(
+      `Cannot ${verb} as 'value' must have 1 to ${longest} bytes: current length is ${value.length}`,
+    );
+  }
+  if (typeof value !== "number") {
+    fail(TypeError, verb, "value", "must be a number or a Uint8Array", value);
+  }
+  checkInteger(value, "value", -int - 1, 2 ** 32 - 1, verb);
+  return new Uint8Array(new Int32Array([value]).buffer);
+}

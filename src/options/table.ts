@@ -1,0 +1,143 @@
+/**
+ * The one table of socket options: validation, setting, reading, capabilities and documentation all
+ * follow from a row here. A new option is a new row (and its key in `SocketOptions`).
+ *
+ * @module
+ */
+
+import type { KeepAliveOptions, SocketOptions } from "./types.ts";
+import type { ConstantName } from "../kernel/constants.ts";
+import type { KnownSystem } from "../kernel/system.ts";
+
+/** A row's name: a key of `SocketOptions`, one of `keepAlive`'s values, or what can only be read. */
+export type RowName =
+  | Exclude<keyof SocketOptions, "deadPeerTimeout">
+  | `keepAlive.${keyof KeepAliveOptions}`
+  | "maxSegmentSize";
+
+/** Where one system keeps an option: its level and name, and the unit of times. */
+export interface Place {
+  readonly level: "SOL_SOCKET" | "IPPROTO_IP" | "IPPROTO_TCP" | "IPPROTO_IPV6";
+  readonly name: ConstantName;
+  readonly unit?: "s" | "ms";
+}
+
+/** How a value looks on both sides. `linger` is a struct of two ints, `name` a string. */
+export type Kind = "flag" | "time" | "number" | "bytes" | "linger" | "name";
+
+/** One socket option. */
+export interface Row {
+  readonly kind: Kind;
+  /** Accepted range, inclusive; of times in ms, where fractions above 0 count as more than 0. */
+  readonly min: number;
+  readonly max: number;
+  /** What `null` means, where it is accepted. */
+  readonly null?: string;
+  readonly readOnly?: true;
+  /** Systems that have it. Two places: the first for IPv4, the second for IPv6. */
+  readonly places: Partial<Record<KnownSystem, readonly [Place] | readonly [Place, Place]>>;
+}
+
+function socket(name: ConstantName, unit?: Place["unit"]): readonly [Place] {
+  return [{ level: "SOL_SOCKET", name, unit }];
+}
+
+function tcp(name: ConstantName, unit?: Place["unit"]): readonly [Place] {
+  return [{ level: "IPPROTO_TCP", name, unit }];
+}
+
+function ip(name4: ConstantName, name6: ConstantName): readonly [Place, Place] {
+  return [{ level: "IPPROTO_IP", name: name4 }, { level: "IPPROTO_IPV6", name: name6 }];
+}
+
+function everywhere(place: Row["places"][KnownSystem]): Row["places"] {
+  return { linux: place, darwin: place, freebsd: place, windows: place };
+}
+
+const int = 2 ** 31 - 1;
+const flag = { kind: "flag", min: 0, max: 1 } as const;
+/** The keepalive limits of Linux hold everywhere, so that what is accepted is the same everywhere. */
+const seconds = { kind: "time", min: 0, max: 32_767_000 } as const;
+
+/**
+ * All socket options, in the order in which they are set: first what the kernel may refuse, so that
+ * nothing is half-applied; keepalive's values before its switch, since the timer starts with it.
+ */
+export const rows: Readonly<Record<RowName, Row>> = {
+  "congestionControl": {
+    kind: "name",
+    min: 1,
+    max: 15,
+    places: { linux: tcp("TCP_CONGESTION"), freebsd: tcp("TCP_CONGESTION") },
+  },
+  "keepAlive.idle": {
+    ...seconds,
+    places: {
+      linux: tcp("TCP_KEEPIDLE", "s"),
+      darwin: tcp("TCP_KEEPALIVE", "s"),
+      freebsd: tcp("TCP_KEEPIDLE", "s"),
+      windows: tcp("TCP_KEEPIDLE", "s"),
+    },
+  },
+  "keepAlive.interval": { ...seconds, places: everywhere(tcp("TCP_KEEPINTVL", "s")) },
+  "keepAlive.count": {
+    kind: "number",
+    min: 1,
+    max: 127,
+    places: everywhere(tcp("TCP_KEEPCNT")),
+  },
+  "keepAlive": { ...flag, places: everywhere(socket("SO_KEEPALIVE")) },
+  "userTimeout": {
+    kind: "time",
+    min: 0,
+    max: int,
+    null: "the system's default",
+    places: {
+      linux: tcp("TCP_USER_TIMEOUT", "ms"),
+      darwin: tcp("TCP_RXT_CONNDROPTIME", "s"),
+      freebsd: tcp("TCP_MAXUNACKTIME", "s"),
+      windows: tcp("TCP_MAXRT", "s"),
+    },
+  },
+  "noDelay": { ...flag, places: everywhere(tcp("TCP_NODELAY")) },
+  "linger": {
+    kind: "linger",
+    min: 0,
+    max: 32_767_000,
+    null: "off",
+    places: {
+      linux: socket("SO_LINGER", "s"),
+      // SO_LINGER itself counts in ticks there.
+      darwin: socket("SO_LINGER_SEC", "s"),
+      freebsd: socket("SO_LINGER", "s"),
+      // No Windows: two shorts instead of ints, and no way to the socket anyway.
+    },
+  },
+  "receiveBufferSize": { kind: "bytes", min: 1, max: int, places: everywhere(socket("SO_RCVBUF")) },
+  "sendBufferSize": { kind: "bytes", min: 1, max: int, places: everywhere(socket("SO_SNDBUF")) },
+  "typeOfService": {
+    kind: "number",
+    min: 0,
+    max: 255,
+    places: everywhere(ip("IP_TOS", "IPV6_TCLASS")),
+  },
+  "hopLimit": {
+    kind: "number",
+    min: 1,
+    max: 255,
+    places: everywhere(ip("IP_TTL", "IPV6_UNICAST_HOPS")),
+  },
+  "notSentLowWaterMark": {
+    kind: "bytes",
+    min: 0,
+    max: int,
+    places: { linux: tcp("TCP_NOTSENT_LOWAT"), darwin: tcp("TCP_NOTSENT_LOWAT") },
+  },
+  "maxSegmentSize": {
+    kind: "bytes",
+    min: 1,
+    max: 65_535,
+    readOnly: true,
+    places: everywhere(tcp("TCP_MAXSEG")),
+  },
+};

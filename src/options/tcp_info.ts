@@ -1,0 +1,48 @@
+/**
+ * What the kernel knows about one connection.
+ *
+ * @module
+ */
+
+import { SocketError } from "../errors.ts";
+import { errnoName } from "../kernel/errno.ts";
+import { layoutObstacle, readTcpInfo, type TcpInfo } from "../kernel/tcp_info.ts";
+import { kernelFor, unsupported } from "./support.ts";
+import type { Obstacle } from "../kernel/obstacle.ts";
+import { adapter } from "../runtime.ts";
+import { type AnySocket, handleOf } from "./any_socket.ts";
+
+/**
+ * What the kernel knows about one connection at this moment.
+ *
+ * @param socket As for {@linkcode setOptions}.
+ * @throws {TypeError} `socket` is not a TCP socket.
+ * @throws {UnsupportedOptionError} This system has no such call, or it is out of reach.
+ * @throws {SocketError} `EBADF` when the socket is closed.
+ *
+ * @example Round-trip time and what is on the way
+ * ```ts
+ * import { connect, listen, tcpInfo } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * using socket = await connect({ port: listener.addr.port, timeout: 1_000 });
+ * const { state, rtt, unacknowledged } = tcpInfo(socket);
+ * console.log(state, rtt < 1_000, unacknowledged); // ESTABLISHED true 0
+ * ```
+ */
+export function tcpInfo(socket: AnySocket): TcpInfo {
+  const handle = handleOf(socket, "get TCP info");
+  const obstacle = tcpInfoObstacle();
+  if (obstacle !== undefined) throw unsupported("tcpInfo", obstacle);
+  const info = readTcpInfo(kernelFor("tcpInfo"), handle.fd());
+  if (typeof info !== "number") return info;
+  throw new SocketError({ code: errnoName(-info), operation: "getsockopt" });
+}
+
+/** Why {@linkcode tcpInfo} cannot tell, or `undefined` when it can. */
+export function tcpInfoObstacle(): Obstacle | undefined {
+  const unknown = layoutObstacle();
+  if (unknown !== undefined) return unknown;
+  const kernel = adapter().kernel();
+  return "reason" in kernel ? kernel : undefined;
+}

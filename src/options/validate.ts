@@ -1,0 +1,187 @@
+/**
+ * Checks of everything that callers pass, before anything happens.
+ *
+ * @module
+ */
+
+import type { ListenPlan } from "../kernel/listening.ts";
+import type { Target } from "../adapter.ts";
+import type { CallOptions } from "../time/calls.ts";
+import { checkInteger, fail, type Options, own } from "../check.ts";
+import { Deadline } from "../time/deadline.ts";
+import type { ConnectTimeouts, ListenTimeouts, Timeouts } from "./types.ts";
+import { socketKeys, type SocketPlan, socketPlan } from "./plan.ts";
+
+/** What `connect` is to do. */
+export interface ConnectPlan {
+  readonly target: Target;
+  readonly timeouts: ConnectTimeouts;
+  readonly signal: AbortSignal | undefined;
+  readonly socket: SocketPlan;
+}
+
+/** What `listen` is to do. */
+export interface ListenOptionsPlan {
+  readonly listen: ListenPlan;
+  readonly timeouts: ListenTimeouts;
+  readonly socket: SocketPlan;
+}
+
+const int = 2 ** 31 - 1;
+const connectKeys = ["hostname", "port", "timeout", "signal", ...socketKeys];
+const addressKeys = ["hostname", "port", "reuseAddress", "reusePort", "ipv6Only"];
+const listenKeys = [...addressKeys, "timeout", "backlog", "fd", ...socketKeys];
+
+/** Checks the options of `connect`. */
+export function checkConnect(options: unknown): ConnectPlan {
+  const verb = "connect";
+  const given = own(options, connectKeys, verb);
+  return {
+    target: {
+      hostname: hostname(given, "127.0.0.1", verb),
+      port: checkInteger(given.port, "port", 1, 65_535, verb),
+    },
+    timeouts: timeouts(given.timeout, ["connect", "read", "write"], verb),
+    signal: checkSignal(given.signal, verb),
+    socket: withNoDelay(given, verb),
+  };
+}
+
+/** Checks the options of `listen`. */
+export function checkListen(options: unknown): ListenOptionsPlan {
+  const verb = "listen";
+  const given = own(options, listenKeys, verb);
+  const fd = optional(given.fd, (fd) => checkInteger(fd, "fd", 0, int, verb));
+  if (fd !== undefined) {
+    const beside = addressKeys.find((key) => given[key] !== undefined);
+    if (beside !== undefined) {
+      throw new TypeError(`Cannot listen as 'fd' must not be given beside '${beside}'`);
+    }
+  }
+  const flag = (key: string) => optional(given[key], (on) => checkFlag(on, key, verb));
+  const { accept, read, write } = typeof given.timeout === "object" && given.timeout !== null
+    ? timeouts(given.timeout, ["accept", "read", "write"], verb)
+    : { ...timeouts(given.timeout, ["read", "write"], verb), accept: null };
+  return {
+    listen: {
+      hostname: hostname(given, "0.0.0.0", verb),
+      port: fd === undefined ? checkInteger(given.port, "port", 0, 65_535, verb) : 0,
+      reuseAddress: flag("reuseAddress") ?? true,
+      reusePort: flag("reusePort") ?? false,
+      ipv6Only: flag("ipv6Only"),
+      backlog: optional(given.backlog, (length) => checkInteger(length, "backlog", 1, int, verb)),
+      fd,
+    },
+    timeouts: { accept, read, write },
+    socket: withNoDelay(given, verb),
+  };
+}
+
+/** Checks the options of `wrap`. */
+export function checkWrap(options: unknown): Timeouts {
+  return timeouts(own(options, ["timeout"], "wrap").timeout, ["read", "write"], "wrap");
+}
+
+/** Checks the options of `setOptions`. */
+export function checkSocketOptions(options: unknown, verb: string): SocketPlan {
+  return socketPlan(own(options, socketKeys, verb), verb);
+}
+
+/** Checks the argument of `setTimeouts`: none is required. */
+export function checkTimeouts(options: unknown): Partial<Timeouts> {
+  const verb = "set timeouts";
+  const { read, write } = own(options, ["read", "write"], verb);
+  return {
+    read: optional(read, (value) => timeout(value, "read", verb)),
+    write: optional(write, (value) => timeout(value, "write", verb)),
+  };
+}
+
+/** Checks the options of a `read`, `write` or `accept`. On the fast path: no loop over keys to copy. */
+export function checkCall(options: unknown, verb: "read" | "write" | "accept"): CallOptions {
+  if (typeof options !== "object" || options === null) {
+    fail(TypeError, verb, "options", "must be an object", options);
+  }
+  for (const key in options) {
+    if (key === "timeout" || key === "deadline" || key === "signal") continue;
+    own(options, ["timeout", "deadline", "signal"], verb);
+  }
+  const { timeout: limit, deadline, signal } = options as Options;
+  if (deadline !== undefined && !(deadline instanceof Deadline)) {
+    fail(TypeError, verb, "deadline", "must be a Deadline", deadline);
+  }
+  return {
+    timeout: limit === undefined ? undefined : timeout(limit, "timeout", verb),
+    deadline,
+    signal: checkSignal(signal, verb),
+  };
+}
+
+/** Checks memory to read into or to write from. */
+export function checkData(
+  data: unknown,
+  verb: "read" | "write",
+  name: "into" | "data" | "chunk",
+): asserts data is Uint8Array {
+  if (!(data instanceof Uint8Array)) fail(TypeError, verb, name, "must be a Uint8Array", data);
+}
+
+/** Checks a boolean. */
+export function checkFlag(on: unknown, name: string, verb: string = "set options"): boolean {
+  if (typeof on !== "boolean") fail(TypeError, verb, name, "must be a boolean", on);
+  return on;
+}
+
+function optional<T>(value: unknown, check: (value: unknown) => T): T | undefined {
+  return value === undefined ? undefined : check(value);
+}
+
+/** Sockets of ours have Nagle's algorithm off in every runtime, unless told otherwise. */
+function withNoDelay(given: Options, verb: string): SocketPlan {
+  return socketPlan(given, verb, true);
+}
+
+function hostname({ hostname }: Options, otherwise: string, verb: string): string {
+  if (hostname === undefined) return otherwise;
+  const expected = "must be a host name or an IP address";
+  if (typeof hostname !== "string") fail(TypeError, verb, "hostname", expected, hostname);
+  const name = /^\[.*:.*\]$/.test(hostname) ? hostname.slice(1, -1) : hostname;
+  // What no name has, but a URL or a line of a log might.
+  if (name === "" || /[\s\0/[\]]/.test(name)) {
+    fail(TypeError, verb, "hostname", expected, hostname);
+  }
+  return name;
+}
+
+/** A time limit: there is no way to leave it open but to say so. */
+function timeout(value: unknown, name: string, verb: string): number | null {
+  if (value === null) return null;
+  const expected = "must be a positive number of milliseconds or null";
+  if (typeof value !== "number") fail(TypeError, verb, name, expected, value);
+  if (!(value > 0 && value < Infinity)) fail(RangeError, verb, name, expected, value);
+  return value;
+}
+
+function timeouts<Key extends string>(
+  value: unknown,
+  keys: readonly Key[],
+  verb: string,
+): Record<Key, number | null> {
+  const named = typeof value === "object" && value !== null;
+  const given = named ? own(value, keys, verb, "timeout") : undefined;
+  const result = {} as Record<Key, number | null>;
+  for (const key of keys) {
+    result[key] = given === undefined
+      ? timeout(value, "timeout", verb)
+      : timeout(given[key], `timeout.${key}`, verb);
+  }
+  return result;
+}
+
+function checkSignal(signal: unknown, verb: string): AbortSignal | undefined {
+  if (signal === undefined) return undefined;
+  if (!(signal instanceof AbortSignal)) {
+    fail(TypeError, verb, "signal", "must be an AbortSignal", signal);
+  }
+  return signal;
+}

@@ -1,0 +1,214 @@
+/**
+ * Calls that wait, each with its own limits: what `read`, `write` and `accept` have in common.
+ *
+ * @module
+ */
+
+import type { Deadline } from "./deadline.ts";
+import { TimeoutError, type TimeoutErrorOptions } from "../errors.ts";
+import { Alarm, type TimerQueue } from "./timers.ts";
+
+/**
+ * Limits of one call. The earliest counts; `timeout` overrides the connection's.
+ *
+ * @example The earliest limit counts
+ * ```ts
+ * import { type CallOptions, connect, Deadline, listen } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * using socket = await connect({ port: listener.addr.port, timeout: 1_000 });
+ * const limits: CallOptions = { timeout: 20, deadline: Deadline.after(60_000) };
+ * const late = await socket.read(new Uint8Array(1), limits).catch((error) => error);
+ * console.log(late.timeout); // 20
+ * ```
+ */
+export interface CallOptions {
+  /** Longest wait in ms, or `null` for none. Default: the connection's or listener's timeout. */
+  timeout?: number | null;
+  /** A point in time, shared with other calls. */
+  deadline?: Deadline;
+  /** Ends the wait with its reason. */
+  signal?: AbortSignal;
+}
+
+/** What a call does when its time is up, or its signal says so. */
+interface Waiting<Result> {
+  expired(call: Call<Result>): void;
+  aborted(call: Call<Result>): void;
+}
+
+/** What a promise that resolves to it rejects with. */
+class Rejection {
+  readonly #error: unknown;
+
+  constructor(error: unknown) {
+    this.#error = error;
+  }
+
+  then(_resolve: unknown, reject: (error: unknown) => void): void {
+    reject(this.#error);
+  }
+}
+
+/** One pending call: its promise, its alarm and its signal. */
+export class Call<Result> extends Alarm {
+  resolve!: (result: Result | Rejection) => void;
+  /** The limit that rings, in ms; with its signal, if the call has one. One field, since few have. */
+  limit: number | { readonly timeout: number; readonly signal: AbortSignal } = 0;
+  next: this | undefined = undefined;
+  previous: this | undefined = undefined;
+  readonly #queue: Waiting<Result>;
+
+  constructor(queue: Waiting<Result>) {
+    super();
+    this.#queue = queue;
+  }
+
+  /**
+   * By the one function that is kept of a promise's two: a call that waits weighs less so. A rejected
+   * promise would do as well, but runtimes keep a list of those that nobody handles yet.
+   */
+  reject(error: unknown): void {
+    this.resolve(new Rejection(error));
+  }
+
+  override ring(): void {
+    this.#queue.expired(this);
+  }
+
+  /** The signal's abort event. */
+  handleEvent(): void {
+    this.#queue.aborted(this);
+  }
+}
+
+/** The call whose promise is being made: an executor runs at once, so one is enough for all. */
+let making: { resolve(result: never): void };
+
+function capture(resolve: (result: never) => void): void {
+  making.resolve = resolve;
+}
+
+/** First come, first served. A base class, since an object of its own would cost each connection two. */
+export abstract class CallQueue<Result, C extends Call<Result>> {
+  head: C | undefined = undefined;
+  #tail: C | undefined = undefined;
+  /** The call that ended last, still in the timer queue, where the next one finds it for nothing. */
+  #spare: C | undefined = undefined;
+  readonly timers: TimerQueue;
+
+  constructor(timers: TimerQueue) {
+    this.timers = timers;
+  }
+
+  /** A new call; the queue keeps one for reuse. */
+  abstract create(): C;
+  /** Particulars of the error of a call that ran out of time. */
+  abstract describe(call: C): Omit<TimeoutErrorOptions, "timeout">;
+  /** `call` has left the queue unserved. */
+  left?(call: C): void;
+
+  /** A call to fill in, then to `enter`. */
+  take(): C {
+    const spare = this.#spare;
+    if (spare === undefined) return this.create();
+    this.#spare = undefined;
+    return spare;
+  }
+
+  /**
+   * Why a call with these options is over before it starts.
+   * An object, since the reason of an abort may be `undefined`.
+   */
+  refusal(options: CallOptions | undefined): { reason: unknown } | undefined {
+    if (options === undefined) return undefined;
+    const { signal, deadline } = options;
+    if (signal?.aborted) return { reason: signal.reason };
+    if (deadline === undefined || deadline.at > this.timers.now()) return undefined;
+    const call = this.take();
+    const details = this.describe(call);
+    this.#spare = call;
+    return { reason: new TimeoutError({ ...details, timeout: deadline.timeout }) };
+  }
+
+  /** Puts `call` at the end of the queue and starts its clock. */
+  enter(call: C, options: CallOptions | undefined, fallback: number | null): Promise<Result> {
+    making = call;
+    const promise = new Promise<Result>(capture);
+    let limit = fallback;
+    let deadline: Deadline | undefined;
+    let signal: AbortSignal | undefined;
+    if (options !== undefined) {
+      if (options.timeout !== undefined) limit = options.timeout;
+      ({ deadline, signal } = options);
+    }
+    let timeout = limit ?? 0;
+    if (limit !== null || deadline !== undefined) {
+      let due = limit === null ? Infinity : this.timers.now() + limit;
+      if (deadline !== undefined && deadline.at < due) {
+        due = deadline.at;
+        timeout = deadline.timeout;
+      }
+      this.timers.arm(call, due);
+    }
+    signal?.addEventListener("abort", call);
+    call.limit = signal === undefined ? timeout : { timeout, signal };
+    const tail = this.#tail;
+    if (tail === undefined) this.head = call;
+    else {
+      tail.next = call;
+      call.previous = tail;
+    }
+    this.#tail = call;
+    return promise;
+  }
+
+  /** Takes `call` out, served or not; its promise is the caller's to settle. */
+  leave(call: C): void {
+    const { previous, next } = call;
+    if (previous === undefined) this.head = next;
+    else previous.next = next;
+    if (next === undefined) this.#tail = previous;
+    else next.previous = previous;
+    call.previous = call.next = undefined;
+    if (typeof call.limit === "object") {
+      call.limit.signal.removeEventListener("abort", call);
+      call.limit = call.limit.timeout;
+    }
+    if (this.#spare === undefined) {
+      this.timers.disarm(call);
+      this.#spare = call;
+    } else this.timers.remove(call);
+  }
+
+  /** Rejects every call, with an error of its own each. */
+  rejectAll(error: () => unknown): void {
+    for (let call = this.head; call !== undefined; call = this.head) {
+      this.leave(call);
+      call.reject(error());
+    }
+  }
+
+  /** Leaves nothing in the timer queue. To be called when the owner is closed. */
+  dispose(): void {
+    if (this.#spare !== undefined) this.timers.remove(this.#spare);
+    this.#spare = undefined;
+  }
+
+  expired(call: C): void {
+    const { limit } = call;
+    const timeout = typeof limit === "object" ? limit.timeout : limit;
+    this.#giveUp(call, new TimeoutError({ ...this.describe(call), timeout }));
+  }
+
+  aborted(call: C): void {
+    const { limit } = call;
+    if (typeof limit === "object") this.#giveUp(call, limit.signal.reason);
+  }
+
+  #giveUp(call: C, reason: unknown): void {
+    this.leave(call);
+    call.reject(reason);
+    this.left?.(call);
+  }
+}

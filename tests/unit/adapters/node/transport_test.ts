@@ -1,0 +1,151 @@
+import net from "node:net";
+import { test } from "node:test";
+import { assertEquals, assertThrows } from "@std/assert";
+import type { Transport } from "../../../../src/adapter.ts";
+import { adoptSocket } from "../../../../src/adapters/node/transport.ts";
+import { sleep, until } from "../../../contract/support.ts";
+
+interface Ends extends Disposable {
+  readonly ours: net.Socket;
+  readonly peer: net.Socket;
+}
+
+/** Two `net.Socket`s that are connected to each other. */
+async function ends(): Promise<Ends> {
+  const server = net.createServer({ allowHalfOpen: true });
+  const accepted = new Promise<net.Socket>((resolve) => server.once("connection", resolve));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as net.AddressInfo;
+  const ours = net.connect({ host: "127.0.0.1", port });
+  await new Promise((resolve) => ours.once("connect", resolve));
+  const peer = await accepted;
+  peer.on("error", () => {});
+  peer.resume();
+  server.close();
+  const dispose = () => {
+    ours.destroy();
+    peer.destroy();
+  };
+  return { ours, peer, [Symbol.dispose]: dispose };
+}
+
+/** What a transport tells, as text; `bytes` is how many came before each other event. */
+function listenIn(transport: Transport) {
+  const told: { bytes: number; events: string[]; code: unknown } = {
+    bytes: 0,
+    events: [],
+    code: undefined,
+  };
+  const event = (name: string) => told.events.push(`${name} after ${told.bytes}`);
+  const failed = (name: string) => (cause: unknown) => {
+    told.code = (cause as { code?: unknown }).code;
+    event(name);
+  };
+  transport.start({
+    data: (chunk) => told.bytes += chunk.length,
+    end: () => event("end"),
+    failed: failed("reading failed"),
+  }, { drained: () => event("drained"), failed: failed("writing failed") });
+  return told;
+}
+
+test("net.Socket: what it held before it was adopted comes first, then the end", async () => {
+  using sockets = await ends();
+  const { ours, peer } = sockets;
+  peer.write(new Uint8Array(5_000));
+  await until(() => ours.readableLength === 5_000, "the bytes are held");
+  const transport = adoptSocket(ours)!;
+  const told = listenIn(transport);
+  peer.end(new Uint8Array(1));
+  await sleep(20);
+  assertEquals([told.bytes, told.events], [0, []], "nobody has asked for anything");
+  transport.pull(1);
+  await until(() => told.events.length > 0, "the end");
+  assertEquals(told.events, ["end after 5001"]);
+  // The peer's end is not ours.
+  assertEquals(ours.writableEnded, false);
+});
+
+test("net.Socket: what it holds when a write fails comes before the error", async () => {
+  using sockets = await ends();
+  const { ours, peer } = sockets;
+  const transport = adoptSocket(ours)!;
+  const told = listenIn(transport);
+  peer.write(new Uint8Array(1));
+  transport.pull(1);
+  await until(() => told.bytes === 1, "the first byte");
+  transport.pause();
+  peer.write(new Uint8Array(9_999));
+  await sleep(100);
+  const held = ours.readableLength;
+  peer.resetAndDestroy();
+  await until(() => {
+    if (!transport.writing) transport.write(new Uint8Array(1), true);
+    return told.events.length > 1;
+  }, "the failure");
+  const failures = told.events.filter((event) => !event.startsWith("drained"));
+  const bytes = 1 + held;
+  assertEquals(failures, [`reading failed after ${bytes}`, `writing failed after ${bytes}`]);
+});
+
+test("net.Socket: a write that has to wait says so, and when it is over", async () => {
+  for (const keep of [true, false]) {
+    using sockets = await ends();
+    const { ours, peer } = sockets;
+    const transport = adoptSocket(ours)!;
+    const told = listenIn(transport);
+    peer.pause();
+    const data = new Uint8Array(2 ** 25);
+    const taken = transport.write(data, keep);
+    assertEquals([transport.writing, told.events], [true, []]);
+    assertEquals(taken < data.length, keep, "what the caller may reuse is not taken whole");
+    let arrived = 0;
+    peer.on("data", (chunk) => arrived += chunk.length);
+    peer.resume();
+    await until(() => !transport.writing && arrived === taken, "all has arrived");
+    assertEquals(told.events, ["drained after 0"]);
+  }
+});
+
+test("net.Socket: a short write that the kernel takes is over at once", async () => {
+  using sockets = await ends();
+  const { ours, peer } = sockets;
+  const transport = adoptSocket(ours)!;
+  listenIn(transport);
+  let arrived = "";
+  peer.on("data", (chunk) => arrived += chunk);
+  const data = new Uint8Array(3);
+  // The memory is the caller's again after every call.
+  for (const byte of [97, 98, 99]) {
+    assertEquals(transport.write(data.fill(byte), true), 3);
+    assertEquals(transport.writing, false);
+  }
+  await until(() => arrived.length === 9, "all has arrived");
+  assertEquals(arrived, "aaabbbccc");
+});
+
+test("net.Socket: after close it tells nothing, and a late error harms nobody", async () => {
+  using sockets = await ends();
+  const { ours, peer } = sockets;
+  const transport = adoptSocket(ours)!;
+  const told = listenIn(transport);
+  transport.pull(1);
+  transport.close();
+  transport.close();
+  peer.write(new Uint8Array(10));
+  ours.emit("error", new Error("late"));
+  await until(() => ours.destroyed, "it is closed");
+  assertEquals([told.events, told.bytes], [[], 0]);
+});
+
+test("net.Socket: only an open TCP socket that yields bytes is adopted", async () => {
+  assertEquals(adoptSocket({}), undefined);
+  assertEquals(adoptSocket(new net.Socket()), undefined);
+  using sockets = await ends();
+  const { ours, peer } = sockets;
+  ours.setEncoding("utf8");
+  assertThrows(() => adoptSocket(ours), TypeError, "current value is utf8");
+  listenIn(adoptSocket(peer)!);
+  peer.destroy();
+  assertEquals(adoptSocket(peer), undefined);
+});

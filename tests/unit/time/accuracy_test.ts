@@ -1,0 +1,67 @@
+import process from "node:process";
+import { test } from "node:test";
+import { assert, assertEquals } from "@std/assert";
+import { Alarm, timers } from "../../../src/time/timers.ts";
+
+/** Remembers when it rang, on the clock that it was armed with. */
+class Stopwatch extends Alarm {
+  rang: number[] = [];
+  override ring(): void {
+    this.rang.push(performance.now());
+  }
+}
+
+/** Native timers that the queue has started and that neither fired nor were stopped. */
+function countNative(): { running: Set<unknown>; most: number; restore(): void } {
+  const module = process.getBuiltinModule("node:timers") as unknown as {
+    setTimeout: (wake: () => void, ms: number) => { unref(): unknown };
+    clearTimeout: (timer: unknown) => void;
+  };
+  const { setTimeout, clearTimeout } = module;
+  const count = {
+    running: new Set<unknown>(),
+    most: 0,
+    restore: () => Object.assign(module, { setTimeout, clearTimeout }),
+  };
+  module.setTimeout = (wake, ms) => {
+    const timer = setTimeout(() => {
+      count.running.delete(timer);
+      wake();
+    }, ms);
+    count.running.add(timer);
+    count.most = Math.max(count.most, count.running.size);
+    return timer;
+  };
+  module.clearTimeout = (timer) => {
+    count.running.delete(timer);
+    clearTimeout(timer);
+  };
+  return count;
+}
+
+test("accuracy: of 5,000 alarms of mixed length none rings early, each rings once, on one native timer", async () => {
+  const native = countNative();
+  try {
+    const start = performance.now();
+    const due = Array.from({ length: 5_000 }, (_, i) => start + 5 + (i * 7_919 % 5_000) * 0.11);
+    const alarms = due.map((at) => {
+      const alarm = new Stopwatch();
+      timers.arm(alarm, at);
+      return alarm;
+    });
+    // Half of them are put off on the way, as calls do that end in time and are followed by others.
+    for (let i = 0; i < 5_000; i += 2) timers.arm(alarms[i]!, due[i]! += 200);
+    // A timer of our own keeps the process going: those of the queue do not.
+    await new Promise((resolve) => setTimeout(resolve, 900));
+    while (timers.size > 0 && performance.now() < start + 10_000) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assertEquals(alarms.filter(({ rang }) => rang.length !== 1).length, 0);
+    const late = alarms.map(({ rang }, i) => rang[0]! - due[i]!);
+    assert(Math.min(...late) >= 0, `${-Math.min(...late)} ms early`);
+    assertEquals(native.most, 1);
+    assertEquals(native.running.size, 0);
+  } finally {
+    native.restore();
+  }
+});
