@@ -94,6 +94,11 @@ class Dial extends Alarm {
   #opened(transport: Transport): void {
     // It may open in the very moment in which it is called off, with nobody left to take it.
     if (this.#over) return transport.close();
+    // Another listener may have kept the abort event from us.
+    if (this.#signal?.aborted) {
+      transport.close();
+      return this.handleEvent();
+    }
     this.#end();
     this.#resolve(transport);
   }
@@ -105,6 +110,7 @@ class Dial extends Alarm {
   }
 
   override ring(): void {
+    if (this.#signal?.aborted) return this.handleEvent();
     const timeout = this.#timeout!;
     const diagnosis = diagnoseAttempt(this.#target, timers);
     this.#callOff(

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { brand } from "./brand.ts";
 import type { NetAddr } from "./kernel/address.ts";
 
 /**
@@ -100,6 +101,8 @@ export class TimeoutError extends Error {
   readonly bytesWritten: number | undefined;
   /** What the kernel knew at that moment, in a sentence. */
   readonly diagnosis: string | undefined;
+  /** `true`, except for `connect`: the connection, or the listener, is as good as before. */
+  readonly connectionUsable: boolean;
 
   /** Made by this library; construct one only to test how your code handles it. */
   constructor(options: TimeoutErrorOptions) {
@@ -111,9 +114,10 @@ export class TimeoutError extends Error {
     );
     this.operation = operation;
     this.timeout = timeout;
-    this.address = address;
+    this.address = copyOf(address);
     this.bytesWritten = bytesWritten;
     this.diagnosis = diagnosis;
+    this.connectionUsable = operation !== "connect";
   }
 }
 
@@ -170,6 +174,12 @@ export class SocketError extends Error {
   readonly operation: Operation;
   /** The address it was about, as far as known. */
   readonly address: ErrorAddress | undefined;
+  /**
+   * Whether the connection, or the listener, is as good as before: `true` when the kernel refused an
+   * option, and when an `accept` failed that the next one may not (`EMFILE`, `ENFILE`, `ENOBUFS`,
+   * `ENOMEM`, `ECONNABORTED`); `false` for whatever ended it, or kept it from coming into being.
+   */
+  readonly connectionUsable: boolean;
 
   /** Made by this library; construct one only to test how your code handles it. */
   constructor(options: SocketErrorOptions) {
@@ -182,7 +192,10 @@ export class SocketError extends Error {
     );
     this.code = code;
     this.operation = operation;
-    this.address = address;
+    this.address = copyOf(address);
+    this.connectionUsable = operation === "accept"
+      ? temporaryCodes.has(code)
+      : settings.has(operation) && code !== "EBADF" && code !== "ENOTCONN";
   }
 }
 
@@ -258,6 +271,8 @@ export class UnsupportedOptionError extends Error {
   readonly reason: string;
   /** What would help, if anything. */
   readonly remedy: string | undefined;
+  /** `true`: nothing was changed, so a connection that there was is as good as before. */
+  readonly connectionUsable = true;
 
   /** Made by this library; construct one only to test how your code handles it. */
   constructor(options: UnsupportedOptionErrorOptions) {
@@ -272,6 +287,26 @@ export class UnsupportedOptionError extends Error {
     this.remedy = remedy;
   }
 }
+
+brand(TimeoutError, "TimeoutError");
+brand(SocketError, "SocketError");
+brand(DeadPeerError, "DeadPeerError");
+brand(UnsupportedOptionError, "UnsupportedOptionError");
+
+/** Of the caller's plan or a socket's own address only what an error is about, which nobody changes. */
+function copyOf(address: ErrorAddress | undefined): ErrorAddress | undefined {
+  if (address === undefined) return undefined;
+  const { hostname, port } = address;
+  return Object.freeze({ hostname, port });
+}
+
+/** Errors of an accept that the next one need not have. */
+export const temporaryCodes: ReadonlySet<string> = new Set([
+  ...["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"],
+]);
+
+/** Calls about options: a refusal changes nothing. */
+const settings = new Set<Operation>(["setsockopt", "getsockopt", "getsockname"]);
 
 const meanings: Record<string, string> = {
   EACCES: "permission denied",

@@ -9,7 +9,7 @@ import type { NetAddr } from "./kernel/address.ts";
 import { Call, type CallOptions, CallQueue } from "./time/calls.ts";
 import { Connection, type TcpConnection } from "./connection/connection.ts";
 import type { Guarded } from "./options/dead_peer.ts";
-import { SocketError, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
+import { SocketError, temporaryCodes, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import type { ListenTimeouts, SocketOptions } from "./options/types.ts";
 import { nativeTimers } from "./time/native_timers.ts";
 import { getOptions, setOptions } from "./options/any_socket.ts";
@@ -41,7 +41,7 @@ export interface TcpListener extends AsyncIterable<TcpConnection> {
   /** The address it listens on. */
   readonly addr: NetAddr;
   /** The limits it gives to `accept` and to accepted connections, in ms; `null` is none. */
-  readonly timeouts: ListenTimeouts;
+  readonly timeouts: Readonly<ListenTimeouts>;
   /**
    * Waits for the next connection. Calls are served in order.
    *
@@ -96,9 +96,6 @@ class Accepts extends CallQueue<TcpConnection, Call<TcpConnection>> {
   }
 }
 
-/** Errors of an accept that the next one need not have. */
-const temporary = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"]);
-
 /** An iteration's wait for better times. */
 class Pause extends Alarm {
   end!: () => void;
@@ -113,7 +110,7 @@ class Pause extends Alarm {
 
 /** The one implementation. */
 export class Listener implements TcpListener, Guarded, IncomingConnections {
-  readonly timeouts: ListenTimeouts;
+  readonly timeouts: Readonly<ListenTimeouts>;
   readonly #transport: ListenerTransport;
   readonly #prepare: Prepare;
   readonly #timers: TimerQueue;
@@ -133,7 +130,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
     deadPeerTimeout?: number,
   ) {
     this.#transport = transport;
-    this.timeouts = timeouts;
+    this.timeouts = Object.freeze(timeouts);
     this.#deadPeerTimeout = deadPeerTimeout;
     this.#prepare = prepare;
     this.#timers = timers;
@@ -154,7 +151,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
   }
 
   get addr(): NetAddr {
-    return this.#transport.addr;
+    return Object.freeze(this.#transport.addr);
   }
 
   accept(options?: CallOptions): Promise<TcpConnection> {
@@ -250,28 +247,39 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
     this.#transport.unref();
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<TcpConnection, void, undefined> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<TcpConnection> {
+    const over = { done: true, value: undefined } as const;
     let pause = 5;
-    try {
+    const next = async (): Promise<IteratorResult<TcpConnection>> => {
       while (!this.#closed) {
-        let connection: TcpConnection;
         try {
-          connection = await this.accept();
+          const value = await this.accept();
+          pause = 5;
+          return { done: false, value };
         } catch (error) {
-          const { code } = error as { code?: string };
-          if (this.#closed || !temporary.has(code!)) throw error;
-          await this.#pause(pause);
-          pause = Math.min(2 * pause, 1_000);
-          continue;
+          if (this.#closed) return over;
+          if (!temporaryCodes.has((error as { code?: string }).code!)) {
+            this.close();
+            throw error;
+          }
         }
-        pause = 5;
-        yield connection;
+        await this.#pause(pause);
+        pause = Math.min(2 * pause, 1_000);
       }
-    } catch (error) {
-      if (!this.#closed) throw error;
-    } finally {
-      this.close();
-    }
+      return over;
+    };
+    // Not a generator: its `return` would wait until somebody connects, and before the first `next`
+    // it would not close the listener.
+    return {
+      next,
+      return: () => {
+        this.close();
+        return Promise.resolve(over);
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
   }
 
   [Symbol.dispose](): void {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Connection, type TcpConnection } from "./connection/connection.ts";
+import { Connection, taken, type TcpConnection } from "./connection/connection.ts";
 import type { Timeouts } from "./options/types.ts";
 import { adapter } from "./runtime.ts";
 import { checkWrap } from "./options/validate.ts";
@@ -35,8 +35,9 @@ export interface WrapOptions {
  *
  * @param native The open connection.
  * @param options The limits.
- * @throws {TypeError} `native` is no open TCP connection of this runtime, has an encoding, is a TLS
- * socket accepted by `Bun.listen`, or an option is wrong.
+ * @throws {TypeError} `native` is no open TCP connection of this runtime, is wrapped already or the
+ * `native` of a connection (of another copy of this module as well), has an encoding, is a TLS socket
+ * accepted by `Bun.listen`, or an option is wrong.
  *
  * @example Lossless timeouts for a socket of `node:net`
  * ```ts
@@ -57,23 +58,21 @@ export interface WrapOptions {
  */
 export function wrap(native: object, options: WrapOptions): TcpConnection {
   const timeouts = checkWrap(options);
-  const transport = typeof native === "object" && native !== null && !isOurs(native)
-    ? adapter().adopt(native)
-    : undefined;
-  if (transport === undefined) {
-    throw new TypeError(
-      "Cannot wrap as 'native' must be an open TCP connection of this runtime: " +
-        `current value is ${typeof native === "object" ? "another object" : String(native)}`,
-    );
+  if (typeof native === "object" && native !== null) {
+    if (native instanceof Connection) refuse("must be the runtime's own socket", "a TcpConnection");
+    if (taken.has(native)) refuse("must not be read by this library already", "in use");
+    const transport = adapter().adopt(native);
+    if (transport !== undefined) {
+      taken.add(native).add(transport.native);
+      return new Connection(transport, timeouts);
+    }
   }
-  wrapped.add(native).add(transport.native);
-  return new Connection(transport, timeouts);
+  refuse(
+    "must be an open TCP connection of this runtime",
+    typeof native === "object" ? "another object" : String(native),
+  );
 }
 
-/** What is wrapped already: two connections would take bytes from each other. */
-const wrapped = new WeakSet<object>();
-
-function isOurs(native: object): boolean {
-  if (!wrapped.has(native)) return native instanceof Connection;
-  throw new TypeError("Cannot wrap as 'native' must not be wrapped already");
+function refuse(expected: string, value: string): never {
+  throw new TypeError(`Cannot wrap as 'native' ${expected}: current value is ${value}`);
 }

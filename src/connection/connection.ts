@@ -5,6 +5,7 @@
  */
 
 import type { Handle, Transport } from "../adapter.ts";
+import { brand, sharedSet } from "../brand.ts";
 import type { NetAddr } from "../kernel/address.ts";
 import type { CallOptions } from "../time/calls.ts";
 import type { Guarded } from "../options/dead_peer.ts";
@@ -51,8 +52,8 @@ export interface TcpConnection {
   readonly localAddr: NetAddr;
   /** Address of the peer. */
   readonly remoteAddr: NetAddr;
-  /** The limits that hold for calls without one of their own, in ms; `null` is none. */
-  readonly timeouts: Timeouts;
+  /** The limits that hold for calls without one of their own, in ms; `null` is none. To change them: `setTimeouts`. */
+  readonly timeouts: Readonly<Timeouts>;
   /** Bytes that reads have returned so far. */
   readonly bytesRead: number;
   /**
@@ -135,6 +136,9 @@ export interface TcpConnection {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** Runtimes' sockets that a connection reads from, of any copy of this module: two would take bytes from each other. */
+export const taken: WeakSet<object> = sharedSet("taken");
+
 /** The one implementation. */
 export class Connection implements TcpConnection, Guarded {
   readonly #transport: Transport;
@@ -182,8 +186,10 @@ export class Connection implements TcpConnection, Guarded {
   }
 
   get native(): object {
+    const { native } = this.#transport;
+    taken.add(native);
     this.#transport.expose?.();
-    return this.#transport.native;
+    return native;
   }
 
   get inner(): object {
@@ -195,15 +201,15 @@ export class Connection implements TcpConnection, Guarded {
   }
 
   get localAddr(): NetAddr {
-    return this.#transport.localAddr;
+    return Object.freeze(this.#transport.localAddr);
   }
 
   get remoteAddr(): NetAddr {
-    return this.#transport.remoteAddr;
+    return Object.freeze(this.#transport.remoteAddr);
   }
 
-  get timeouts(): Timeouts {
-    return { read: this.#reader.timeout, write: this.#writer.timeout };
+  get timeouts(): Readonly<Timeouts> {
+    return Object.freeze({ read: this.#reader.timeout, write: this.#writer.timeout });
   }
 
   get bytesRead(): number {
@@ -320,3 +326,5 @@ export class Connection implements TcpConnection, Guarded {
     return Promise.resolve();
   }
 }
+
+brand(Connection, "Connection");

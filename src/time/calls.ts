@@ -197,6 +197,8 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
 
   expired(call: C): void {
     const { limit } = call;
+    // Another listener may have kept the abort event from us.
+    if (typeof limit === "object" && limit.signal.aborted) return this.aborted(call);
     const timeout = typeof limit === "object" ? limit.timeout : limit;
     this.#giveUp(call, new TimeoutError({ ...this.describe(call), timeout }));
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { brand } from "../brand.ts";
 import { fail } from "../check.ts";
 import { timers } from "./timers.ts";
 
@@ -61,3 +62,5 @@ export class Deadline {
     return timers.now() >= this.at;
   }
 }
+
+brand(Deadline, "Deadline");

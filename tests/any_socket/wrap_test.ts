@@ -197,8 +197,8 @@ test("wrap refuses what is ours, or wrapped already, or read by somebody else", 
   const native = net.connect({ port, host: "127.0.0.1" });
   await once(native, "connect");
   using socket = wrap(native, { timeout: 1 });
-  assertThrows(() => wrap(native, { timeout: 1 }), TypeError, "wrapped already");
-  assertThrows(() => wrap(socket, { timeout: 1 }), TypeError, "open TCP connection");
+  assertThrows(() => wrap(native, { timeout: 1 }), TypeError, "in use");
+  assertThrows(() => wrap(socket, { timeout: 1 }), TypeError, "a TcpConnection");
   const onread = { buffer: new Uint8Array(9), callback: () => true };
   const other = net.connect({ port, host: "127.0.0.1", onread });
   await once(other, "connect");

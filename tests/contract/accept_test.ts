@@ -7,6 +7,7 @@ import {
   assertLess,
   assertRejects,
   assertStrictEquals,
+  assertThrows,
 } from "@std/assert";
 import { connect, Deadline, listen, type TcpConnection, TimeoutError } from "@holdfast/tcp";
 import { pair, patience, readExactly, sleep, spySignal, within } from "./support.ts";
@@ -281,4 +282,58 @@ test("close: connections that nobody accepted are closed, accepted ones live on"
   assert(end === null || end.code === "ECONNRESET", String(end));
   await server.write(new Uint8Array([7]));
   assertEquals(await readExactly(client, 1), new Uint8Array([7]));
+});
+
+test("iteration: return ends a next that waits, and before the first next closes as well", async () => {
+  const waiting = await open();
+  const iteration = waiting[Symbol.asyncIterator]();
+  const nexts = [iteration.next(), iteration.next()];
+  await sleep(20);
+  const over = { done: true, value: undefined } as const;
+  assertEquals(await within(patience, iteration.return!()), over);
+  for (const next of nexts) assertEquals(await within(patience, next), over);
+  await assertCode(waiting.accept(), "EBADF");
+  const fresh = await open();
+  await within(patience, fresh[Symbol.asyncIterator]().return!());
+  await assertCode(fresh.accept(), "EBADF");
+  await assertCode(dial(fresh.addr.port), "ECONNREFUSED");
+});
+
+test("iteration: after an error it is over, and a next beside another gets its own connection", async () => {
+  const timeout = { accept: 200, read: null, write: null };
+  const listener = await listen({ hostname, port: 0, timeout });
+  const iteration = listener[Symbol.asyncIterator]();
+  const nexts = [iteration.next(), iteration.next()];
+  const clients = [await dial(listener.addr.port), await dial(listener.addr.port)];
+  const seen = [];
+  for (const next of nexts) {
+    const { value } = await within(patience, next);
+    seen.push(from(value));
+    value.close();
+  }
+  assertEquals(seen.sort(), clients.map(({ localAddr }) => localAddr.port).sort());
+  assertInstanceOf(await errorOf(iteration.next()), TimeoutError);
+  assertEquals(await iteration.next(), { done: true, value: undefined });
+  for (const client of clients) client.close();
+});
+
+test("accept: a signal whose abort event somebody stops is seen when the limit rings", async () => {
+  using listener = await open();
+  const controller = new AbortController();
+  const { signal } = controller;
+  signal.addEventListener("abort", (event) => event.stopImmediatePropagation());
+  const waiting = errorOf(listener.accept({ timeout: 60, signal }));
+  controller.abort("stop");
+  assertEquals(await waiting, "stop");
+});
+
+test("accept: limits and addresses of sockets cannot be changed from outside", async () => {
+  using sockets = await pair();
+  const { listener, client, server } = sockets;
+  for (const { timeouts } of [listener, client, server]) {
+    assertThrows(() => Object.assign(timeouts, { read: 1 }), TypeError);
+  }
+  for (const address of [listener.addr, client.localAddr, client.remoteAddr, server.remoteAddr]) {
+    assertThrows(() => Object.assign(address, { port: 1 }), TypeError);
+  }
 });

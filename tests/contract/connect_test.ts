@@ -337,3 +337,14 @@ test("connect: an option that cannot be set leaves no socket behind", skip(noTab
   if (!(error instanceof UnsupportedOptionError)) (await listener.accept()).close();
   await until(() => openDescriptors() <= before, "the descriptor is closed", 5_000);
 });
+
+test("connect: a signal whose abort event somebody stops is seen when the limit rings", async () => {
+  using silent = await hangingAddress();
+  const controller = new AbortController();
+  const { signal } = controller;
+  signal.addEventListener("abort", (event) => event.stopImmediatePropagation());
+  const { hostname, port } = silent;
+  const waiting = errorOf(connect({ hostname, port, timeout: 200, signal }));
+  controller.abort("stop");
+  assertEquals(await waiting, "stop");
+});

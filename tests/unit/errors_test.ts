@@ -8,6 +8,7 @@ import {
 } from "@std/assert";
 import {
   DeadPeerError,
+  type Operation,
   SocketError,
   TimeoutError,
   toSocketError,
@@ -115,4 +116,39 @@ test("UnsupportedOptionError names option, runtime, system, reason and remedy", 
     "Cannot use 'userTimeout' in deno 2.9.6 on linux: there is no FFI; needs --allow-ffi",
   );
   assert(error instanceof Error);
+});
+
+test("connectionUsable: what timed out or was refused stays, what ended does not", () => {
+  const usable = (operation: Operation, code: string) =>
+    new SocketError({ operation, code }).connectionUsable;
+  for (const operation of ["read", "write", "accept"] as const) {
+    assert(new TimeoutError({ operation, timeout: 1 }).connectionUsable);
+  }
+  assertFalse(new TimeoutError({ operation: "connect", timeout: 1 }).connectionUsable);
+  assert(usable("accept", "EMFILE"));
+  assert(usable("accept", "ECONNABORTED"));
+  assert(usable("setsockopt", "EINVAL"));
+  assert(usable("getsockopt", "ENOPROTOOPT"));
+  for (const operation of ["connect", "listen", "accept", "read", "write", "close"] as const) {
+    for (const code of ["ECANCELED", "EBADF", "ECONNRESET", "EPIPE"]) {
+      assertFalse(usable(operation, code), `${operation} ${code}`);
+    }
+  }
+  assertFalse(usable("setsockopt", "EBADF"));
+  assertFalse(new DeadPeerError({ operation: "read", code: "ETIMEDOUT" }).connectionUsable);
+  const unsupported = { option: "a", runtime: "b", system: "c", reason: "d" };
+  assert(new UnsupportedOptionError(unsupported).connectionUsable);
+});
+
+test("an error's address is a frozen copy of what it is about, and no more", () => {
+  const plan = { hostname: "::1", port: 1, backlog: 5 };
+  for (
+    const error of [
+      new SocketError({ code: "EPIPE", operation: "listen", address: plan }),
+      new TimeoutError({ operation: "accept", timeout: 1, address: plan }),
+    ]
+  ) {
+    assertEquals(error.address, { hostname: "::1", port: 1 });
+    assert(Object.isFrozen(error.address));
+  }
 });

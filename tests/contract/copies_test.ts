@@ -1,0 +1,115 @@
+/** Two copies of the module in one process: two versions, or one bundled into something else. */
+
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { once } from "node:events";
+import net, { type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { assert, assertEquals, assertFalse, assertInstanceOf, assertThrows } from "@std/assert";
+import * as here from "@holdfast/tcp";
+import { pair, patience, testFile } from "./support.ts";
+import { errorOf } from "./support_listen.ts";
+
+/** The sources, or the installed package. */
+const sources = testFile("../../mod.ts");
+const installed = testFile("../../node_modules/@holdfast/tcp/esm");
+
+/** What was imported from a copy of all its files. */
+async function load(): Promise<typeof here> {
+  const directory = await mkdtemp(join(tmpdir(), "holdfast-copy-"));
+  try {
+    await writeFile(join(directory, "package.json"), '{ "type": "module" }');
+    if (existsSync(sources)) {
+      await cp(sources, join(directory, "mod.ts"));
+      await cp(testFile("../../src"), join(directory, "src"), { recursive: true });
+      return await import(pathToFileURL(join(directory, "mod.ts")).href);
+    }
+    await mkdir(join(directory, "esm"));
+    await cp(installed, join(directory, "esm"), { recursive: true });
+    return await import(pathToFileURL(join(directory, "esm", "mod.js")).href);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
+const there = await load();
+
+test("copies: the other module is another one", () => {
+  assert(here.TimeoutError !== there.TimeoutError);
+  assert(here.connect !== there.connect);
+});
+
+test("copies: instanceof knows the other's errors, and a subclass only its own", async () => {
+  using sockets = await pair();
+  const { port } = sockets.listener.addr;
+  using client = await there.connect({ port, timeout: 20 });
+  const late = await errorOf(client.read(new Uint8Array(1)));
+  assertInstanceOf(late, here.TimeoutError);
+  assertInstanceOf(late, there.TimeoutError);
+  assertFalse(late instanceof here.SocketError);
+  client.close();
+  const closed = await errorOf(client.read(new Uint8Array(1)));
+  assertInstanceOf(closed, here.SocketError);
+  assertFalse(closed instanceof here.DeadPeerError);
+  const dead = new there.DeadPeerError({ code: "ETIMEDOUT", operation: "read" });
+  assertInstanceOf(dead, here.DeadPeerError);
+  assertInstanceOf(dead, here.SocketError);
+  const unsupported = { option: "a", runtime: "b", system: "c", reason: "d" };
+  assertInstanceOf(
+    new there.UnsupportedOptionError(unsupported),
+    here.UnsupportedOptionError,
+  );
+
+  class Mine extends here.SocketError {}
+  const options = { code: "EPIPE", operation: "write" } as const;
+  assertInstanceOf(new Mine(options), Mine);
+  assertInstanceOf(new Mine(options), there.SocketError);
+  assertFalse(new here.SocketError(options) instanceof Mine);
+  assertFalse(closed instanceof Mine);
+  for (const other of [undefined, null, 1, "SocketError", {}, new Error()]) {
+    assertFalse(other as unknown instanceof here.SocketError);
+  }
+});
+
+test("copies: a Deadline of the other is taken", async () => {
+  using sockets = await pair();
+  const deadline = there.Deadline.after(20);
+  assertInstanceOf(deadline, here.Deadline);
+  const late = await errorOf(sockets.client.read(new Uint8Array(1), { deadline }));
+  assertInstanceOf(late, here.TimeoutError);
+  assertEquals(late.timeout, 20);
+});
+
+test("copies: one cannot wrap what the other reads", async () => {
+  using sockets = await pair();
+  const { client } = sockets;
+  const options = { timeout: patience };
+  assertThrows(() => there.wrap(client, options), TypeError, "the runtime's own socket");
+  for (const one of [here, there]) {
+    for (const socket of [client, sockets.server]) {
+      assertThrows(() => one.wrap(socket.native, options), TypeError, "in use");
+    }
+  }
+  // It is as good as before.
+  await sockets.server.write(new Uint8Array(3));
+  assertEquals(await client.read(new Uint8Array(9)), 3);
+
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const native = net.connect((server.address() as AddressInfo).port, "127.0.0.1");
+  await once(native, "connect");
+  using _wrapped = here.wrap(native, options);
+  assertThrows(() => there.wrap(native, options), TypeError, "in use");
+  server.close();
+});
+
+test("copies: options of the other's sockets are set and read", async () => {
+  using sockets = await pair();
+  sockets.client.setNoDelay(false);
+  there.setOptions(sockets.client, { noDelay: true });
+  if (here.capabilities().options.noDelay.get === "none") return;
+  assertEquals(there.getOptions(sockets.client).noDelay, true);
+});
