@@ -344,7 +344,7 @@ test("connect: a signal whose abort event somebody stops is seen when the limit 
   const { signal } = controller;
   signal.addEventListener("abort", (event) => event.stopImmediatePropagation());
   const { hostname, port } = silent;
-  const waiting = errorOf(connect({ hostname, port, timeout: 200, signal }));
+  const waiting = rejection(() => connect({ hostname, port, timeout: 200, signal }));
   controller.abort("stop");
-  assertEquals(await waiting, "stop");
+  assertEquals((await waiting).error, "stop");
 });
