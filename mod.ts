@@ -54,6 +54,11 @@ export { capabilities, onlySupported } from "./src/options/capabilities.ts";
 export type { Capabilities, Capability, CapabilityName } from "./src/options/capabilities.ts";
 export type { Road } from "./src/options/support.ts";
 
+// Every socket of the process
+export { sockets } from "./src/process/sockets.ts";
+export type { SocketCriteria, SocketFilter } from "./src/process/filter.ts";
+export type { SocketEntry } from "./src/kernel/entry.ts";
+
 // Errors
 export { DeadPeerError, SocketError, TimeoutError, UnsupportedOptionError } from "./src/errors.ts";
 export type {

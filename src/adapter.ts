@@ -180,4 +180,6 @@ export interface Adapter {
    * `fresh`: we have just opened it, so that it needs no look whether it is open and what it is.
    */
   handle(native: object, fresh?: boolean): Handle | undefined;
+  /** The names in a directory, or throws when they cannot be had. Never prompts. */
+  list(path: string): string[];
 }

@@ -9,7 +9,7 @@ import type { Kernel } from "./kernel.ts";
 import type { NetAddr } from "./address.ts";
 import { constants } from "./constants.ts";
 import { AF_INET, AF_INET6, parse, SOCKADDR_SIZE } from "./sockaddr.ts";
-import { knownSystem } from "./system.ts";
+import { type KnownSystem, knownSystem } from "./system.ts";
 import { closed, kindOf, verifyTcp } from "./tcp_socket.ts";
 
 /** Lists a directory, or throws when it may not. */
@@ -153,14 +153,7 @@ export class Descriptors {
   }
 
   #open(): Iterable<number> {
-    if (this.#list !== undefined && knownSystem() === "linux") {
-      try {
-        return this.#list("/proc/self/fd").map(Number);
-      } catch {
-        // Not mounted, or not allowed.
-      }
-    }
-    return upTo(this.#kernel.descriptorLimit());
+    return listed(this.#list) ?? upTo(this.#kernel.descriptorLimit());
   }
 
   #isConnection(fd: number, key: string): boolean {
@@ -204,7 +197,23 @@ export class Descriptors {
   }
 }
 
-function* upTo(limit: number): Iterable<number> {
+/** Where a system lists the descriptors of the process that asks. */
+const folders: Partial<Record<KnownSystem, string>> = { linux: "/proc/self/fd", darwin: "/dev/fd" };
+
+/** The descriptors of this process, or `undefined` where they cannot be listed. */
+export function listed(list: ListDirectory | undefined): number[] | undefined {
+  const folder = folders[knownSystem() as KnownSystem];
+  if (list === undefined || folder === undefined) return undefined;
+  try {
+    return list(folder).map(Number);
+  } catch {
+    // Not mounted, or not allowed.
+    return undefined;
+  }
+}
+
+/** Every number below `limit`. */
+export function* upTo(limit: number): Iterable<number> {
   for (let fd = 0; fd < limit; fd++) yield fd;
 }
 

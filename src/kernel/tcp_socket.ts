@@ -26,7 +26,7 @@ export function readInt(kernel: Kernel, fd: number, level: number, name: number)
 }
 
 /** Whether `fd` is a TCP socket: true, false, or -errno. */
-function isTcp(kernel: Kernel, fd: number): boolean | number {
+export function isTcp(kernel: Kernel, fd: number): boolean | number {
   const { SOL_SOCKET, SO_PROTOCOL, SO_TYPE } = constants;
   if (SO_PROTOCOL !== undefined) {
     const protocol = readInt(kernel, fd, SOL_SOCKET!, SO_PROTOCOL);

@@ -8,6 +8,7 @@ import type { Handle } from "../adapter.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { applyPlan, checkSupported } from "./apply.ts";
 import { checkInteger, fail } from "../check.ts";
+import { Entry } from "../kernel/entry.ts";
 import { type Guarded, quickenNative } from "./dead_peer.ts";
 import { type RowName, rows } from "./table.ts";
 import { closed, familyOf, kindOf, verifyTcp } from "../kernel/tcp_socket.ts";
@@ -61,16 +62,20 @@ export type AnySocket = object | { readonly fd: number };
  * ```
  */
 export function setOptions(socket: AnySocket, options: SocketOptions): SocketOptions {
-  const plan = changeOptions(socket, options);
-  if ("reason" in adapter().kernel()) return {};
-  return read(handleOf(socket, "get options"), plan.given);
+  const plan = checkSocketOptions(options, "set options");
+  return withHandle(socket, "set options", (handle) => {
+    change(socket, handle, plan);
+    return "reason" in adapter().kernel() ? {} : read(handle, plan.given);
+  });
 }
 
 /** As {@linkcode setOptions}, without reading anything back. */
-export function changeOptions(socket: AnySocket, options: SocketOptions): SocketPlan {
-  const verb = "set options";
-  const plan = checkSocketOptions(options, verb);
-  const handle = handleOf(socket, verb);
+export function changeOptions(socket: AnySocket, options: SocketOptions): void {
+  const plan = checkSocketOptions(options, "set options");
+  withHandle(socket, "set options", (handle) => change(socket, handle, plan));
+}
+
+function change(socket: AnySocket, handle: Handle, plan: SocketPlan): void {
   checkSupported(plan, handle);
   const { deadPeerTimeout, given } = plan;
   const ours = "watchPeer" in socket ? socket as Guarded : undefined;
@@ -79,7 +84,6 @@ export function changeOptions(socket: AnySocket, options: SocketOptions): Socket
   if (["deadPeerTimeout", "keepAlive", "userTimeout"].some((key) => given.includes(key as never))) {
     ours?.watchPeer(deadPeerTimeout);
   }
-  return plan;
 }
 
 /**
@@ -101,9 +105,7 @@ export function changeOptions(socket: AnySocket, options: SocketOptions): Socket
  * ```
  */
 export function getOptions(socket: AnySocket): KernelOptions {
-  const handle = handleOf(socket, "get options");
-  kernelFor("getOptions");
-  return read(handle, topLevel);
+  return withHandle(socket, "get options", (handle) => read(handle, topLevel));
 }
 
 const topLevel = (Object.keys(rows) as RowName[])
@@ -139,7 +141,14 @@ function readRow(kernel: Kernel, fd: number, name: RowName): Value | undefined {
   return getFrom(kernel, fd, place, rows[name]);
 }
 
-/** The handle of any socket. @throws {TypeError} It is none. */
+/** Calls `use` with the handle of any socket, which is good for the time of this call. */
+export function withHandle<T>(socket: unknown, verb: string, use: (handle: Handle) => T): T {
+  if (!(socket instanceof Entry)) return use(handleOf(socket, verb));
+  const { kind } = socket;
+  return socket.borrow(kernelFor("fd"), (fd) => use({ kind, fd: () => fd }));
+}
+
+/** The handle of any socket, but not of an entry of `sockets()`. @throws {TypeError} It is none. */
 export function handleOf(socket: unknown, verb: string): Handle {
   if (typeof socket !== "object" || socket === null) {
     fail(TypeError, verb, "socket", "must be a TCP socket", socket);

@@ -8,7 +8,7 @@ import { checkInteger, fail } from "../check.ts";
 import { SocketError } from "../errors.ts";
 import { errnoName } from "../kernel/errno.ts";
 import { kernelFor } from "./support.ts";
-import { type AnySocket, handleOf } from "./any_socket.ts";
+import { type AnySocket, withHandle } from "./any_socket.ts";
 
 const int = 2 ** 31 - 1;
 const longest = 65_536;
@@ -47,10 +47,11 @@ export function getsockopt(
   checkInteger(level, "level", -int - 1, int, verb);
   checkInteger(name, "name", -int - 1, int, verb);
   checkInteger(length, "length", 1, longest, verb);
-  const handle = handleOf(socket, verb);
-  const kernel = kernelFor("getsockopt");
   const value = new Uint8Array(length);
-  const result = kernel.getsockopt(handle.fd(), level, name, value);
+  const result = withHandle(socket, verb, (handle) => {
+    const kernel = kernelFor("getsockopt");
+    return kernel.getsockopt(handle.fd(), level, name, value);
+  });
   if (result < 0) throw new SocketError({ code: errnoName(-result), operation: "getsockopt" });
   return value.slice(0, result);
 }
@@ -86,9 +87,10 @@ export function setsockopt(
   checkInteger(level, "level", -int - 1, int, verb);
   checkInteger(name, "name", -int - 1, int, verb);
   const bytes = toBytes(value, verb);
-  const handle = handleOf(socket, verb);
-  const kernel = kernelFor("setsockopt");
-  const result = kernel.setsockopt(handle.fd(), level, name, bytes);
+  const result = withHandle(socket, verb, (handle) => {
+    const kernel = kernelFor("setsockopt");
+    return kernel.setsockopt(handle.fd(), level, name, bytes);
+  });
   if (result < 0) throw new SocketError({ code: errnoName(-result), operation: "setsockopt" });
 }
 

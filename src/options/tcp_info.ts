@@ -10,7 +10,7 @@ import { layoutObstacle, readTcpInfo, type TcpInfo } from "../kernel/tcp_info.ts
 import { kernelFor, unsupported } from "./support.ts";
 import type { Obstacle } from "../kernel/obstacle.ts";
 import { adapter } from "../runtime.ts";
-import { type AnySocket, handleOf } from "./any_socket.ts";
+import { type AnySocket, withHandle } from "./any_socket.ts";
 
 /**
  * What the kernel knows about one connection at this moment.
@@ -31,10 +31,11 @@ import { type AnySocket, handleOf } from "./any_socket.ts";
  * ```
  */
 export function tcpInfo(socket: AnySocket): TcpInfo {
-  const handle = handleOf(socket, "get TCP info");
-  const obstacle = tcpInfoObstacle();
-  if (obstacle !== undefined) throw unsupported("tcpInfo", obstacle);
-  const info = readTcpInfo(kernelFor("tcpInfo"), handle.fd());
+  const info = withHandle(socket, "get TCP info", (handle) => {
+    const obstacle = tcpInfoObstacle();
+    if (obstacle !== undefined) throw unsupported("tcpInfo", obstacle);
+    return readTcpInfo(kernelFor("tcpInfo"), handle.fd());
+  });
   if (typeof info !== "number") return info;
   throw new SocketError({ code: errnoName(-info), operation: "getsockopt" });
 }

@@ -10,6 +10,7 @@ import { adopt } from "./adopt.ts";
 import { connect } from "./connect.ts";
 import { handle, natives } from "./handle.ts";
 import { kernel } from "./kernel.ts";
+import { list } from "../node/list.ts";
 import { cannotListen, listen, listensNatively } from "./listen.ts";
 
 /** The adapter for Bun. */
@@ -26,4 +27,5 @@ export const bunAdapter: Adapter = {
   listensNatively,
   adopt,
   handle,
+  list,
 };

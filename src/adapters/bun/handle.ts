@@ -6,7 +6,7 @@
 
 import type { Handle, NativeSetters } from "../../adapter.ts";
 import { Descriptors } from "../../kernel/descriptors.ts";
-import { builtin } from "../../kernel/system.ts";
+import { list } from "../node/list.ts";
 import { closed, verifyTcp } from "../../kernel/tcp_socket.ts";
 import { type Finder, handle as nodeHandle } from "../node/handle.ts";
 import { kernel } from "./kernel.ts";
@@ -62,10 +62,6 @@ function check(done: boolean): void {
   if (!done) throw closed();
 }
 
-interface NodeFs {
-  readdirSync(path: string): string[];
-}
-
 let descriptors: Descriptors | undefined;
 
 /** For `http.Server` and its sockets, which do not show their descriptor. */
@@ -74,6 +70,6 @@ function finder(): Finder | undefined {
   if ("reason" in calls) return undefined;
   return descriptors ??= new Descriptors(
     calls,
-    (path) => builtin<NodeFs>("node:fs")!.readdirSync(path),
+    list,
   );
 }

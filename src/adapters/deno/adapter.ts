@@ -9,6 +9,7 @@ import { adopt } from "./adopt.ts";
 import { connect } from "./connect.ts";
 import { handle, natives } from "./handle.ts";
 import { kernel } from "./kernel.ts";
+import { list } from "./descriptor.ts";
 import { cannotListen, listen, listensNatively } from "./listen.ts";
 
 interface DenoGlobal {
@@ -29,4 +30,5 @@ export const denoAdapter: Adapter = {
   listensNatively,
   adopt,
   handle,
+  list,
 };

@@ -32,7 +32,8 @@ export function descriptors(): Descriptors {
   return kept = new Descriptors(calls, list);
 }
 
-function list(path: string): string[] {
+/** Lists a directory, or throws. Never prompts. */
+export function list(path: string): string[] {
   const { Deno } = globalThis as unknown as { Deno: DenoFiles };
   if (Deno.permissions.querySync({ name: "read", path }).state !== "granted") {
     throw new Error("not allowed");

@@ -9,6 +9,7 @@ import { host } from "../../kernel/system.ts";
 import { connect } from "./connect.ts";
 import { handle, natives } from "./handle.ts";
 import { kernel } from "./kernel.ts";
+import { list } from "./list.ts";
 import { cannotListen, listen, listensNatively } from "./listen.ts";
 import { adoptSocket } from "./transport.ts";
 
@@ -26,4 +27,5 @@ export const nodeAdapter: Adapter = {
   listensNatively,
   adopt: adoptSocket,
   handle: (native, fresh) => handle(native, undefined, fresh),
+  list,
 };

@@ -1,0 +1,123 @@
+/**
+ * Which sockets are meant: by kind, port and address, or by a function.
+ *
+ * @module
+ */
+
+import { checkInteger, fail, own } from "../check.ts";
+import type { SocketEntry } from "../kernel/entry.ts";
+import { parse, unmapped } from "../kernel/sockaddr.ts";
+
+/**
+ * Which sockets are meant: those for which everything given holds, or for which a function returns
+ * `true`.
+ *
+ * @example Connections to one subnet
+ * ```ts
+ * import { type SocketFilter, sockets } from "@holdfast/tcp";
+ *
+ * const filter: SocketFilter = { remotePort: [5432, 6379], remoteAddress: "10.0.0.0/8" };
+ * console.log(sockets(filter).length); // 0
+ * ```
+ */
+export type SocketFilter = SocketCriteria | ((entry: SocketEntry) => boolean);
+
+/**
+ * The criteria of a {@linkcode SocketFilter}. One that is left out holds for every socket. A criterion of the remote
+ * end never holds for a listener.
+ *
+ * @example All listeners of a port
+ * ```ts
+ * import { listen, type SocketCriteria, sockets } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * const criteria: SocketCriteria = { kind: "listener", localPort: listener.addr.port };
+ * console.log(sockets(criteria).length); // 1
+ * ```
+ */
+export interface SocketCriteria {
+  /** Connections or listeners only. */
+  kind?: SocketEntry["kind"];
+  /** Port of our end, or several, 1-65535. */
+  localPort?: number | readonly number[];
+  /** Port of the peer, or several, 1-65535. */
+  remotePort?: number | readonly number[];
+  /** IP address of our end, or a CIDR prefix such as `"10.0.0.0/8"`. */
+  localAddress?: string;
+  /** IP address of the peer, or a CIDR prefix such as `"fd00::/8"`. */
+  remoteAddress?: string;
+}
+
+/** A filter as a function. */
+export type Matches = (entry: SocketEntry) => boolean;
+
+const keys = ["kind", "localPort", "remotePort", "localAddress", "remoteAddress"];
+
+/**
+ * Checks a filter. `undefined` matches every socket.
+ *
+ * @throws {TypeError | RangeError} A criterion is unknown or out of range.
+ */
+export function checkFilter(filter: unknown, verb: string): Matches {
+  if (filter === undefined) return () => true;
+  if (typeof filter === "function") return filter as Matches;
+  const { kind, localPort, remotePort, localAddress, remoteAddress } = own(filter, keys, verb);
+  if (kind !== undefined && kind !== "connection" && kind !== "listener") {
+    fail(TypeError, verb, "kind", `must be "connection" or "listener"`, kind);
+  }
+  const tests: Matches[] = [];
+  if (kind !== undefined) tests.push((entry) => entry.kind === kind);
+  if (localPort !== undefined) {
+    const ports = checkPorts(localPort, "localPort", verb);
+    tests.push(({ localAddr }) => ports.has(localAddr.port));
+  }
+  if (remotePort !== undefined) {
+    const ports = checkPorts(remotePort, "remotePort", verb);
+    tests.push(({ remoteAddr }) => remoteAddr !== undefined && ports.has(remoteAddr.port));
+  }
+  if (localAddress !== undefined) {
+    const within = checkPrefix(localAddress, "localAddress", verb);
+    tests.push(({ localAddr }) => within(localAddr.hostname));
+  }
+  if (remoteAddress !== undefined) {
+    const within = checkPrefix(remoteAddress, "remoteAddress", verb);
+    tests.push(({ remoteAddr }) => remoteAddr !== undefined && within(remoteAddr.hostname));
+  }
+  return (entry) => tests.every((test) => test(entry));
+}
+
+function checkPorts(value: unknown, name: string, verb: string): Set<number> {
+  const ports: unknown[] = Array.isArray(value) ? value : [value];
+  if (ports.length === 0) {
+    fail(TypeError, verb, name, "must be a port, or several of them", value);
+  }
+  return new Set(ports.map((port) => checkInteger(port, name, 1, 65_535, verb)));
+}
+
+/** Whether an address has the prefix; IPv4 in IPv6 notation counts as IPv4. */
+function checkPrefix(value: unknown, name: string, verb: string): (address: string) => boolean {
+  const expected = "must be an IP address or a CIDR prefix";
+  if (typeof value !== "string") fail(TypeError, verb, name, expected, value);
+  const [, text = "", scope, bits] = /^([^%/]*)(?:%([^/]+))?(?:\/(\d{1,3}))?$/.exec(value) ?? [];
+  const given = 8 * (parse(text)?.length ?? 0);
+  const prefix = parse(unmapped(text));
+  const long = 8 * (prefix?.length ?? 0);
+  // What stands in front of an IPv4 address in IPv6 notation is no part of it.
+  const length = Number(bits ?? given) - (given - long);
+  if (prefix === undefined || !(length >= 0 && length <= long)) {
+    fail(RangeError, verb, name, expected, value);
+  }
+  return (hostname) => {
+    const [address = "", zone] = hostname.split("%", 2);
+    const bytes = parse(address);
+    if (bytes?.length !== prefix.length || scope !== undefined && zone !== scope) return false;
+    return samePrefix(bytes, prefix, length);
+  };
+}
+
+function samePrefix(a: Uint8Array, b: Uint8Array, bits: number): boolean {
+  const whole = bits >> 3;
+  for (let i = 0; i < whole; i++) if (a[i] !== b[i]) return false;
+  const rest = bits & 7;
+  return rest === 0 || (a[whole]! ^ b[whole]!) >> (8 - rest) === 0;
+}
