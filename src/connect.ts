@@ -6,6 +6,7 @@
 
 import type { Attempt, Target, Transport } from "./adapter.ts";
 import { Connection, type TcpConnection } from "./connection/connection.ts";
+import { canonical } from "./dial/hostname.ts";
 import { diagnoseAttempt } from "./connection/diagnosis.ts";
 import { TimeoutError, toSocketError } from "./errors.ts";
 import { checkConnect } from "./options/validate.ts";
@@ -80,7 +81,8 @@ class Dial extends Alarm {
     if (this.#timeout !== null) timers.arm(this, timers.now() + this.#timeout);
     this.#signal?.addEventListener("abort", this);
     try {
-      this.#attempt = start(this.#target);
+      const { hostname, port } = this.#target;
+      this.#attempt = start({ hostname: canonical(hostname), port });
       this.#attempt.opened.then(
         (transport) => this.#opened(transport),
         (cause) => this.#failed(cause),

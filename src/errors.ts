@@ -5,6 +5,7 @@
  */
 
 import { brand } from "./brand.ts";
+import { errnoName } from "./kernel/errno.ts";
 import type { NetAddr } from "./kernel/address.ts";
 
 /**
@@ -384,6 +385,9 @@ function codeOf(cause: unknown): string | undefined {
   if (message?.startsWith("failed to lookup address information")) {
     return message.includes("Temporary failure") ? "EAI_AGAIN" : "ENOTFOUND";
   }
+  // Errors of Deno without a name of their own.
+  const [, errno] = /\(os error (\d+)\)$/.exec(message ?? "") ?? [];
+  if (errno !== undefined) return errnoName(Number(errno));
   return name === undefined ? undefined : denoNames[name];
 }
 

@@ -5,6 +5,7 @@
  */
 
 import type { ListenerTransport } from "./adapter.ts";
+import { canonical } from "./dial/hostname.ts";
 import { toSocketError } from "./errors.ts";
 import { unsupported } from "./options/support.ts";
 import { Listener, type Prepare, type TcpListener } from "./listener.ts";
@@ -52,7 +53,7 @@ export async function listen(options: ListenOptions): Promise<TcpListener> {
   const address = plan.fd === undefined ? plan : undefined;
   let transport: ListenerTransport | undefined;
   try {
-    transport = await runtime.listen(plan);
+    transport = await runtime.listen({ ...plan, hostname: canonical(plan.hostname) });
     // Connections that came before the listener had its options did not inherit them.
     let before = inheritPlan(
       runtime.handle(transport.native, true)!,

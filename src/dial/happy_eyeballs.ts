@@ -5,6 +5,7 @@
  */
 
 import type { Attempt, Target, Transport } from "../adapter.ts";
+import { notFound } from "./hostname.ts";
 import { parse } from "../kernel/sockaddr.ts";
 import { nativeTimers } from "../time/native_timers.ts";
 import { builtin } from "../kernel/system.ts";
@@ -142,10 +143,6 @@ function interleave(addresses: Address[]): Address[] {
 function isNoWay(cause: unknown): boolean {
   const code = (cause as { code?: unknown } | undefined)?.code;
   return code === "ENETUNREACH" || code === "EHOSTUNREACH" || code === "EADDRNOTAVAIL";
-}
-
-function notFound(name: string): Error {
-  return Object.assign(new Error(`getaddrinfo ENOTFOUND ${name}`), { code: "ENOTFOUND" });
 }
 
 interface NodeDns {

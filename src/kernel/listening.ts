@@ -10,6 +10,7 @@ import { withScopeNumber } from "./scope.ts";
 import { encode, familyOf, SOCK_STREAM } from "./sockaddr.ts";
 import { knownSystem } from "./system.ts";
 import { systemError } from "./system_error.ts";
+import { kindOf } from "./tcp_socket.ts";
 
 /** Bind-time part of a listener; validated, defaults filled in. */
 export interface ListenPlan {
@@ -55,6 +56,11 @@ export function openListening(kernel: Kernel, plan: ListenPlan, address: string)
     kernel.close(fd);
     throw error;
   }
+}
+
+/** Closes what `openListening` opened and the runtime did not take, unless the runtime has closed it. */
+export function closeListening(kernel: Kernel, fd: number): void {
+  if (kindOf(kernel, fd) === "listener") kernel.close(fd);
 }
 
 function succeed(result: number, syscall: string): number {

@@ -4,15 +4,43 @@
  * @module
  */
 
-import { builtin } from "./system.ts";
+import { builtin, systemName } from "./system.ts";
 
-/** `fe80::1%eth0` as `fe80::1%2`; anything else as it is. */
+/**
+ * `fe80::1%eth0` as `fe80::1%2`; anything else as it is.
+ *
+ * @throws {Error} `ENOTFOUND`: no interface of that name has a link-local address.
+ */
 export function withScopeNumber(address: string): string {
   const [literal = "", scope] = address.split("%", 2);
   if (scope === undefined || /^\d+$/.test(scope)) return address;
-  const { networkInterfaces } = builtin<NodeOS>("node:os")!;
-  const entry = networkInterfaces()[scope]?.find((entry) => entry.scopeid);
-  return entry === undefined ? address : `${literal}%${entry.scopeid}`;
+  const entry = interfaces()[scope]?.find((entry) => entry.scopeid);
+  if (entry === undefined) throw coded("ENOTFOUND", `no interface ${scope} has such an address`);
+  return `${literal}%${entry.scopeid}`;
+}
+
+/**
+ * The other way round, for libuv, which knows no numbers
+ * (https://github.com/libuv/libuv/blob/v1.52.0/src/uv-common.c `uv_ip6_addr`).
+ *
+ * @param code Of the error when there is no such interface: what the kernel says.
+ */
+export function withScopeName(address: string, code: "ENETUNREACH" | "ENODEV"): string {
+  const [literal = "", scope] = address.split("%", 2);
+  if (scope === undefined || systemName() === "windows") return address;
+  const number = Number(withScopeNumber(address).split("%", 2)[1]);
+  for (const [name, entries] of Object.entries(interfaces())) {
+    if (entries?.some((entry) => entry.scopeid === number)) return `${literal}%${name}`;
+  }
+  throw coded(code, `no interface ${scope} has such an address`);
+}
+
+function coded(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+function interfaces(): ReturnType<NodeOS["networkInterfaces"]> {
+  return builtin<NodeOS>("node:os")!.networkInterfaces();
 }
 
 interface NodeOS {

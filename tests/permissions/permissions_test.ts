@@ -1,14 +1,16 @@
 /** What works under which permissions: the table of docs/permissions.md, cell by cell. */
 
-import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { firstLine, noTables } from "../contract/support.ts";
 import { skip } from "../support/skip.ts";
 
 const features = fileURLToPath(new URL("features.ts", import.meta.url));
+const program = fileURLToPath(new URL("denied.ts", import.meta.url));
 const docs = fileURLToPath(new URL("../../docs/permissions.md", import.meta.url));
 
 /** Flags by column of the table. */
@@ -100,5 +102,31 @@ test(
       encoding: "utf8",
     });
     assertEquals([stdout, stderr], ["ERR_ACCESS_DENIED\nERR_ACCESS_DENIED\n", ""]);
+  },
+);
+
+/** Allows system calls and denies the network. With system calls Deno denies nothing, Bun never does. */
+const denied = node("--allow-ffi").runs
+  ? node("--allow-ffi").args.filter((arg) => arg !== "--allow-net" && arg !== features)
+  : undefined;
+
+test(
+  "permissions: a listener that the runtime may not take over leaves no descriptor",
+  skip(noTables ?? (denied ? undefined : "about the permissions of another runtime")),
+  async () => {
+    const child = spawn(process.execPath, [...denied!, program], {
+      stdio: ["pipe", "pipe", "inherit"],
+      env: { ...process.env, NODE_OPTIONS: "" },
+    });
+    try {
+      assertMatch(await firstLine(child), /^Error ERR_ACCESS_DENIED$/);
+      const directory = `/proc/${child.pid}/fd`;
+      const sockets = readdirSync(directory).map((fd) => readlinkSync(`${directory}/${fd}`))
+        .filter((link) => link.startsWith("socket:"));
+      // Ten times three listeners, beside what the runtime has for itself.
+      assert(sockets.length < 10, `${sockets.length} sockets are open`);
+    } finally {
+      child.kill("SIGKILL");
+    }
   },
 );

@@ -13,7 +13,8 @@ import type {
 import type { ListenPlan } from "../../kernel/listening.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import { resolve } from "../../dial/happy_eyeballs.ts";
-import { openListening } from "../../kernel/listening.ts";
+import { closeListening, openListening } from "../../kernel/listening.ts";
+import { withScopeNumber } from "../../kernel/scope.ts";
 import { certain } from "../../kernel/sockaddr.ts";
 import { systemName } from "../../kernel/system.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
@@ -147,9 +148,14 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
     return new BunListenerTransport({ fd: plan.fd });
   }
   const { port, reusePort, backlog } = plan;
-  const hostname = await resolve(plan.hostname);
+  const hostname = withScopeNumber(await resolve(plan.hostname));
   if (beyondBun(plan) === undefined || !("listen" in calls)) {
-    return new BunListenerTransport({ hostname, port, reusePort });
+    try {
+      return new BunListenerTransport({ hostname, port, reusePort });
+    } catch (error) {
+      // Of some failures, such as a lack of descriptors, Bun tells no code. The kernel does.
+      if (!("listen" in calls) || (error as { code?: string }).code !== undefined) throw error;
+    }
   }
   const fd = openListening(calls, plan, hostname);
   try {
@@ -158,7 +164,7 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
     if (backlog !== undefined) calls.listen(fd, backlog);
     return listener;
   } catch (error) {
-    calls.close(fd);
+    closeListening(calls, fd);
     throw error;
   }
 }

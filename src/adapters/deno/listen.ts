@@ -7,7 +7,7 @@
 import type { IncomingConnections, ListenerTransport, ListenObstacle } from "../../adapter.ts";
 import type { ListenPlan } from "../../kernel/listening.ts";
 import type { NetAddr } from "../../kernel/address.ts";
-import { openListening } from "../../kernel/listening.ts";
+import { closeListening, openListening } from "../../kernel/listening.ts";
 import { resolve } from "../../dial/happy_eyeballs.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
 import { listenOnDescriptor, open } from "../node/listen.ts";
@@ -135,7 +135,7 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
     try {
       return await adoptDescriptor(fd, backlog);
     } catch (error) {
-      calls.close(fd);
+      closeListening(calls, fd);
       throw error;
     }
   }

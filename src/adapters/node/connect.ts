@@ -6,6 +6,7 @@
 
 import type { Attempt, Target, Transport } from "../../adapter.ts";
 import { race } from "../../dial/happy_eyeballs.ts";
+import { withScopeName } from "../../kernel/scope.ts";
 import { certain } from "../../kernel/sockaddr.ts";
 import { builtin } from "../../kernel/system.ts";
 import { type NodeSocket, NodeTransport, onRead } from "./transport.ts";
@@ -24,7 +25,8 @@ interface NodeNet {
 let buffer: Uint8Array | undefined;
 
 /** Dials every address of the name, as RFC 8305 says. */
-export function connect(target: Target): Attempt {
+export function connect({ hostname, port }: Target): Attempt {
+  const target = { hostname: withScopeName(hostname, "ENETUNREACH"), port };
   return race(target, (address, _family, port) => new NodeAttempt(address, port));
 }
 

@@ -7,7 +7,9 @@
 import type { IncomingConnections, ListenerTransport } from "../../adapter.ts";
 import type { ListenPlan } from "../../kernel/listening.ts";
 import type { NetAddr } from "../../kernel/address.ts";
-import { openListening } from "../../kernel/listening.ts";
+import { closeListening, openListening } from "../../kernel/listening.ts";
+import { resolve } from "../../dial/happy_eyeballs.ts";
+import { withScopeName } from "../../kernel/scope.ts";
 import { certain } from "../../kernel/sockaddr.ts";
 import { builtin, host, systemName } from "../../kernel/system.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
@@ -41,10 +43,6 @@ interface NodeListenOptions {
 
 interface NodeNet {
   createServer(options: { allowHalfOpen: boolean; pauseOnConnect: boolean }): NodeServer;
-}
-
-interface NodeDns {
-  promises: { lookup(name: string): Promise<{ address: string }> };
 }
 
 /** Push: Node accepts what comes; who is not asked for yet waits in the core. */
@@ -125,12 +123,18 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   }
   if (needsKernel(plan) === undefined) {
     // `exclusive`: in a worker of node:cluster too, the socket is this process's own.
-    return await open({ host: hostname, port, backlog, ipv6Only, reusePort, exclusive: true });
+    const host = withScopeName(hostname, "ENODEV");
+    return await open({ host, port, backlog, ipv6Only, reusePort, exclusive: true });
   }
   const calls = kernel();
   if ("reason" in calls) throw new Error(calls.reason);
-  const { address } = await builtin<NodeDns>("node:dns")!.promises.lookup(hostname);
-  return await listenOnDescriptor(openListening(calls, plan, address), backlog);
+  const opened = openListening(calls, plan, await resolve(hostname));
+  try {
+    return await listenOnDescriptor(opened, backlog);
+  } catch (error) {
+    closeListening(calls, opened);
+    throw error;
+  }
 }
 
 /** What Node cannot do with `plan`, at least not here. */
