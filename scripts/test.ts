@@ -1,44 +1,58 @@
 /**
- * `deno task test`: the same test files on Deno, Bun and Node, then the npm package on every
- * supported version. Needs Deno, npm and nothing else; what is missing comes from npm.
+ * `deno task test`: the same test files on Deno, Bun and Node, and the npm package on every supported
+ * version, side by side. Needs Deno, npm and nothing else; what is missing comes from npm.
  *
- *     --runtime deno   only this one, and no package
+ *     --quick          only the sources, and no test that needs servers or namespaces
+ *     --runtime deno   only the sources on this runtime
  *     --filter TEXT    only files whose path contains TEXT
  *     --package        only the package
  *     --target TEXT    only the package, where the label contains TEXT, such as "node 20"
+ *     --jobs N         how many files run at the same time; 1 is one after the other
  *     --timeout MS     per test file
  *
  * @module
  */
 
-import { glob } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { jsrProblem, stdArgs } from "./lib/jsr.ts";
-import { testPackage } from "./lib/package.ts";
-import { find, type Runtime } from "./lib/runtimes.ts";
-import { add, type Counts, format, runSuite } from "./lib/suite.ts";
-import { clients } from "./lib/tools.ts";
+import { format, seconds } from "./lib/counts.ts";
+import { jsrProblem } from "./lib/jsr.ts";
+import { packageTargets } from "./lib/package.ts";
+import type { Runtime } from "./lib/runtimes.ts";
+import { runTargets } from "./lib/suite.ts";
+import { sourceTargets, type Target } from "./lib/targets.ts";
 
 const { values } = parseArgs({
   options: {
+    quick: { type: "boolean", default: false },
     runtime: { type: "string" },
     filter: { type: "string", default: "" },
     package: { type: "boolean", default: false },
     target: { type: "string", default: "" },
+    jobs: { type: "string" },
     timeout: { type: "string", default: "300000" },
   },
 });
 const names: Runtime["name"][] = ["deno", "bun", "node"];
-if (values.runtime !== undefined && !names.some((name) => name === values.runtime)) {
+const chosen = names.filter((name) => values.runtime === undefined || values.runtime === name);
+if (chosen.length === 0) {
   throw new TypeError(
     `Cannot test as '--runtime' must be one of ${
       names.join(", ")
     }: current value is ${values.runtime}`,
   );
 }
+// Most files wait for timeouts half of their time.
+const jobs = Number(values.jobs ?? Math.min(16, 1 + 2 * availableParallelism()));
+if (!Number.isInteger(jobs) || jobs < 1) {
+  throw new RangeError(
+    `Cannot test as '--jobs' must be 1 or more: current value is ${values.jobs}`,
+  );
+}
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
+const start = performance.now();
 
 const problem = await jsrProblem();
 console.log(
@@ -47,42 +61,19 @@ console.log(
     : `std: JSR cannot be reached (${problem}), all three use tests/std`,
 );
 
-const total: Counts = { passed: 0, failed: 0, skipped: 0 };
-if (!values.package && !values.target) {
-  const files = (await Array.fromAsync(glob("tests/**/*_test.ts")))
-    .map((file) => file.replaceAll("\\", "/"))
-    // Those need the built package.
-    .filter((file) => !file.startsWith("tests/package/") && file.includes(values.filter))
-    .sort();
-  const env = files.some((file) => file.startsWith("tests/recipes/"))
-    ? { HOLDFAST_CLIENTS: await clients() }
-    : undefined;
-  for (const name of names) {
-    if (values.runtime !== undefined && values.runtime !== name) continue;
-    const runtime = await find(name);
-    add(
-      total,
-      await runSuite(runtime, {
-        label: `${name} ${runtime.version}`,
-        files,
-        cwd: process.cwd(),
-        denoArgs: stdArgs(problem),
-        nodeImports: [new URL("../tests/std/resolve.ts", import.meta.url).href],
-        timeout: Number(values.timeout),
-        env,
-      }),
-    );
-  }
+const { filter, quick, target } = values;
+const coming: Promise<Target[]>[] = [];
+const onlyPackage = values.package || target !== "";
+if (!onlyPackage) coming.push(sourceTargets(chosen, { filter, quick, jsrProblem: problem }));
+let remove = () => Promise.resolve();
+if (onlyPackage || values.runtime === undefined && !quick) {
+  const built = packageTargets(filter, target);
+  remove = () => built.then(({ remove }) => remove(), () => {});
+  coming.push(built.then(({ targets }) => targets));
 }
+const total = await runTargets(coming, { jobs, timeout: Number(values.timeout) });
+await remove();
 
-if (values.runtime === undefined) {
-  try {
-    add(total, await testPackage(Number(values.timeout), values.filter, values.target));
-  } catch (error) {
-    total.failed++;
-    console.log(`\nFAIL package: ${error instanceof Error ? error.message : error}`);
-  }
-}
-
-console.log(`\n${format(total)}`);
+console.log(`\nall in ${seconds(performance.now() - start)}`);
+console.log(format(total));
 process.exit(total.failed === 0 ? 0 : 1);

@@ -11,70 +11,72 @@ import { join } from "node:path";
 import process from "node:process";
 import { must } from "./process.ts";
 import { find, type Runtime, versions } from "./runtimes.ts";
-import { add, type Counts, runSuite } from "./suite.ts";
-import { npmInstall, tools } from "./tools.ts";
+import { inAllVariants, nodeResolver, type Target, testFiles } from "./targets.ts";
+import { koffi, npmInstall, tools } from "./tools.ts";
 
-export async function testPackage(
-  timeout: number,
+/** The package on every runtime, as far as the labels contain `wanted`. */
+export async function packageTargets(
   filter: string,
-  target: string,
-): Promise<Counts> {
+  wanted: string,
+): Promise<{ targets: Target[]; remove(): Promise<void> }> {
   const root = process.cwd();
-  const total: Counts = { passed: 0, failed: 0, skipped: 0 };
-  const node = await find("node");
-  const olderNodes: Runtime[] = [];
-  for (const version of versions.olderNodes) olderNodes.push(await find("node", version));
-  const oldest = await find("node", versions.oldestNode);
+  const own = await testFiles("tests/package/*_test.ts", filter, root);
+  const contracts = await testFiles("tests/contract/*_test.ts", filter, root);
+  if (own.length + contracts.length === 0) return { targets: [], remove: () => Promise.resolve() };
   const directory = await mkdtemp(join(tmpdir(), "holdfast-package-"));
+  const remove = () => rm(directory, { recursive: true });
   try {
     const built = join(directory, "npm");
     const build = ["run", "-A", "scripts/build_npm.ts", "--out", built];
-    console.log(`\n${(await must(process.execPath, build)).trim()}`);
+    const [output, deno, bun, node, oldest, ...olderNodes] = await Promise.all([
+      must(process.execPath, build),
+      find("deno"),
+      find("bun"),
+      find("node"),
+      find("node", versions.oldestNode),
+      ...versions.olderNodes.map((version) => find("node", version)),
+    ]);
+    console.log(output.trim());
     const project = join(directory, "project");
     const tarball = await install(built, project);
 
-    const own = await tests(root, "tests/package/*_test.ts", filter);
-    if (own.length > 0 && target === "") {
-      const nodes = [oldest, ...olderNodes, node].map(({ binary }) => binary);
-      add(
-        total,
-        await runSuite(node, {
-          label: "package",
-          files: own,
-          cwd: root,
-          denoArgs: [],
-          nodeImports: [new URL("../../tests/std/resolve.ts", import.meta.url).href],
-          timeout,
-          env: {
-            HOLDFAST_PACKAGE: JSON.stringify({ project, tarball, tools: await tools(), nodes }),
-          },
-        }),
-      );
-    }
-
-    const files = await tests(project, "tests/contract/*_test.ts", filter);
-    if (files.length === 0) return total;
-    const suite = async (runtime: Runtime, addition = "") => {
-      const label = `package, ${runtime.name} ${runtime.version}${addition}`;
-      if (!label.includes(target)) return;
+    const contract = (cwd: string, runtime: Runtime, addition = ""): Target => {
       const old = runtime.name === "node" && Number.parseInt(runtime.version) < 22;
-      const counts = await runSuite(runtime, {
-        label,
-        files,
-        cwd: project,
-        denoArgs: [],
+      return {
+        label: `package, ${runtime.name} ${runtime.version}${addition}`,
+        runtime,
+        files: contracts,
+        cwd,
         nodeImports: old ? [new URL("../../tests/package/load_ts.mjs", import.meta.url).href] : [],
-        timeout,
-      });
-      add(total, counts);
+      };
     };
-    for (const runtime of [await find("deno"), await find("bun"), node]) await suite(runtime);
-    for (const runtime of olderNodes) await suite(runtime, " without koffi");
-    await npmInstall(project, `koffi@${versions.koffi}`);
-    for (const runtime of olderNodes) await suite(runtime, " with koffi");
-    return total;
-  } finally {
-    await rm(directory, { recursive: true });
+    const withKoffi = join(directory, "with-koffi");
+    await cp(project, withKoffi, { recursive: true });
+    await cp(join(await koffi(), "node_modules"), join(withKoffi, "node_modules"), {
+      recursive: true,
+    });
+    const targets = [
+      ...[deno, bun, node].map((runtime) => contract(project, runtime)),
+      ...olderNodes.map((runtime) => contract(project, runtime, " without koffi")),
+      ...olderNodes.map((runtime) => contract(withKoffi, runtime, " with koffi")),
+    ].flatMap(inAllVariants);
+
+    if (own.length > 0) {
+      const nodes = [oldest, ...olderNodes, node].map(({ binary }) => binary);
+      const place = JSON.stringify({ project, tarball, tools: await tools(), nodes });
+      targets.unshift({
+        label: "package",
+        runtime: node,
+        files: own,
+        cwd: root,
+        nodeImports: [nodeResolver],
+        env: { HOLDFAST_PACKAGE: place },
+      });
+    }
+    return { targets: targets.filter(({ label }) => label.includes(wanted)), remove };
+  } catch (error) {
+    await remove();
+    throw error;
   }
 }
 
@@ -133,10 +135,3 @@ for (const file of files) {
   const options = { loader: "ts", target: "es2022", format: "esm", sourcemap: "inline" };
   writeFileSync(file, transformSync(readFileSync(file, "utf8"), options).code);
 }`;
-
-async function tests(cwd: string, pattern: string, filter: string): Promise<string[]> {
-  return (await Array.fromAsync(glob(pattern, { cwd })))
-    .map((file) => file.replaceAll("\\", "/"))
-    .filter((file) => file.includes(filter))
-    .sort();
-}

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import process from "node:process";
 import versions from "../versions.json" with { type: "json" };
 import { must, run } from "./process.ts";
@@ -39,10 +41,15 @@ async function onPath(name: string, version: string): Promise<string | undefined
   }
 }
 
-/** Asks once for the path: going through npx for every test file would cost a second each. */
+/** Asks npm once for the path and remembers it: npx takes a second each time. */
 async function fromNpm(name: string, version: string): Promise<string> {
+  const memory = resolve(".cache", `${name}-${version}.path`);
+  const known = await readFile(memory, "utf8").catch(() => undefined);
+  if (known !== undefined && await stat(known).catch(() => undefined)) return known;
   const output = await must("npx", ["-y", `${name}@${version}`, ...printPath]);
   const path = output.trim().split("\n").at(-1);
   if (!path) throw new Error(`Cannot find ${name} ${version} through npx:\n${output}`);
+  await mkdir(".cache", { recursive: true });
+  await writeFile(memory, path);
   return path;
 }

@@ -1,162 +1,114 @@
 /**
- * Runs test files on a runtime: a process per file, each with a time limit, one after the other
- * (tests of timeouts do not share a core well).
+ * Runs the files of all targets, a process per file, several at the same time: most of them wait for
+ * timeouts. What measures time runs alone, after the others.
  *
  * @module
  */
 
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { parse, type TestResult } from "./junit.ts";
-import { run, type RunResult } from "./process.ts";
-import type { Runtime } from "./runtimes.ts";
-
-export interface Counts {
-  passed: number;
-  failed: number;
-  skipped: number;
-}
+import { add, type Counts, format, none, seconds } from "./counts.ts";
+import { runFile } from "./file.ts";
+import { ownNetwork } from "./isolation.ts";
+import { Pool } from "./pool.ts";
+import { Progress } from "./progress.ts";
+import type { Target } from "./targets.ts";
 
 export interface SuiteOptions {
-  label: string;
-  files: string[];
-  cwd: string;
-  /** For Deno's command line. */
-  denoArgs: string[];
-  /** Modules that Node loads first. */
-  nodeImports: string[];
+  /** How many files run at the same time. */
+  jobs: number;
   /** Time limit per file in ms. */
   timeout: number;
-  env?: Record<string, string>;
 }
 
-export async function runSuite(runtime: Runtime, options: SuiteOptions): Promise<Counts> {
-  const { label, files } = options;
-  const total: Counts = { passed: 0, failed: 0, skipped: 0 };
-  const reasons = new Map<string, number>();
-  const start = performance.now();
-  console.log(`\n${label}`);
-  for (const file of files) {
-    const { tests, ms, rows } = await runFile(runtime, file, options);
-    const counts = count(tests);
+/** These measure time, which they share with nobody. */
+const alone = ["tests/unit/time/accuracy_test.ts"];
+
+/** These take longest and begin first: about how many seconds each. */
+const long: Record<string, number> = {
+  "tests/package/package_test.ts": 40,
+  "tests/dead_peer/dead_peer_test.ts": 30,
+  "tests/recipes/recipes_test.ts": 20,
+  "tests/docs/examples_test.ts": 10,
+  "tests/contract/connect_test.ts": 8,
+  "tests/contract/read_write_test.ts": 7,
+};
+
+/** A target's results so far. */
+interface Summary {
+  label: string;
+  counts: Counts;
+  /** Sum of its files' times. */
+  ms: number;
+  /** How many tests each reason has skipped. */
+  reasons: Map<string, number>;
+}
+
+/** Runs targets as they come: some have to be built first. */
+export async function runTargets(
+  coming: readonly Promise<Target[]>[],
+  { jobs, timeout }: SuiteOptions,
+): Promise<Counts> {
+  const network = await ownNetwork();
+  const room = network.length > 0 ? "a network of its own each" : "one network for all";
+  console.log(`test files: ${jobs} at the same time, ${room}\n`);
+  const progress = new Progress();
+  const pool = new Pool(jobs);
+  const summaries: Summary[] = [];
+  const last: (() => Promise<void>)[] = [];
+  const failures = none();
+
+  const runAll = async (target: Target) => {
+    const { label } = target;
+    const summary: Summary = { label, counts: none(), ms: 0, reasons: new Map() };
+    summaries.push(summary);
+    const one = (file: string) =>
+      progress.during(`${label} ${file}`, async () => {
+        const result = await runFile(target, file, timeout, network);
+        add(summary.counts, result.counts);
+        summary.ms += result.ms;
+        for (const { status, detail } of result.tests) {
+          if (status !== "skipped") continue;
+          summary.reasons.set(detail, (summary.reasons.get(detail) ?? 0) + 1);
+        }
+        const { counts, ms } = result;
+        const ok = counts.failed ? "FAIL" : "ok  ";
+        progress.print([
+          `  ${ok} ${label}  ${file}  ${format(counts)}  ${seconds(ms)}`,
+          ...result.rows.map((row) => `       ${row}`),
+          ...result.tests.filter(({ status }) => status === "failed")
+            .map(({ name, detail }) => indent(`- ${name}\n${indent(detail, 4)}`, 7)),
+        ].join("\n"));
+      });
+    const together = target.files.filter((file) => !alone.includes(file));
+    last.push(
+      ...target.files.filter((file) => alone.includes(file)).map((file) => () => one(file)),
+    );
+    await Promise.all(together.map((file) => pool.run(() => one(file), long[file])));
+  };
+
+  await Promise.all(coming.map(async (targets) => {
+    const built = await targets.catch((error: unknown) => {
+      failures.failed++;
+      progress.print(`  FAIL ${error instanceof Error ? error.message : error}`);
+      return [];
+    });
+    await Promise.all(built.map(runAll));
+  }));
+  for (const run of last) await run();
+  progress.close();
+  return summarize(summaries, failures);
+}
+
+function summarize(summaries: readonly Summary[], total: Counts): Counts {
+  for (const { label, counts, ms, reasons } of summaries) {
+    console.log(`\n${label}: ${format(counts)} (${seconds(ms)} of test files)`);
+    for (const [reason, times] of reasons) console.log(`  skipped ${times}: ${reason}`);
     add(total, counts);
-    console.log(`  ${counts.failed ? "FAIL" : "ok  "} ${file}  ${format(counts)}  ${seconds(ms)}`);
-    for (const row of rows) console.log(`       ${row}`);
-    for (const { name, status, detail } of tests) {
-      if (status === "failed") console.log(indent(`- ${name}\n${indent(detail, 4)}`, 7));
-      else if (status === "skipped") reasons.set(detail, (reasons.get(detail) ?? 0) + 1);
-    }
   }
   if (total.passed + total.failed === 0) {
     total.failed++;
-    console.log("  FAIL no test ran");
+    console.log("\nFAIL no test ran");
   }
-  for (const [reason, times] of reasons) console.log(`  skipped ${times}: ${reason}`);
-  console.log(`${label}: ${format(total)} (${seconds(performance.now() - start)})`);
   return total;
-}
-
-export function add(total: Counts, counts: Counts): void {
-  total.passed += counts.passed;
-  total.failed += counts.failed;
-  total.skipped += counts.skipped;
-}
-
-export function format({ passed, failed, skipped }: Counts): string {
-  return `${passed} passed, ${failed} failed, ${skipped} skipped`;
-}
-
-export function seconds(ms: number): string {
-  return `${(ms / 1_000).toFixed(1)} s`;
-}
-
-async function runFile(runtime: Runtime, file: string, options: SuiteOptions) {
-  const directory = await mkdtemp(join(tmpdir(), "holdfast-"));
-  const report = join(directory, "report.xml");
-  try {
-    const result = await run(runtime.binary, args(runtime, file, report, options), {
-      cwd: options.cwd,
-      timeout: options.timeout,
-      env: {
-        ...options.env,
-        NO_COLOR: "1",
-        NODE_OPTIONS: runtime.name === "node"
-          ? options.nodeImports.map((url) => `--import=${url}`).join(" ")
-          : undefined,
-      },
-    });
-    const text = await readFile(report, "utf8").catch(() => "");
-    const tests = withReasons(judge(parse(text), result), result.output);
-    // Measurements that a test prints for the report.
-    const rows = [...result.output.matchAll(/^\[row\] (.*)$/gm)].map(([, row = ""]) => row);
-    return { tests, ms: result.ms, rows };
-  } finally {
-    await rm(directory, { recursive: true });
-  }
-}
-
-function args(
-  { name }: Runtime,
-  file: string,
-  report: string,
-  { denoArgs, timeout }: SuiteOptions,
-): string[] {
-  switch (name) {
-    case "deno":
-      return [
-        ...["test", "-A", "--no-check", `--preload=${uncaught}`, ...denoArgs],
-        ...[`--junit-path=${report}`, file],
-      ];
-    case "bun":
-      // Five seconds per test by default, unlike the other two.
-      return [
-        ...["test", `--timeout=${timeout}`, "--reporter=junit", `--reporter-outfile=${report}`],
-        `./${file}`,
-      ];
-    case "node":
-      return [
-        ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
-        ...["--test-reporter=junit", `--test-reporter-destination=${report}`],
-        file,
-      ];
-  }
-}
-
-const uncaught = new URL("uncaught.ts", import.meta.url).href;
-
-/** A file that crashed, hung or has no test leaves no report, or one that looks fine. */
-function judge(tests: TestResult[], { code, output, timedOut, ms }: RunResult): TestResult[] {
-  const fail = (name: string): TestResult => ({ name, status: "failed", detail: tail(output) });
-  if (timedOut) return [...tests, fail(`stopped after ${seconds(ms)}`)];
-  if (tests.length === 0) return [fail(`no test ran, exit code ${code}`)];
-  const thrown = /^\[uncaught\] .*$/m.exec(output);
-  if (thrown) return [...tests, fail(thrown[0])];
-  if (code !== 0 && !tests.some(({ status }) => status === "failed")) {
-    return [...tests, fail(`exit code ${code}`)];
-  }
-  return tests;
-}
-
-/** Only Node reports why a test was skipped. tests/support/skip.ts prints it on every runtime. */
-function withReasons(tests: TestResult[], output: string): TestResult[] {
-  const printed = [...output.matchAll(/^\[skip\] (.*)$/gm)].map(([, reason = ""]) => reason);
-  return tests.map((test) => {
-    if (test.status !== "skipped") return test;
-    const detail = printed.shift() ?? test.detail;
-    if (detail) return { ...test, detail };
-    return { ...test, status: "failed", detail: "skipped without a reason" };
-  });
-}
-
-function count(tests: TestResult[]): Counts {
-  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
-  for (const { status } of tests) counts[status]++;
-  return counts;
-}
-
-function tail(output: string): string {
-  return output.trim().split("\n").slice(-40).join("\n");
 }
 
 function indent(text: string, columns: number): string {

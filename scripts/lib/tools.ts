@@ -13,6 +13,9 @@ import { must } from "./process.ts";
 /** Where `node_modules` with all tools is. */
 export const tools = (): Promise<string> => installed(versions.tools);
 
+/** Where `node_modules` with koffi is. */
+export const koffi = (): Promise<string> => installed({ koffi: versions.koffi });
+
 /** Where `node_modules` with all clients is. */
 export const clients = (): Promise<string> => installed(versions.clients);
 

@@ -14,7 +14,8 @@ for (const way of ["closed", "closedAfterUse", "unref", "unrefLater", "idleListe
   test(`exit: at once, with sockets ${way}`, async () => {
     const { lines, ms } = await leave(way);
     assertEquals(lines, []);
-    assertLess(ms, 400);
+    // An hour if a timer kept it, a busy machine's delay if nothing did.
+    assertLess(ms, 2_000);
   });
 }
 
@@ -23,7 +24,7 @@ for (const way of ["pending", "pendingAgain", "pendingAccept"]) {
     const { lines, ms } = await leave(way);
     assertEquals(lines, ["true"]);
     assertGreaterOrEqual(ms, 590);
-    assertLess(ms, 3_000);
+    assertLess(ms, 10_000);
   });
 }
 

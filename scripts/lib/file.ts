@@ -1,0 +1,115 @@
+/**
+ * Runs one test file in a process of its own, with a time limit, and judges what it left.
+ *
+ * @module
+ */
+
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { type Counts, none, seconds } from "./counts.ts";
+import { parse, type TestResult } from "./junit.ts";
+import { run, type RunResult } from "./process.ts";
+import type { Target } from "./targets.ts";
+
+export interface FileResult {
+  tests: TestResult[];
+  counts: Counts;
+  ms: number;
+  /** Measurements that a test printed for the report. */
+  rows: string[];
+}
+
+/** `through` is a command that starts the runtime, such as `unshare --net`. */
+export async function runFile(
+  target: Target,
+  file: string,
+  timeout: number,
+  through: readonly string[],
+): Promise<FileResult> {
+  const directory = await mkdtemp(join(tmpdir(), "holdfast-"));
+  const report = join(directory, "report.xml");
+  try {
+    const command = [...through, target.runtime.binary, ...args(target, file, report, timeout)];
+    const result = await run(command[0]!, command.slice(1), {
+      cwd: target.cwd,
+      timeout,
+      env: { ...target.env, NO_COLOR: "1", ...nodeEnv(target) },
+    }).catch((error) => ({ code: null, output: String(error), timedOut: false, ms: 0 }));
+    const text = await readFile(report, "utf8").catch(() => "");
+    const tests = withReasons(judge(parse(text), result), result.output);
+    const counts = none();
+    for (const { status } of tests) counts[status]++;
+    const rows = [...result.output.matchAll(/^\[row\] (.*)$/gm)].map(([, row = ""]) => row);
+    return { tests, counts, ms: result.ms, rows };
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
+/** What programs that a test starts are to find as well. */
+function nodeEnv({ runtime, nodeImports = [] }: Target): Record<string, string | undefined> {
+  if (runtime.name !== "node") return { NODE_OPTIONS: undefined };
+  return {
+    NODE_OPTIONS: nodeImports.map((url) => `--import=${url}`).join(" "),
+    // Node would take the types out of every file again in each of hundreds of processes.
+    NODE_COMPILE_CACHE: resolve(".cache/node"),
+  };
+}
+
+function args(
+  { runtime: { name }, denoArgs = [] }: Target,
+  file: string,
+  report: string,
+  timeout: number,
+): string[] {
+  switch (name) {
+    case "deno":
+      return [
+        ...["test", "-A", "--no-check", `--preload=${uncaught}`, ...denoArgs],
+        ...[`--junit-path=${report}`, file],
+      ];
+    case "bun":
+      // Five seconds per test by default, unlike the other two.
+      return [
+        ...["test", `--timeout=${timeout}`, "--reporter=junit", `--reporter-outfile=${report}`],
+        `./${file}`,
+      ];
+    case "node":
+      return [
+        ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
+        ...["--test-reporter=junit", `--test-reporter-destination=${report}`],
+        file,
+      ];
+  }
+}
+
+const uncaught = new URL("uncaught.ts", import.meta.url).href;
+
+/** A file that crashed, hung or has no test leaves no report, or one that looks fine. */
+function judge(tests: TestResult[], { code, output, timedOut, ms }: RunResult): TestResult[] {
+  const fail = (name: string): TestResult => ({ name, status: "failed", detail: tail(output) });
+  if (timedOut) return [...tests, fail(`stopped after ${seconds(ms)}`)];
+  if (tests.length === 0) return [fail(`no test ran, exit code ${code}`)];
+  const thrown = /^\[uncaught\] .*$/m.exec(output);
+  if (thrown) return [...tests, fail(thrown[0])];
+  if (code !== 0 && !tests.some(({ status }) => status === "failed")) {
+    return [...tests, fail(`exit code ${code}`)];
+  }
+  return tests;
+}
+
+/** Only Node reports why a test was skipped. tests/support/skip.ts prints it on every runtime. */
+function withReasons(tests: TestResult[], output: string): TestResult[] {
+  const printed = [...output.matchAll(/^\[skip\] (.*)$/gm)].map(([, reason = ""]) => reason);
+  return tests.map((test) => {
+    if (test.status !== "skipped") return test;
+    const detail = printed.shift() ?? test.detail;
+    if (detail) return { ...test, detail };
+    return { ...test, status: "failed", detail: "skipped without a reason" };
+  });
+}
+
+function tail(output: string): string {
+  return output.trim().split("\n").slice(-40).join("\n");
+}

@@ -1,0 +1,104 @@
+/**
+ * What is tested: the sources on every runtime. The package is in package.ts.
+ *
+ * @module
+ */
+
+import { glob, readFile } from "node:fs/promises";
+import process from "node:process";
+import { stdArgs } from "./jsr.ts";
+import { must } from "./process.ts";
+import { find, type Runtime } from "./runtimes.ts";
+import { clients } from "./tools.ts";
+
+/** Test files, and what runs them. */
+export interface Target {
+  label: string;
+  runtime: Runtime;
+  files: string[];
+  cwd: string;
+  /** For Deno's command line. */
+  denoArgs?: string[];
+  /** Modules that Node loads first. */
+  nodeImports?: string[];
+  env?: Record<string, string>;
+}
+
+/** A way to run tests: they read its environment variables. */
+interface Variant {
+  /** Follows the label of the target. */
+  name: string;
+  env: Record<string, string>;
+  /** Which files are run that way. */
+  files: RegExp;
+}
+
+const variants: readonly Variant[] = [
+  { name: "", env: {}, files: /./ },
+];
+
+/** The same target once for each way that has files in it. */
+export function inAllVariants(target: Target): Target[] {
+  return variants
+    .map(({ name, env, files }) => ({
+      ...target,
+      label: target.label + name,
+      env: { ...target.env, ...env },
+      files: target.files.filter((file) => files.test(file)),
+    }))
+    .filter(({ files }) => files.length > 0);
+}
+
+/** Paths of test files below `cwd` that contain `filter`. */
+export async function testFiles(pattern: string, filter: string, cwd: string): Promise<string[]> {
+  return (await Array.fromAsync(glob(pattern, { cwd })))
+    .map((file) => file.replaceAll("\\", "/"))
+    .filter((file) => file.includes(filter))
+    .sort();
+}
+
+/** For Node, which has neither an import map nor `paths`. */
+export const nodeResolver: string = new URL("../../tests/std/resolve.ts", import.meta.url).href;
+
+/** The sources on the named runtimes. `quick` leaves out what needs servers or namespaces. */
+export async function sourceTargets(
+  names: readonly Runtime["name"][],
+  { filter, quick, jsrProblem }: {
+    filter: string;
+    quick: boolean;
+    jsrProblem: string | undefined;
+  },
+): Promise<Target[]> {
+  const cwd = process.cwd();
+  let files = (await testFiles("tests/**/*_test.ts", filter, cwd))
+    // Those need the built package.
+    .filter((file) => !file.startsWith("tests/package/"));
+  if (quick) {
+    const needs = await Promise.all(files.map(needsServersOrNamespaces));
+    files = files.filter((_, i) => !needs[i]);
+  }
+  if (files.length === 0) return [];
+  const recipes = files.some((file) => file.startsWith("tests/recipes/"));
+  const env: Record<string, string> = recipes ? { HOLDFAST_CLIENTS: await clients() } : {};
+  const denoArgs = stdArgs(jsrProblem);
+  // In a network of its own, Deno cannot fetch them any more.
+  if (jsrProblem === undefined && names.includes("deno")) {
+    await must(process.execPath, ["cache", ...files]);
+  }
+  const runtimes = await Promise.all(names.map((name) => find(name)));
+  return runtimes.flatMap((runtime) =>
+    inAllVariants({
+      label: `${runtime.name} ${runtime.version}`,
+      runtime,
+      files,
+      cwd,
+      denoArgs,
+      nodeImports: [nodeResolver],
+      env,
+    })
+  );
+}
+
+async function needsServersOrNamespaces(file: string): Promise<boolean> {
+  return /from "[^"]*\/(servers|namespaces)\.ts"/.test(await readFile(file, "utf8"));
+}
