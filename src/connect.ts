@@ -11,6 +11,7 @@ import { diagnoseAttempt } from "./connection/diagnosis.ts";
 import { TimeoutError, toSocketError } from "./errors.ts";
 import { checkConnect } from "./options/validate.ts";
 import type { ConnectOptions } from "./options/types.ts";
+import { kernelFor } from "./options/support.ts";
 import { adapter } from "./runtime.ts";
 import { applyPlan, checkSupported } from "./options/apply.ts";
 import { Alarm, timers } from "./time/timers.ts";
@@ -56,12 +57,27 @@ export async function connect(options: ConnectOptions): Promise<TcpConnection> {
   }
 }
 
+/** A range of very few ports may give the same one each time. */
+const mostMeetings = 8;
+
+/**
+ * Whether a connection has met itself: who dials a free port of the range from which the kernel takes
+ * local ports may get that very port, and the SYN then meets a socket that is connecting (RFC 9293
+ * section 3.5, simultaneous open).
+ */
+function isItself({ localAddr, remoteAddr }: Transport): boolean {
+  return localAddr.port === remoteAddr.port && localAddr.hostname === remoteAddr.hostname;
+}
+
 /** One attempt under a limit and a signal, of which the first to end counts. */
 class Dial extends Alarm {
   readonly #target: Target;
   readonly #timeout: number | null;
   readonly #signal: AbortSignal | undefined;
+  #start!: (target: Target) => Attempt;
   #attempt: Attempt | undefined = undefined;
+  /** How often it has met itself. */
+  #met = 0;
   #over = false;
   #resolve!: (transport: Transport) => void;
   #reject!: (reason: unknown) => void;
@@ -80,9 +96,15 @@ class Dial extends Alarm {
     });
     if (this.#timeout !== null) timers.arm(this, timers.now() + this.#timeout);
     this.#signal?.addEventListener("abort", this);
+    this.#start = start;
+    this.#dial();
+    return promise;
+  }
+
+  #dial(): void {
     try {
       const { hostname, port } = this.#target;
-      this.#attempt = start({ hostname: canonical(hostname), port });
+      this.#attempt = this.#start({ hostname: canonical(hostname), port });
       this.#attempt.opened.then(
         (transport) => this.#opened(transport),
         (cause) => this.#failed(cause),
@@ -90,7 +112,6 @@ class Dial extends Alarm {
     } catch (cause) {
       this.#failed(cause);
     }
-    return promise;
   }
 
   #opened(transport: Transport): void {
@@ -101,8 +122,22 @@ class Dial extends Alarm {
       transport.close();
       return this.handleEvent();
     }
+    if (isItself(transport)) return this.#again(transport);
     this.#end();
     this.#resolve(transport);
+  }
+
+  /** Nobody listens at that port, so another socket of our own would get it, or be refused. */
+  #again(transport: Transport): void {
+    try {
+      // RST, so that the port is not in TIME-WAIT when its server comes.
+      transport.reset(() => kernelFor("reset"));
+    } catch {
+      transport.close();
+    }
+    if (++this.#met < mostMeetings) return this.#dial();
+    const cause = new Error("every attempt connected to itself");
+    this.#failed(Object.assign(cause, { code: "ECONNREFUSED" }));
   }
 
   #failed(cause: unknown): void {

@@ -196,6 +196,18 @@ for (
   });
 }
 
+test(
+  "errors: a port where nobody listens refuses, and never connects to itself",
+  skip(noNamespace),
+  async () => {
+    const setUp = "ip link set lo up && echo 40000 40003 > /proc/sys/net/ipv4/ip_local_port_range";
+    const through = [...unshare, "sh", "-c", `${setUp} && exec "$@"`, "sh"];
+    const program = testFile("programs/itself.ts");
+    const { output } = await spawnRuntime(program, [], 2 * patience, { through });
+    assertEquals(output.trim().split("\n"), ["ECONNREFUSED", "true"]);
+  },
+);
+
 test("errors: a listener goes on after a client that left at once", resetSkip, async () => {
   using listener = await listen({ hostname, port: 0, timeout });
   const { port } = listener.addr;

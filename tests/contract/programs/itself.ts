@@ -1,0 +1,26 @@
+/**
+ * Dials each of the few local ports that the kernel has, at all of which nobody listens, over and over.
+ * Prints what came of it, then whether a listener is found at such a port.
+ *
+ * @module
+ */
+
+import { connect, listen } from "@holdfast/tcp";
+
+const hostname = "127.0.0.1";
+const timeout = 5_000;
+const outcomes = new Set<string>();
+for (let i = 0; i < 40; i++) {
+  const port = 40_000 + i % 4;
+  try {
+    using socket = await connect({ hostname, port, timeout });
+    outcomes.add(socket.localAddr.port === port ? "itself" : "somebody");
+  } catch (error) {
+    outcomes.add((error as { code: string }).code);
+  }
+}
+console.log([...outcomes].join());
+using listener = await listen({ hostname, port: 40_001, timeout });
+using client = await connect({ hostname, port: 40_001, timeout });
+using server = await listener.accept();
+console.log(server.remoteAddr.port === client.localAddr.port);
