@@ -58,11 +58,10 @@ export interface Transport {
   /**
    * Takes a part of `data`, from its start, and answers how many bytes: these are now the
    * transport's to send, in order. Called only while `writing` is false. Taking less than all sets
-   * `writing`. With `keep` the caller may reuse `data` at once, so what has not reached the kernel
-   * must have been copied; without it `data` stays untouched until `drained`.
+   * `writing`. The caller may reuse `data` at once: what has not reached the kernel was copied.
    * A failure goes to `outgoing.failed` (now or later), not to the caller.
    */
-  write(data: Uint8Array, keep: boolean): number;
+  write(data: Uint8Array): number;
   /** True while bytes that `write` took are not all in the kernel; `outgoing.drained` ends it. */
   readonly writing: boolean;
   /** Sends FIN; reading goes on. Called only while `writing` is false. */

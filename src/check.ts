@@ -82,8 +82,3 @@ export function checkInteger(
   const Class = typeof value === "number" ? RangeError : TypeError;
   fail(Class, verb, name, `must be an integer from ${min} to ${max}`, value);
 }
-
-/** The error for memory that was transferred, or whose buffer was resized, while a call waited. */
-export function changed(verb: string, name: string): TypeError {
-  return new TypeError(`Cannot ${verb} as the memory of '${name}' was taken away meanwhile`);
-}

@@ -234,7 +234,7 @@ export class Connection implements TcpConnection, Guarded {
 
   read(into: Uint8Array, options?: CallOptions): Promise<number | null> {
     try {
-      checkData(into, "read", "into");
+      into = checkData(into, "read", "into");
       if (options !== undefined) options = checkCall(options, "read");
     } catch (error) {
       return Promise.reject(error);
@@ -244,7 +244,7 @@ export class Connection implements TcpConnection, Guarded {
 
   write(data: Uint8Array, options?: CallOptions): Promise<number> {
     try {
-      checkData(data, "write", "data");
+      data = checkData(data, "write", "data");
       if (options !== undefined) options = checkCall(options, "write");
     } catch (error) {
       return Promise.reject(error);

@@ -9,6 +9,7 @@ import { type Call, type CallOptions, CallQueue } from "../time/calls.ts";
 import { diagnose } from "./diagnosis.ts";
 import { SocketError, type TimeoutErrorOptions, toSocketError } from "../errors.ts";
 import type { TimerQueue } from "../time/timers.ts";
+import { afterTurn } from "../time/turn.ts";
 
 /** The calls of one half of a connection. */
 export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Result, C> {
@@ -26,7 +27,22 @@ export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Res
     this.timeout = timeout;
   }
 
+  #turning = false;
+
   protected abstract get operation(): "read" | "write";
+
+  /** Serves what waits, as far as it can be served at once. */
+  protected abstract resume(): void;
+
+  /** Goes on when the event loop has turned, lest a peer that keeps up holds everything else up. */
+  protected turn(): void {
+    if (this.#turning) return;
+    this.#turning = true;
+    afterTurn(() => {
+      this.#turning = false;
+      this.resume();
+    });
+  }
 
   /** The connection is gone: rejects what waits. */
   failed(cause: unknown): void {

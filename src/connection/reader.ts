@@ -7,8 +7,9 @@
 import type { Incoming } from "../adapter.ts";
 import { Backlog, give, highWater } from "./receive_buffer.ts";
 import { Call, type CallOptions } from "../time/calls.ts";
-import { changed } from "../check.ts";
+import { changed } from "../memory.ts";
 import { Half } from "./direction.ts";
+import { over, spend } from "../time/turn.ts";
 
 /** What a read resolves to: a count (`read`), a chunk (`readChunk`), or `null` at the end. */
 type Result = number | Uint8Array | null;
@@ -42,7 +43,7 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
     const refusal = this.refusal(options);
     if (refusal !== undefined) return Promise.reject(refusal.reason);
     if (into.length === 0) return Promise.resolve(0);
-    if (this.#backlog.size > 0 && this.head === undefined) {
+    if (this.#backlog.size > 0 && this.head === undefined && !over) {
       return Promise.resolve(this.#fill(into));
     }
     return this.#wait(into, into.length, options) as Promise<number | null>;
@@ -52,7 +53,7 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
   readChunk(options?: CallOptions): Promise<Uint8Array | null> {
     const refusal = this.refusal(options);
     if (refusal !== undefined) return Promise.reject(refusal.reason);
-    if (this.#backlog.size > 0 && this.head === undefined) {
+    if (this.#backlog.size > 0 && this.head === undefined && !over) {
       return Promise.resolve(this.#takeChunk());
     }
     return this.#wait(undefined, 0, options) as Promise<Uint8Array | null>;
@@ -61,15 +62,18 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
   /** Bytes have arrived: first to whoever waits, the rest is kept. */
   data(chunk: Uint8Array, lent: boolean): void {
     if (this.closed) return;
-    const call = this.#first();
+    // Calls wait beside bytes while the event loop has to turn first.
+    const call = this.#backlog.size > 0 ? undefined : this.#first();
     if (call === undefined) return this.#keep(lent ? chunk.slice() : chunk, 0);
     if (call.into === undefined) {
       this.bytesRead += chunk.length;
+      spend(chunk.length);
       this.leave(call);
       call.resolve(lent ? chunk.slice() : chunk);
     } else {
       const size = give(chunk, 0, call.into);
       this.bytesRead += size;
+      spend(size);
       this.leave(call);
       call.into = undefined;
       call.resolve(size);
@@ -89,6 +93,7 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
   end(): void {
     if (this.closed || this.failure !== undefined) return;
     this.#ended = true;
+    this.#serve();
     for (let call = this.head; call !== undefined; call = this.head) {
       this.leave(call);
       call.into = undefined;
@@ -98,7 +103,9 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
 
   /** The connection is gone. What has arrived can still be read, then every read rejects. */
   override failed(cause: unknown): void {
-    if (!this.#ended) super.failed(cause);
+    if (this.#ended) return;
+    this.#serve();
+    super.failed(cause);
   }
 
   /** Rejects what waits; drops what was not read. */
@@ -116,18 +123,32 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
   }
 
   #wait(into: Uint8Array | undefined, size: number, options?: CallOptions): Promise<Result> {
-    if (this.#ended) return Promise.resolve(null);
-    if (size >= worthReceiving && this.head === undefined && this.failure === undefined) {
-      const received = this.transport.receive?.(into!) ?? 0;
-      this.bytesRead += received;
-      if (received > 0) return Promise.resolve(received);
+    if (this.#backlog.size === 0) {
+      if (this.#ended) return Promise.resolve(null);
+      if (
+        size >= worthReceiving && this.head === undefined && this.failure === undefined && !over
+      ) {
+        const received = this.transport.receive?.(into!) ?? 0;
+        this.bytesRead += received;
+        spend(received);
+        if (received > 0) return Promise.resolve(received);
+      }
+      if (this.failure !== undefined) return Promise.reject(this.error());
     }
-    if (this.failure !== undefined) return Promise.reject(this.error());
     const call = this.take();
     call.into = into;
     const promise = this.enter(call, options, this.timeout);
-    this.transport.pull(size);
+    if (over || this.#backlog.size > 0) this.turn();
+    else this.transport.pull(size);
     return promise;
+  }
+
+  protected override resume(): void {
+    this.#serve();
+    if (this.head === undefined) return;
+    if (this.#ended) this.end();
+    else if (this.failure !== undefined) this.rejectAll(() => this.error());
+    else this.transport.pull(this.head.into?.length ?? 0);
   }
 
   /** The call to be served next. One whose memory is not there any more is refused instead. */
@@ -178,6 +199,7 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
 
   #taken(size: number): void {
     this.bytesRead += size;
+    spend(size);
     if (this.#paused && this.#backlog.low) {
       this.#paused = false;
       this.transport.pull(highWater);

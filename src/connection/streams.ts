@@ -105,6 +105,5 @@ export class Streams {
 
 /** A stream takes whatever it is given. */
 async function send(writer: Writer, chunk: unknown): Promise<void> {
-  checkData(chunk, "write", "chunk");
-  await writer.write(chunk, undefined);
+  await writer.write(checkData(chunk, "write", "chunk"), undefined);
 }

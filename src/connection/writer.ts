@@ -6,15 +6,15 @@
 
 import type { Outgoing } from "../adapter.ts";
 import { Call, type CallOptions } from "../time/calls.ts";
-import { changed } from "../check.ts";
+import { changed, part } from "../memory.ts";
 import type { Watch } from "./watch.ts";
 import { type TimeoutErrorOptions, toSocketError } from "../errors.ts";
 import { Half } from "./direction.ts";
-import { nativeTimers } from "../time/native_timers.ts";
+import { over, spend } from "../time/turn.ts";
 
 const nothing = new Uint8Array(0);
-/** So many bytes go out in one turn of the event loop: about half a millisecond at memory's speed. */
-const most = 1_048_576;
+/** Most that is handed over at a time, so that the clock is looked at in between. */
+const piece = 262_144;
 
 class WriteCall extends Call<number> {
   data: Uint8Array = nothing;
@@ -22,8 +22,6 @@ class WriteCall extends Call<number> {
   size = 0;
   /** So much of `data` is the connection's to send. */
   offset = 0;
-  /** Whether the caller may reuse `data` before the kernel has it: when the call can end early. */
-  keep = false;
   /** Sends FIN instead of data. */
   fin = false;
 }
@@ -34,8 +32,6 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
   bytesWritten = 0;
   /** To be woken by what is sent. */
   watch: Watch | undefined = undefined;
-  /** Bytes that the kernel took at once, since a write had to wait. */
-  #atOnce = 0;
   /** FIN that waits for its turn, or was sent. */
   #fin: Promise<void> | undefined = undefined;
 
@@ -48,20 +44,18 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
     const refusal = this.refusal(options);
     if (refusal !== undefined) return Promise.reject(refusal.reason);
     if (data.length === 0) return Promise.resolve(0);
-    const limit = options?.timeout === undefined ? this.timeout : options.timeout;
-    const keep = limit !== null || options?.deadline !== undefined ||
-      options?.signal !== undefined;
     let taken = 0;
-    if (this.head === undefined && !this.transport.writing && !this.#mustTurn()) {
-      taken = this.#hand(data, keep);
+    if (this.head === undefined && !this.transport.writing && !over) {
+      taken = this.#hand(data, 0);
       if (this.failure !== undefined) return Promise.reject(this.error());
       if (taken === data.length && !this.transport.writing) return Promise.resolve(taken);
     }
     const call = this.take();
-    call.data = data;
+    // A view of our own: whoever gave `data` can still change what that says of itself.
+    call.data = part(data, 0);
     call.size = data.length;
     call.offset = taken;
-    call.keep = keep;
+    if (!this.transport.writing) this.turn();
     return this.enter(call, options, this.timeout);
   }
 
@@ -100,15 +94,14 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
   drained(): void {
     for (let call = this.head; call !== undefined; call = this.head) {
       if (call.offset < call.size) {
-        if (this.#mustTurn()) return;
+        if (over) return this.turn();
         if (call.data.length !== call.size) {
           this.leave(call);
           call.reject(changed("write", "data"));
           this.#clear(call);
           continue;
         }
-        const rest = call.offset === 0 ? call.data : call.data.subarray(call.offset);
-        call.offset += this.#hand(rest, call.keep);
+        call.offset = this.#hand(call.data, call.offset);
         if (this.transport.writing || this.failure !== undefined) return;
       } else {
         this.leave(call);
@@ -138,22 +131,22 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
     call.fin = false;
   }
 
-  /** Whether the event loop has to turn first, lest a peer that keeps up holds everything else up. */
-  #mustTurn(): boolean {
-    if (this.#atOnce < most) return false;
-    this.#atOnce = 0;
-    nativeTimers().setImmediate(() => {
-      if (!this.transport.writing) this.drained();
-    });
-    return true;
+  protected override resume(): void {
+    if (!this.transport.writing) this.drained();
   }
 
-  #hand(data: Uint8Array, keep: boolean): number {
-    const taken = this.transport.write(data, keep);
-    this.bytesWritten += taken;
-    this.#atOnce = this.transport.writing ? 0 : this.#atOnce + taken;
+  /** Hands `data` over from `offset` on, until it has to wait. Returns how far it came. */
+  #hand(data: Uint8Array, offset: number): number {
+    const size = data.length;
+    do {
+      const end = Math.min(offset + piece, size);
+      const taken = this.transport.write(end - offset === size ? data : part(data, offset, end));
+      offset += taken;
+      this.bytesWritten += taken;
+      spend(taken);
+    } while (offset < size && !this.transport.writing && this.failure === undefined && !over);
     this.watch?.wake();
-    return taken;
+    return offset;
   }
 
   override refusal(options: CallOptions | undefined): { reason: unknown } | undefined {

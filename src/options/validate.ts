@@ -8,6 +8,7 @@ import type { ListenPlan } from "../kernel/listening.ts";
 import type { Target } from "../adapter.ts";
 import type { CallOptions } from "../time/calls.ts";
 import { checkInteger, fail, type Options, own } from "../check.ts";
+import { bytesOf } from "../memory.ts";
 import { Deadline } from "../time/deadline.ts";
 import type { ConnectTimeouts, ListenTimeouts, Timeouts } from "./types.ts";
 import { socketKeys, type SocketPlan, socketPlan } from "./plan.ts";
@@ -117,13 +118,13 @@ export function checkCall(options: unknown, verb: "read" | "write" | "accept"): 
   };
 }
 
-/** Checks memory to read into or to write from. */
+/** Checks memory to read into or to write from, and returns it: what is used is only what is returned. */
 export function checkData(
   data: unknown,
   verb: "read" | "write",
   name: "into" | "data" | "chunk",
-): asserts data is Uint8Array {
-  if (!(data instanceof Uint8Array)) fail(TypeError, verb, name, "must be a Uint8Array", data);
+): Uint8Array {
+  return bytesOf(data) ?? fail(TypeError, verb, name, "must be a Uint8Array", data);
 }
 
 /** Checks a boolean. */

@@ -8,6 +8,7 @@ import type { Incoming, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import { unmapped } from "../../kernel/sockaddr.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
+import { part } from "../../memory.ts";
 import { systemError } from "../../kernel/system_error.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { disconnect, lingerZero } from "../../kernel/tcp_socket.ts";
@@ -109,16 +110,15 @@ export class DenoTransport implements Transport {
   /** Nothing to do: one chunk a pull. */
   pause(): void {}
 
-  write(data: Uint8Array, keep: boolean): number {
+  write(data: Uint8Array): number {
     const sent = this.#own ? this.#directly().send(data) : 0;
     if (sent === data.length) return sent;
     if (sent < 0) {
       this.#failWrite(systemError(sent, "send"));
       return 0;
     }
-    const rest = sent === 0 ? data : data.subarray(sent);
     this.writing = true;
-    this.#out = keep ? this.#copy(rest) : rest;
+    this.#out = this.#copy(sent === 0 ? data : part(data, sent));
     this.#written = 0;
     this.#onWritten ??= (size) => this.#wrote(size);
     this.#onWriteError ??= (cause) => this.#writeError(cause);
@@ -247,7 +247,7 @@ export class DenoTransport implements Transport {
     const scratch = this.#scratch = size <= smallest
       ? small.pop() ?? new Uint8Array(smallest)
       : large.pop() ?? new Uint8Array(chunkSize);
-    scratch.set(size === data.length ? data : data.subarray(0, size));
+    scratch.set(size === data.length ? data : part(data, 0, size));
     return scratch.subarray(0, size);
   }
 

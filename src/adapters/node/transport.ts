@@ -9,6 +9,7 @@ import type { NetAddr } from "../../kernel/address.ts";
 import { unmapped } from "../../kernel/sockaddr.ts";
 import { builtin } from "../../kernel/system.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
+import { part } from "../../memory.ts";
 import { lingerZero } from "../../kernel/tcp_socket.ts";
 import { handle } from "./handle.ts";
 
@@ -138,7 +139,7 @@ export class NodeTransport implements Transport {
     this.native.pause();
   }
 
-  write(data: Uint8Array, keep: boolean): number {
+  write(data: Uint8Array): number {
     const { native } = this;
     if (native.destroyed || native.errored !== null) {
       // The error event is on its way and ends the wait.
@@ -146,22 +147,17 @@ export class NodeTransport implements Transport {
       return 0;
     }
     if (!this.#plain) {
-      const chunk = keep ? view(data).slice(0, chunkSize) : data;
+      const chunk = part(data, 0).slice(0, chunkSize);
       this.writing = true;
       native.write(chunk, this.#onWritten ??= (error) => this.#written(error));
       return chunk.length;
-    }
-    if (!keep) {
-      native.write(data);
-      if (!this.#sent()) this.#wait();
-      return data.length;
     }
     let taken = 0;
     while (taken < data.length) {
       const size = Math.min(data.length - taken, chunkSize);
       const pool = size <= small.size ? small : large;
       pool.memory ??= allocate(pool.size);
-      pool.memory.set(size === data.length ? data : data.subarray(taken, taken + size));
+      pool.memory.set(size === data.length ? data : part(data, taken, taken + size));
       native.write(pool.memory.subarray(0, size));
       taken += size;
       if (!this.#sent()) {
@@ -341,14 +337,9 @@ function hasOnread(native: object): boolean {
   );
 }
 
-/** A `Buffer` as plain bytes: its `slice` means something else than that of a `Uint8Array`. */
-function view({ buffer, byteOffset, length }: Uint8Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, length);
-}
-
 /** A chunk to give away; not what shares its memory with others, as a `Buffer` of Node's pool does. */
 function whole(chunk: Uint8Array): Uint8Array {
-  const bytes = view(chunk);
+  const bytes = part(chunk, 0);
   return bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice();
 }
 

@@ -1,0 +1,49 @@
+/**
+ * The caller's memory: what a `Uint8Array` really is, whatever it says of itself.
+ *
+ * @module
+ */
+
+import { builtin } from "./kernel/system.ts";
+
+/** The getters of %TypedArray%.prototype read the engine's own fields, which nobody can overwrite. */
+const intrinsic = Object.getPrototypeOf(Uint8Array.prototype) as object;
+
+function getter<T>(key: PropertyKey): (this: unknown) => T {
+  return Object.getOwnPropertyDescriptor(intrinsic, key)!.get!;
+}
+
+const tagOf = getter<string | undefined>(Symbol.toStringTag);
+const lengthOf = getter<number>("length");
+const offsetOf = getter<number>("byteOffset");
+const bufferOf = getter<ArrayBuffer>("buffer");
+const { getPrototypeOf, hasOwn } = Object;
+const plain = Uint8Array.prototype;
+let buffers: object | undefined;
+
+/**
+ * `value` itself, when it is a `Uint8Array` or `Buffer` whose length is the true one; a plain view of
+ * its memory, when it is of another class or realm, or has a length of its own; `undefined`, when it is none.
+ */
+export function bytesOf(value: unknown): Uint8Array | undefined {
+  if (tagOf.call(value) !== "Uint8Array") return undefined;
+  const bytes = value as Uint8Array;
+  const prototype = getPrototypeOf(bytes);
+  if (prototype !== plain && prototype !== bufferPrototype()) return part(bytes, 0);
+  return hasOwn(bytes, "length") ? part(bytes, 0) : bytes;
+}
+
+function bufferPrototype(): object {
+  return buffers ??= builtin<{ Buffer: { prototype: object } }>("node:buffer")!.Buffer.prototype;
+}
+
+/** As `subarray`, but always plain, and without asking `bytes` itself for anything. */
+export function part(bytes: Uint8Array, start: number, end?: number): Uint8Array {
+  const size = (end ?? lengthOf.call(bytes)) - start;
+  return new Uint8Array(bufferOf.call(bytes), offsetOf.call(bytes) + start, size);
+}
+
+/** The error for memory that was transferred, or whose buffer was resized, while a call waited. */
+export function changed(verb: string, name: string): TypeError {
+  return new TypeError(`Cannot ${verb} as the memory of '${name}' was taken away meanwhile`);
+}
