@@ -178,10 +178,11 @@ export class Connection implements TcpConnection, Guarded {
     return this.#writer.watch = watch;
   }
 
-  /** The peer is gone, and the kernel would take long to say so. */
+  /** The peer is gone. While no read waits, the kernel may have bytes that can still be read. */
   #lost(cause: Error): void {
-    this.#reader.failed(cause);
     this.#writer.failed(cause);
+    if (this.#reader.head === undefined) return;
+    this.#reader.failed(cause);
     this.#transport.reset(() => kernelFor("reset"));
   }
 

@@ -8,6 +8,7 @@ import type { Target } from "../adapter.ts";
 import { UnsupportedOptionError } from "../errors.ts";
 import { parse } from "../kernel/sockaddr.ts";
 import type { TcpInfo } from "../kernel/tcp_info.ts";
+import { silenceOf } from "../options/silence.ts";
 import { tcpInfo } from "../options/tcp_info.ts";
 import type { TimerQueue } from "../time/timers.ts";
 
@@ -50,10 +51,9 @@ function blocked(ms: number): string {
 
 function judge(info: TcpInfo): string {
   const { state, retransmits = 0, probes = 0, unacknowledged, notSent } = info;
-  const { lastAckReceived = Infinity, lastDataReceived = Infinity } = info;
   if (state === "CLOSED") return "the kernel has ended the connection";
   if (unacknowledged === undefined) return "this system does not tell what is unacknowledged";
-  const silence = Math.min(lastAckReceived, lastDataReceived);
+  const silence = silenceOf(info);
   if (unacknowledged > 0 && retransmits > 0) {
     return `the peer does not acknowledge (${count(retransmits, "retransmission")}, ` +
       `last heard from ${silence} ms ago)`;

@@ -7,21 +7,20 @@
 
 import type { Handle } from "../adapter.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { constants } from "../kernel/constants.ts";
-import { pulse, takePulse } from "../kernel/pulse.ts";
+import { readCookie } from "../kernel/cookie.ts";
+import { readTcpInfo } from "../kernel/tcp_info.ts";
 import { setInt } from "../options/dead_peer.ts";
 import { longestInterval, probeInterval } from "../options/probing.ts";
+import { Silence, silenceOf } from "../options/silence.ts";
 import { kernelFor } from "../options/support.ts";
 import { Alarm, type TimerQueue } from "../time/timers.ts";
 
 /**
  * Looks after one connection while something is in flight; asleep, without a timer, otherwise.
  *
- * A peer is gone when nothing was heard from it for the whole timeout although the kernel asked it
- * more than once. The kernel then gets a user timeout of 1 ms, so that it ends the connection at its
- * next retransmission or probe in the ordinary way: what has arrived can still be read, and every
- * call sees the error that the runtime gives. Only a kernel whose next probe is far away is not
- * waited for.
+ * When the peer is gone, writes and reads that wait are told at once. The kernel gets a user timeout
+ * of 1 ms, so that it ends the connection at its next retransmission or probe in the ordinary way:
+ * what has arrived and nobody has asked for yet can still be read.
  */
 export class Watch extends Alarm {
   readonly #handle: Handle;
@@ -29,11 +28,11 @@ export class Watch extends Alarm {
   readonly #timers: TimerQueue;
   readonly #gone: (cause: Error) => void;
   readonly #interval: number;
+  readonly #silence: Silence;
   /** The peer was heard from at this time or later. */
   #heard: number;
   #fd = -1;
-  #cookie = 0n;
-  #suspect = false;
+  #cookie: bigint | undefined = undefined;
   #condemned = false;
 
   constructor(
@@ -48,12 +47,13 @@ export class Watch extends Alarm {
     this.#timers = timers;
     this.#gone = gone;
     this.#interval = probeInterval(timeout);
+    this.#silence = new Silence(timeout);
     this.#heard = timers.now();
     try {
       // So often the kernel probes then, whatever it waits for. Before Linux 6.15 it has no such
       // option: its probes grow apart, and only this watch bounds the time.
       const kernel = kernelFor("deadPeerTimeout");
-      setInt(kernel, handle.fd(), "TCP_RTO_MAX_MS", this.#interval);
+      setInt(kernel, this.#descriptor(kernel), "TCP_RTO_MAX_MS", this.#interval);
     } catch {
       // The socket is closed already; whoever reads from it is told why.
     }
@@ -62,62 +62,43 @@ export class Watch extends Alarm {
   /** Something was sent. On the path of every write: one comparison while awake. */
   wake(): void {
     if (this.due !== Infinity || this.#condemned) return;
-    const now = this.#timers.now();
-    this.#arm(Math.max(now + this.#interval / 2, this.#heard + this.#timeout));
-  }
-
-  /** On a grid, so that many connections share a tick. */
-  #arm(due: number): void {
+    const due = Math.max(this.#timers.now() + this.#interval / 2, this.#heard + this.#timeout);
+    // On a grid, so that many connections share a tick.
     const grid = this.#interval / 10;
-    this.#timers.arm(this, Math.ceil(due / grid) * grid);
+    this.#timers.arm(this, Math.floor(due / grid) * grid);
   }
 
   override ring(): void {
     try {
       const next = this.#look();
-      if (next !== undefined) this.#arm(this.#timers.now() + next);
+      if (next < Infinity) this.#timers.arm(this, this.#timers.now() + next);
     } catch {
       // The socket is closed already: the runtime has seen an error, and told it.
     }
   }
 
-  /** Answers after how many ms to look again, `undefined` when there is nothing to watch. */
-  #look(): number | undefined {
+  /** Returns after how many ms to look again, `Infinity` when there is nothing to watch. */
+  #look(): number {
     const kernel = kernelFor("deadPeerTimeout");
     const fd = this.#descriptor(kernel);
-    if (fd < 0 || !takePulse(kernel, fd) || pulse.closed) return undefined;
-    if (this.#condemned) {
-      this.#gone(timedOut(this.#timeout));
-      return undefined;
-    }
-    const { silence, unacknowledged, notSent, retransmits, probes } = pulse;
-    this.#heard = this.#timers.now() - silence;
-    if (unacknowledged === 0 && notSent === 0) {
-      this.#suspect = false;
-      return undefined;
-    }
-    const left = this.#timeout - silence;
-    if (left > 0) {
-      this.#suspect = false;
-      return left + 1;
-    }
-    // What was asked just now may still be answered, if only once.
-    const asked = Math.max(unacknowledged > 0 ? retransmits : 0, probes);
-    if (asked >= 2 || (asked === 1 && this.#suspect)) {
-      this.#condemned = true;
-      setInt(kernel, fd, "TCP_USER_TIMEOUT", 1);
-      return this.#interval + 100;
-    }
-    this.#suspect = asked === 1;
-    return this.#suspect ? this.#interval : this.#interval / 2;
+    const info = readTcpInfo(kernel, fd);
+    if (typeof info === "number" || info.state === "CLOSED") return Infinity;
+    const next = this.#silence.look(info);
+    this.#heard = this.#timers.now() - silenceOf(info);
+    if (next > 0 && !this.#condemned) return next;
+    if (!this.#condemned) setInt(kernel, fd, "TCP_USER_TIMEOUT", 1);
+    this.#condemned = true;
+    this.#gone(timedOut(this.#timeout));
+    // A read that comes later must not wait either.
+    return this.#interval;
   }
 
   /**
    * The descriptor, or -1 when the socket is closed. Where a runtime has to search for it, that
-   * takes longer than all the rest, so it is kept: SO_COOKIE (Linux 4.6) is never given twice.
+   * takes longer than all the rest, so it is kept.
    */
   #descriptor(kernel: Kernel): number {
-    if (this.#fd < 0 || this.#cookie === 0n) {
+    if (this.#cookie === undefined) {
       this.#fd = this.#handle.fd();
       this.#cookie = readCookie(kernel, this.#fd);
       return this.#fd;
@@ -148,23 +129,15 @@ export class Watch extends Alarm {
     try {
       const kernel = kernelFor("deadPeerTimeout");
       const fd = this.#descriptor(kernel);
-      if (fd < 0 || !takePulse(kernel, fd) || pulse.closed) return;
+      const info = readTcpInfo(kernel, fd);
+      if (typeof info === "number" || info.state === "CLOSED") return;
       setInt(kernel, fd, "TCP_RTO_MAX_MS", longestInterval);
-      const slow = pulse.unacknowledged === 0 && pulse.notSent > 0 && pulse.probes < 2;
+      const slow = info.unacknowledged === 0 && info.notSent! > 0 && info.probes! < 2;
       if (!slow) setInt(kernel, fd, "TCP_USER_TIMEOUT", Math.min(this.#timeout, 2 ** 31 - 1));
     } catch {
       // The runtime has closed it already.
     }
   }
-}
-
-const eight = new Uint8Array(8);
-const cookie = new BigUint64Array(eight.buffer);
-
-/** What identifies a socket; 0 where the kernel does not tell. */
-function readCookie(kernel: Kernel, fd: number): bigint {
-  const length = kernel.getsockopt(fd, constants.SOL_SOCKET!, constants.SO_COOKIE!, eight);
-  return length < 8 ? 0n : cookie[0]!;
 }
 
 function timedOut(timeout: number): Error {

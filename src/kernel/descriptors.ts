@@ -7,7 +7,7 @@
 
 import type { Kernel } from "./kernel.ts";
 import type { NetAddr } from "./address.ts";
-import { constants } from "./constants.ts";
+import { readCookie } from "./cookie.ts";
 import { AF_INET, AF_INET6, parse, SOCKADDR_SIZE } from "./sockaddr.ts";
 import { type KnownSystem, knownSystem } from "./system.ts";
 import { closed, kindOf, verifyTcp } from "./tcp_socket.ts";
@@ -181,11 +181,7 @@ export class Descriptors {
 
   /** Several descriptors may be one socket, after `dup`. */
   #identity(fd: number): string {
-    const { SOL_SOCKET, SO_COOKIE } = constants;
-    if (SO_COOKIE === undefined) return String(fd);
-    const cookie = new Uint8Array(8);
-    const length = this.#kernel.getsockopt(fd, SOL_SOCKET!, SO_COOKIE, cookie);
-    return length === 8 ? cookie.join() : String(fd);
+    return String(readCookie(this.#kernel, fd) ?? `descriptor ${fd}`);
   }
 
   /** As {@linkcode keyOf}, of what the kernel wrote. */

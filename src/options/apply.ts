@@ -8,10 +8,10 @@ import type { Handle } from "../adapter.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { deadPeerObstacle } from "./dead_peer.ts";
 import { SocketError, toSocketError } from "../errors.ts";
-import { constants } from "../kernel/constants.ts";
 import { errnoName } from "../kernel/errno.ts";
 import type { Place } from "./table.ts";
 import { knownSystem } from "../kernel/system.ts";
+import { readTcpInfo } from "../kernel/tcp_info.ts";
 import { familyOf } from "../kernel/tcp_socket.ts";
 import {
   isNative,
@@ -126,10 +126,8 @@ export function inheritPlan(listener: Handle, plan: SocketPlan, longest: number)
   return waiting(listener.fd());
 }
 
-/** Connections in the accept queue: `tcpi_unacked` of a listening socket. */
+/** Connections in the accept queue. */
 function waiting(fd: number): number {
-  const kernel = kernelFor("tcpInfo");
-  const info = new Uint8Array(28);
-  const length = kernel.getsockopt(fd, constants.IPPROTO_TCP!, constants.TCP_INFO!, info);
-  return length < 28 ? Infinity : new Uint32Array(info.buffer)[6]!;
+  const info = readTcpInfo(kernelFor("tcpInfo"), fd);
+  return typeof info === "number" ? Infinity : info.unacknowledged ?? Infinity;
 }
