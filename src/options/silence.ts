@@ -47,8 +47,11 @@ export class Silence {
       return asked > 0 && -left > 1.25 * this.#interval ? 0 : step;
     }
     if (this.#patience === 0) {
-      const roundTrip = info.rtt + 4 * info.rttVariation;
-      this.#patience = silence + Math.min(roundTrip + step / 2, this.#interval);
+      // The only question there was may have been lost; one of several has time for a round trip.
+      const answer = this.#asked === 0
+        ? this.#interval
+        : info.rtt + 4 * info.rttVariation + step / 2;
+      this.#patience = silence + Math.min(answer, this.#interval);
     }
     return Math.max(0, this.#patience - silence);
   }

@@ -5,12 +5,13 @@ import { skip } from "../support/skip.ts";
 import { diagnosisRows } from "./diagnosis_rows.ts";
 import { measure, type Result } from "./measure.ts";
 import { noNamespaces } from "./namespaces.ts";
+import { outageRows } from "./outage_rows.ts";
 import { rows } from "./rows.ts";
 
 const reason = capabilities().options.deadPeerTimeout.reason ?? noNamespaces();
 let measured: Promise<Result[]> | undefined;
 
-for (const { name } of [...rows, ...diagnosisRows]) {
+for (const { name } of [...rows, ...outageRows, ...diagnosisRows]) {
   test(`dead peer: ${name}`, skip(reason), async () => {
     // All rows run at once, at the first test.
     const results = await (measured ??= measure());

@@ -35,7 +35,7 @@ function gone(
   return { name, expected, accepted, min, max: bound + slack, run };
 }
 
-function alive(name: string, run: Plan["run"]): Plan {
+export function alive(name: string, run: Plan["run"]): Plan {
   return { name, expected: "alive, no byte lost", accepted: ["alive"], min: 0, max: Infinity, run };
 }
 
@@ -94,6 +94,19 @@ export const rows: Plan[] = [
     await latched(socket);
     return measured;
   }),
+  gone("idle, T = 10 s", async (row) => {
+    using socket = await row.connect(7001, { deadPeerTimeout: 10_000 });
+    const pending = read(socket);
+    await row.gone();
+    return await row.end(pending);
+  }, { timeout: 10_000, bound: 11_250 }),
+  gone("data unacknowledged, T = 10 s", async (row) => {
+    using socket = await row.connect(7001, { deadPeerTimeout: 10_000 });
+    const pending = read(socket);
+    await row.gone();
+    await socket.write(new Uint8Array(1000));
+    return await row.end(pending);
+  }, { timeout: 10_000, bound: 11_250 }),
   gone("writing every 200 ms", async (row) => {
     using socket = await row.connect(7002, { deadPeerTimeout: T });
     const writing = keepWriting(socket, 200);
@@ -215,9 +228,7 @@ export const rows: Plan[] = [
     using socket = await row.connect(7007, { deadPeerTimeout: T });
     await until(() => socket.tcpInfo().bytesReceived === 1000, "the peer's bytes");
     await row.gone();
-    await socket.write(new Uint8Array(10));
-    await until(() => row.ended, "the end of the connection");
-    const measured = row.elapsed;
+    const { ms: measured } = await row.end(keepWriting(socket, 100));
     const into = new Uint8Array(2_000);
     let size = 0;
     let error: unknown;
@@ -370,7 +381,7 @@ async function accepted(row: Row, write: boolean): Promise<Measured> {
 }
 
 /** The peer reads all there is; nothing may be missing. */
-async function delivered(
+export async function delivered(
   row: Row,
   socket: TcpConnection | undefined,
   writing: Promise<number> | undefined,

@@ -11,6 +11,7 @@ import { within } from "../../contract/support.ts";
 import { comparison } from "../comparison.ts";
 import { diagnosisRows } from "../diagnosis_rows.ts";
 import type { Result } from "../measure.ts";
+import { outageRows } from "../outage_rows.ts";
 import { type Plan, Row } from "../row.ts";
 import { rows } from "../rows.ts";
 
@@ -41,7 +42,9 @@ setInterval(() => {
   expected = performance.now() + 20;
 }, 20);
 
-const plans = process.argv[3] === "compare" ? comparison : [...rows, ...diagnosisRows];
+const plans = process.argv[3] === "compare"
+  ? comparison
+  : [...rows, ...outageRows, ...diagnosisRows];
 await Promise.all(plans.map(async (plan, index) => {
   const result = await run(plan, index + 1);
   // JSON has no Infinity.
