@@ -7,7 +7,7 @@
 
 import type { Handle } from "../adapter.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { readCookie } from "../kernel/cookie.ts";
+import { type Identity, identityOf } from "../kernel/identity.ts";
 import { readTcpInfo } from "../kernel/tcp_info.ts";
 import { setInt } from "../options/dead_peer.ts";
 import { longestInterval, probeInterval } from "../options/probing.ts";
@@ -32,7 +32,7 @@ export class Watch extends Alarm {
   /** The peer was heard from at this time or later. */
   #heard: number;
   #fd = -1;
-  #cookie: bigint | undefined = undefined;
+  #identity: Identity | undefined = undefined;
   #condemned = false;
 
   constructor(
@@ -98,12 +98,11 @@ export class Watch extends Alarm {
    * takes longer than all the rest, so it is kept.
    */
   #descriptor(kernel: Kernel): number {
-    if (this.#cookie === undefined) {
+    if (this.#identity === undefined) {
       this.#fd = this.#handle.fd();
-      this.#cookie = readCookie(kernel, this.#fd);
-      return this.#fd;
+      this.#identity = identityOf(kernel, this.#fd);
     }
-    return readCookie(kernel, this.#fd) === this.#cookie ? this.#fd : -1;
+    return identityOf(kernel, this.#fd) === this.#identity ? this.#fd : -1;
   }
 
   /** Ends watching. */

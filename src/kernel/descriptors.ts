@@ -7,7 +7,7 @@
 
 import type { Kernel } from "./kernel.ts";
 import type { NetAddr } from "./address.ts";
-import { readCookie } from "./cookie.ts";
+import { type Identity, identityOf } from "./identity.ts";
 import { AF_INET, AF_INET6, parse, SOCKADDR_SIZE } from "./sockaddr.ts";
 import { type KnownSystem, knownSystem } from "./system.ts";
 import { closed, kindOf, verifyTcp } from "./tcp_socket.ts";
@@ -27,11 +27,9 @@ export class Descriptors {
   readonly #family6: number = AF_INET6[knownSystem()!];
   /** Connections by addresses, as the last walk saw them. Verified before use. */
   readonly #index: Map<string, number> = new Map();
-  /**
-   * What was found for an object. A number stays with its socket as long as that is open. A guess is
-   * `~fd`, which is no descriptor.
-   */
-  readonly #found: WeakMap<object, number> = new WeakMap();
+  /** What was found for an object: the number, and the socket that had it then. */
+  readonly #found: WeakMap<object, readonly [fd: number, Identity]> = new WeakMap();
+  readonly #guesses: WeakMap<object, number> = new WeakMap();
   #last = 0;
 
   /** `list` reads `/proc/self/fd`, where there is one and it may. */
@@ -41,29 +39,31 @@ export class Descriptors {
   }
 
   /**
-   * The descriptor of the connection between these addresses, which no other socket can have, unless
-   * they are link-local. When `owner`'s peer has reset, the peer may have connected again from the
-   * same port: `isOwners` tells `owner`'s socket from that one.
+   * The descriptor of `owner`'s connection, which keeps it for as long as it is open. An owner that was
+   * not seen before is found by its addresses, which no other socket can have, unless they are
+   * link-local. When its peer has reset, the peer may have connected again from the same port:
+   * `isOwners` tells `owner`'s socket from that one; without it, nothing else may be in question.
    *
-   * @throws {SocketError} `EBADF`: there is none, so it is closed.
+   * @throws {SocketError} `EBADF`: there is none, so it is closed, or it is not certain.
    * @throws {TypeError} Several have them, on different links.
    */
   connection(
     owner: object,
     local: NetAddr,
     remote: NetAddr,
-    isOwners?: (fd: number) => boolean,
+    isOwners: (fd: number) => boolean = (fd) => this.#isOnly(fd, local),
   ): number {
+    const known = this.#known(owner);
+    if (known !== undefined) return known;
+    if (this.#found.has(owner)) throw closed("its descriptor is closed, or another's by now");
     const key = keyOf(local) + keyOf(remote);
     const fd = isLinkLocal(key)
-      ? this.#findLinkLocal(owner, key, local)
+      ? this.#only((fd) => this.#isConnection(fd, key), "connection", local)
       : this.#findConnection(owner, key);
     if (fd === undefined) throw closed("no descriptor of this process has the socket's addresses");
     verifyTcp(this.#kernel, fd);
-    if (fd !== this.#found.get(owner) && isOwners?.(fd) === false) {
-      throw closed("another socket has its addresses by now");
-    }
-    this.#found.set(owner, fd);
+    if (!isOwners(fd)) throw closed("another socket may have its addresses by now");
+    this.remember(owner, fd);
     return this.#last = fd;
   }
 
@@ -73,18 +73,19 @@ export class Descriptors {
    * @throws {TypeError} Several listeners share the address, and nothing tells them apart.
    */
   listener(owner: object, address: NetAddr): number {
+    const known = this.#known(owner);
+    if (known !== undefined) return known;
     const key = keyOf(address);
-    const found = this.#found.get(owner);
-    if (found !== undefined && this.#isListener(found, key)) return found;
     const fd = this.#only((fd) => this.#isListener(fd, key), "listener", address);
     if (fd === undefined) throw closed("no descriptor of this process listens at its address");
-    this.#found.set(owner, fd);
+    this.remember(owner, fd);
     return fd;
   }
 
-  /** What `owner` was made of, so that it can be told from other listeners at the same address. */
+  /** From now on `fd`'s socket is `owner`'s. */
   remember(owner: object, fd: number): void {
-    this.#found.set(owner, fd);
+    const identity = identityOf(this.#kernel, fd);
+    if (identity !== undefined) this.#found.set(owner, [fd, identity]);
   }
 
   /** The number that the next socket of this process gets, unless another thread is faster. */
@@ -94,22 +95,34 @@ export class Descriptors {
 
   /** A descriptor that is probably `owner`'s. */
   guess(owner: object, fd: number): void {
-    this.#found.set(owner, ~fd);
+    this.#guesses.set(owner, fd);
   }
 
-  /** Each interface may have a connection between the same two, and nothing here tells which. */
-  #findLinkLocal(owner: object, key: string, local: NetAddr): number | undefined {
-    const found = this.#found.get(owner);
-    if (found !== undefined && this.#isConnection(found, key)) return found;
-    return this.#only((fd) => this.#isConnection(fd, key), "connection", local);
+  /** The number of a socket that was found before, as long as it is the same socket. */
+  #known(owner: object): number | undefined {
+    const [fd, identity] = this.#found.get(owner) ?? [-1];
+    return fd >= 0 && identityOf(this.#kernel, fd) === identity ? fd : undefined;
+  }
+
+  /**
+   * Whether no other socket of this process has lost its connection from the same address: it could be
+   * the one that is looked for, and `fd` a younger one. A lost socket keeps its local address.
+   */
+  #isOnly(fd: number, local: NetAddr): boolean {
+    const key = keyOf(local);
+    const identity = identityOf(this.#kernel, fd);
+    for (const other of this.#open()) {
+      const length = this.#kernel.getsockname(other, this.#local);
+      if (length < 0 || this.#keyOf(this.#local, length) !== key) continue;
+      if (this.#kernel.getpeername(other, this.#remote) >= 0) continue;
+      if (kindOf(this.#kernel, other) === "listener") continue;
+      if (identityOf(this.#kernel, other) !== identity) return false;
+    }
+    return true;
   }
 
   #findConnection(owner: object, key: string): number | undefined {
-    const found = this.#found.get(owner);
-    if (found !== undefined && found >= 0) {
-      return this.#isConnection(found, key) ? found : undefined;
-    }
-    const guess = found === undefined ? this.#index.get(key) : ~found;
+    const guess = this.#guesses.get(owner) ?? this.#index.get(key);
     if (guess !== undefined && this.#isConnection(guess, key)) return guess;
     for (let fd = this.#last; fd < this.#last + nearby; fd++) {
       if (this.#isConnection(fd, key)) return fd;
@@ -127,8 +140,9 @@ export class Descriptors {
     kind: "listener" | "connection",
     { hostname, port }: NetAddr,
   ): number | undefined {
-    const all = new Map<string, number>();
-    for (const fd of this.#open()) if (matches(fd)) all.set(this.#identity(fd), fd);
+    // Several descriptors may be one socket, after `dup`.
+    const all = new Map<Identity | undefined, number>();
+    for (const fd of this.#open()) if (matches(fd)) all.set(identityOf(this.#kernel, fd), fd);
     if (all.size > 1) {
       throw new TypeError(
         `Cannot tell which descriptor is the ${kind}'s as several ${kind}s of this process share ` +
@@ -177,11 +191,6 @@ export class Descriptors {
     if (local === undefined) return undefined;
     const remote = this.#keyOf(this.#remote, kernel.getpeername(fd, this.#remote));
     return remote === undefined ? undefined : local + remote;
-  }
-
-  /** Several descriptors may be one socket, after `dup`. */
-  #identity(fd: number): string {
-    return String(readCookie(this.#kernel, fd) ?? `descriptor ${fd}`);
   }
 
   /** As {@linkcode keyOf}, of what the kernel wrote. */

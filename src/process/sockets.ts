@@ -5,7 +5,8 @@
  */
 
 import { listed, upTo } from "../kernel/descriptors.ts";
-import { Entry, type Identity, type SocketEntry } from "../kernel/entry.ts";
+import { Entry, type SocketEntry } from "../kernel/entry.ts";
+import type { Identity } from "../kernel/identity.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { layoutObstacle } from "../kernel/tcp_info.ts";
 import { kernelFor, unsupported } from "../options/support.ts";

@@ -282,3 +282,66 @@ function random(seed: number): () => number {
     return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
   };
 }
+
+/** Deno's server for TLS, whose connections have no setter by which a descriptor could be verified. */
+interface ListenTls {
+  listenTls(options: { hostname: string; port: number; key: string; cert: string }): {
+    readonly addr: { port: number };
+    accept(): Promise<{ close(): void }>;
+    close(): void;
+  };
+}
+
+test(
+  "a TLS connection whose peer has reset and dialled again from the same port",
+  skip(noStartTls ?? notLinux),
+  async () => {
+    const { listenTls } = Deno as unknown as ListenTls;
+    const listener = listenTls({
+      hostname: "127.0.0.1",
+      port: 0,
+      key: privateKey,
+      cert: certificate,
+    });
+    const { port } = listener.addr;
+    const free = await listening();
+    const localPort = portOf(free);
+    free.close();
+    const dial = async () => {
+      const to = { host: "127.0.0.1", port, localPort };
+      const [accepted, peer] = await Promise.all([listener.accept(), dialled(to)]);
+      return { accepted, peer };
+    };
+    const reset = async (peer: net.Socket) => {
+      peer.resetAndDestroy();
+      await once(peer, "close");
+    };
+    const open: { close(): void }[] = [listener];
+    try {
+      const seen = await dial();
+      open.push(seen.accepted);
+      setOptions(seen.accepted, { hopLimit: 50 });
+      await reset(seen.peer);
+      const unseen = await dial();
+      open.push(unseen.accepted);
+      // It keeps its descriptor, whose connection has ended.
+      setOptions(seen.accepted, { hopLimit: 51 });
+      assertEquals(descriptorsOf(port, localPort).map(hopLimitOf), [64]);
+      await reset(unseen.peer);
+      const last = await dial();
+      open.push(last.accepted);
+      const error = assertThrows(() => setOptions(unseen.accepted, { hopLimit: 52 }), SocketError);
+      assertEquals((error as SocketError).code, "EBADF");
+      assertEquals(descriptorsOf(port, localPort).map(hopLimitOf), [64]);
+      // Certain again, once nothing else can be meant.
+      for (const { accepted } of [seen, unseen]) accepted.close();
+      open.splice(1, 2);
+      await sleep(20);
+      setOptions(last.accepted, { hopLimit: 53 });
+      assertEquals(descriptorsOf(port, localPort).map(hopLimitOf), [53]);
+      await reset(last.peer);
+    } finally {
+      for (const one of open) one.close();
+    }
+  },
+);

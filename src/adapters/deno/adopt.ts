@@ -6,15 +6,33 @@
 
 import type { Transport } from "../../adapter.ts";
 import { adoptSocket, type NodeSocket } from "../node/transport.ts";
-import { isOpen, isTcp } from "./handle.ts";
+import { descriptorOf, isOpen, isTcp } from "./handle.ts";
+import { kernel } from "./kernel.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
 /** An open connection of Deno's own API or of its `node:net`; `undefined` for anything else. */
 export function adopt(native: object): Transport | undefined {
-  if (isConn(native)) return isOpen(native) === false ? undefined : new DenoTransport(native);
+  if (isConn(native)) {
+    if (isOpen(native) === false) return undefined;
+    identify(native);
+    return new DenoTransport(native);
+  }
   const transport = adoptSocket(native);
   if (transport !== undefined) stopBelow(native as TlsSocket);
   return transport;
+}
+
+/**
+ * Finds the descriptor while the peer has had least time to leave: nothing can tell a `Deno.TlsConn` from a
+ * later connection between the same addresses.
+ */
+function identify(conn: DenoConn): void {
+  if (conn.setNoDelay !== undefined || "reason" in kernel()) return;
+  try {
+    descriptorOf(conn);
+  } catch {
+    // Whoever needs it is told why.
+  }
 }
 
 /** A `Deno.TcpConn` or `Deno.TlsConn`, by what only these have. */

@@ -79,9 +79,7 @@ function connectionHandle(conn: DenoConn, fresh?: boolean): Handle {
  */
 export function descriptorOf(conn: DenoConn, fresh = false): number {
   const { localAddr, remoteAddr, setNoDelay } = conn;
-  const isOwners = fresh || setNoDelay === undefined
-    ? undefined
-    : follows((on) => setNoDelay.call(conn, on));
+  const isOwners = fresh ? () => true : setNoDelay && follows((on) => setNoDelay.call(conn, on));
   return descriptors().connection(conn, localAddr, remoteAddr, isOwners);
 }
 

@@ -1,0 +1,47 @@
+/**
+ * What a socket is for ever, whatever becomes of its descriptor's number.
+ *
+ * @module
+ */
+
+import type { NetAddr } from "./address.ts";
+import { constants } from "./constants.ts";
+import { errnoName } from "./errno.ts";
+import type { Kernel } from "./kernel.ts";
+import { decode, SOCKADDR_SIZE, unmapped } from "./sockaddr.ts";
+import { knownSystem } from "./system.ts";
+
+/** What tells a socket from all others. */
+export type Identity = number | string;
+
+const eight = new Uint8Array(8);
+const halves = new Uint32Array(eight.buffer);
+const [low, high] = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? [0, 1] : [1, 0];
+
+/**
+ * The identity of the socket that is `fd` right now, or `undefined` when that is no socket: SO_COOKIE
+ * (Linux 4.12), which is never given twice; elsewhere both addresses.
+ */
+export function identityOf(kernel: Kernel, fd: number): Identity | undefined {
+  const { SOL_SOCKET, SO_COOKIE } = constants;
+  if (SO_COOKIE !== undefined) {
+    const length = kernel.getsockopt(fd, SOL_SOCKET!, SO_COOKIE, eight);
+    // The kernel counts them up from 1, so that they stay below 2^53.
+    if (length === 8) return halves[high]! * 2 ** 32 + halves[low]!;
+    const code = errnoName(-length);
+    if (code === "EBADF" || code === "ENOTSOCK") return undefined;
+  }
+  const local = addressOf(kernel.getsockname, fd);
+  if (local === undefined) return undefined;
+  return JSON.stringify([local, addressOf(kernel.getpeername, fd)]);
+}
+
+const address = new Uint8Array(SOCKADDR_SIZE);
+
+/** One end of the socket, or `undefined` when there is none. */
+export function addressOf(ask: Kernel["getsockname"], fd: number): NetAddr | undefined {
+  const length = ask(fd, address);
+  if (length < 0) return undefined;
+  const found = decode(address.subarray(0, length), knownSystem()!);
+  return found && { ...found, hostname: unmapped(found.hostname) };
+}
