@@ -8,7 +8,7 @@
 import type { TcpConnection } from "@holdfast/tcp";
 import { sleep, streamBytes, until } from "../contract/support.ts";
 import { keepAliveFor, probeInterval } from "../../src/options/probing.ts";
-import { type Measured, type Plan, type Row } from "./row.ts";
+import type { Measured, Plan, Row } from "./row.ts";
 import { alive, delivered } from "./rows.ts";
 
 /** What the commands that cut and heal take, and how exactly a moment is met, ms. */
