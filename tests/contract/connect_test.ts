@@ -94,7 +94,7 @@ test("connect: the timeout fires, on time, and leaves no socket", skip(noTables)
   assertEquals(error.address?.port, port);
   assertEquals(error.bytesWritten, undefined);
   assertGreaterOrEqual(ms, 199);
-  assertLess(ms, 2_000);
+  assertLess(ms, 4_000);
   await noneLeft(port);
   await until(() => openDescriptors() <= before, "the descriptor is closed", 5_000);
 });
@@ -118,7 +118,7 @@ test("connect: the timeout covers every address of a name", skip(noTables), asyn
   assertInstanceOf(error, TimeoutError);
   assertEquals(error.address?.hostname, "localhost");
   assertGreaterOrEqual(ms, 899);
-  assertLess(ms, 3_000);
+  assertLess(ms, 5_000);
   await noneLeft(port);
   await until(() => openDescriptors() <= before, "the descriptors are closed", 5_000);
 });
@@ -150,7 +150,7 @@ test("connect: fractions of a millisecond are a limit", async () => {
     assertInstanceOf(error, TimeoutError);
     assertEquals(error.timeout, timeout);
     assertGreaterOrEqual(ms, timeout - 0.1);
-    assertLess(ms, 2_000);
+    assertLess(ms, 4_000);
   }
 });
 
@@ -180,7 +180,7 @@ test(
       await until(() => socketsOf(port, "SYN-SENT").length > 0, "the attempt is under way");
       controller.abort(reason);
       const { error, ms } = await attempt;
-      assertLess(ms, 2_000);
+      assertLess(ms, 4_000);
       if (reason === undefined) assertEquals((error as Error).name, "AbortError");
       assertStrictEquals(error, signal.reason);
       assertEquals(spy.listeners, 0);
@@ -223,13 +223,13 @@ test("connect: a signal that aborts after the handshake changes nothing", async 
 test("connect: of timeout and signal the earlier one counts", async () => {
   using silent = await hangingAddress();
   const { hostname, port } = silent;
-  const late = AbortSignal.timeout(2_000);
+  const late = AbortSignal.timeout(20_000);
   const first = await rejection(() => connect({ hostname, port, timeout: 80, signal: late }));
   assertInstanceOf(first.error, TimeoutError);
   const signal = AbortSignal.timeout(80);
-  const second = await rejection(() => connect({ hostname, port, timeout: 2_000, signal }));
+  const second = await rejection(() => connect({ hostname, port, timeout: 20_000, signal }));
   assertStrictEquals(second.error, signal.reason);
-  assertLess(second.ms, 1_500);
+  assertLess(second.ms, 10_000);
 });
 
 test("connect: where nobody listens, ECONNREFUSED", async () => {

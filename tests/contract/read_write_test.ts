@@ -557,7 +557,7 @@ test("read: each call's clock starts at its call, and one that ends early leaves
   const third = server.read(into[2]!, { timeout: patience });
   const error = await assertRejects(() => second, TimeoutError);
   assertEquals(error.timeout, 60);
-  assertLess(performance.now() - began, 2_000);
+  assertLess(performance.now() - began, 5_000);
   await client.write(bytes("1133"));
   assertEquals(await Promise.all([first, third]), [2, 2]);
   assertEquals(into.map((buffer) => [...buffer]), [[49, 49], [0xee, 0xee], [51, 51]]);

@@ -14,7 +14,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { capabilities } from "@holdfast/tcp";
-import { noTables, patience, sleep, within } from "../contract/support.ts";
+import { noTables, patience, sleep, until, within } from "../contract/support.ts";
 import { noKernel } from "../contract/support_listen.ts";
 import { skip } from "../support/skip.ts";
 import { itself, mysql, postgres, redis, type Service, web } from "./servers.ts";
@@ -88,7 +88,10 @@ for (const recipe of all) {
     using server = await recipe.service.start();
     const { port } = server;
     using example = start(recipe, port);
-    const outside = recipe.ends.join() === "local" ? await dial(port) : undefined;
+    const outside = recipe.ends.join() === "local"
+      // A connection from before the listener has its options does not inherit them.
+      ? await example.running().then(() => dial(port))
+      : undefined;
     try {
       const shown = await example.reported();
       const wanted = [...recipe.code.matchAll(/console\.log\(.*\)\)?; \/\/ (.*)$/gm)];
@@ -138,6 +141,10 @@ setInterval(() => {
   }
   return {
     output: () => output,
+    /** Waits until the example has run and waits to be looked at. */
+    async running() {
+      await until(() => child.exitCode !== null || output.includes("[report]"), name, 2 * patience);
+    },
     /** Waits until the connections are there and have been given their options. */
     async reported() {
       const end = performance.now() + 2 * patience;
