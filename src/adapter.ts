@@ -6,9 +6,8 @@
  */
 
 import type { NetAddr } from "./kernel/address.ts";
-import type { Kernel } from "./kernel/kernel.ts";
+import type { Kernel, KernelAccess } from "./kernel/kernel.ts";
 import type { ListenPlan } from "./kernel/listening.ts";
-import type { Obstacle } from "./kernel/obstacle.ts";
 
 /** The receiving half of a connection, as its transport sees it. */
 export interface Incoming {
@@ -136,49 +135,56 @@ export interface Handle {
   readonly setNoDelay?: (on: boolean) => void;
   /** Switches keepalive and nothing else. */
   readonly setKeepAlive?: (on: boolean) => void;
+  /** Switches keepalive on with an idle time in seconds; interval and count are the runtime's choice. */
+  readonly setKeepAliveIdle?: ((idle: number) => void) | undefined;
   /** Switches keepalive on with all three values set. Seconds, seconds, number; whole and valid. */
-  readonly tuneKeepAlive?: (idle: number, interval: number, count: number) => void;
+  readonly tuneKeepAlive?:
+    | ((idle: number, interval: number, count: number) => void)
+    | undefined;
 }
 
 /** The runtime's own setters as data, for `capabilities()`: which {@linkcode Handle} methods exist. */
 export interface NativeSetters {
   readonly setNoDelay: boolean;
   readonly setKeepAlive: boolean;
+  readonly setKeepAliveIdle: boolean;
   readonly tuneKeepAlive: boolean;
+  /** The versions of this runtime from which `tuneKeepAlive` exists, for the error that misses it. */
+  readonly tuneKeepAliveFrom?: string | undefined;
   /** Whether `Transport.reset` needs no {@linkcode Kernel}. */
   readonly reset: boolean;
-}
-
-/** An option of `listen` that the platform cannot set. */
-export interface ListenObstacle extends Obstacle {
-  readonly option: string;
 }
 
 /** What one runtime fulfils. */
 export interface Adapter {
   readonly runtime: "deno" | "bun" | "node";
-  readonly version: string;
-  readonly natives: NativeSetters;
+  natives(): NativeSetters;
   /**
    * The system calls, loaded at the first use and kept. Never prompts: under Deno without
-   * `--allow-ffi` it answers why there are none.
+   * `--allow-ffi` it returns why there are none.
    */
-  kernel(): Kernel | Obstacle;
+  loadKernel(): KernelAccess;
   /** Dials every address of the name as RFC 8305 says; first one wins, the rest is closed. */
   connect(target: Target): Attempt;
-  /** Rejects with the runtime's own error, or UnsupportedOptionError. */
+  /** Rejects with the runtime's own error. Called only with what it can do: see `beyondListen`. */
   listen(plan: ListenPlan): Promise<ListenerTransport>;
-  /** Whether `listen` could do it, without doing it: the reason why not, or `undefined`. */
-  cannotListen(plan: ListenPlan): ListenObstacle | undefined;
-  /** Whether the runtime's own `listen` does it, without {@linkcode Kernel}. */
-  listensNatively(plan: ListenPlan): boolean;
+  /**
+   * The option of `plan` that the runtime's own `listen` cannot set, so that it takes
+   * {@linkcode Kernel}; `undefined` when it can set them all.
+   */
+  beyondListen(plan: ListenPlan): keyof ListenPlan | undefined;
   /** An open native socket as a transport, or `undefined` when it is none of this runtime's. */
   adopt(native: object): Transport | undefined;
   /**
-   * The handle of a native socket or listener, or `undefined` when it is none of this runtime's.
-   * `fresh`: we have just opened it, so that it needs no look whether it is open and what it is.
+   * The handle of a native socket or listener, or `undefined` when it is none of this runtime's. It
+   * looks at every use whether the socket is open, is TCP and is the one that was meant.
    */
-  handle(native: object, fresh?: boolean): Handle | undefined;
+  handle(native: object): Handle | undefined;
+  /**
+   * The handle of the `native` of a transport that this adapter has opened just now, for use before
+   * anybody else can close it: it need not look.
+   */
+  openedHandle(native: object): Handle;
   /** The names in a directory, or throws when they cannot be had. Never prompts. */
   list(path: string): string[];
 }

@@ -43,7 +43,7 @@ export function describe(value: unknown): string {
  *
  * @throws {TypeError} `options` is no object, or a key is not among `keys`.
  */
-export function own(
+export function copyOptions(
   options: unknown,
   keys: readonly string[],
   verb: string,

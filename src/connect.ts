@@ -13,7 +13,7 @@ import { checkConnect } from "./options/validate.ts";
 import type { ConnectOptions } from "./options/types.ts";
 import { kernelFor } from "./options/support.ts";
 import { adapter } from "./runtime.ts";
-import { applyPlan, checkSupported } from "./options/apply.ts";
+import { applyPlan, supportedPlan } from "./options/apply.ts";
 import { Alarm, timers } from "./time/timers.ts";
 
 /**
@@ -44,13 +44,13 @@ import { Alarm, timers } from "./time/timers.ts";
 export async function connect(options: ConnectOptions): Promise<TcpConnection> {
   const plan = checkConnect(options);
   const runtime = adapter();
-  checkSupported(plan.socket, "connection");
+  const socket = supportedPlan(plan.socket, runtime.natives());
   const { target, timeouts, signal } = plan;
   signal?.throwIfAborted();
   const transport = await new Dial(target, timeouts.connect, signal).open(runtime.connect);
   try {
-    applyPlan(runtime.handle(transport.native, true)!, plan.socket);
-    return new Connection(transport, timeouts, timers, plan.socket.deadPeerTimeout);
+    applyPlan(runtime.openedHandle(transport.native), socket);
+    return new Connection(transport, timeouts, timers, socket.deadPeerTimeout);
   } catch (error) {
     transport.close();
     throw toSocketError(error, "connect", target);

@@ -7,11 +7,12 @@
 import type { ListenerTransport } from "./adapter.ts";
 import { canonical } from "./dial/hostname.ts";
 import { toSocketError } from "./errors.ts";
-import { unsupported } from "./options/support.ts";
+import { unsupported } from "./kernel/obstacle.ts";
+import { supportOfListen } from "./options/support.ts";
 import { Listener, type Prepare, type TcpListener } from "./listener.ts";
 import type { ListenOptions } from "./options/types.ts";
 import { adapter } from "./runtime.ts";
-import { applyPlan, checkSupported, inheritPlan } from "./options/apply.ts";
+import { applyPlan, inheritPlan, supportedPlan } from "./options/apply.ts";
 import { timers } from "./time/timers.ts";
 import { checkListen } from "./options/validate.ts";
 
@@ -45,25 +46,25 @@ const defaultBacklog = 511;
  * ```
  */
 export async function listen(options: ListenOptions): Promise<TcpListener> {
-  const { listen: plan, timeouts, socket } = checkListen(options);
+  const { listen: plan, timeouts, socket: checked } = checkListen(options);
   const runtime = adapter();
-  checkSupported(socket, "connection");
-  const obstacle = runtime.cannotListen(plan);
-  if (obstacle !== undefined) throw unsupported(obstacle.option, obstacle);
+  const socket = supportedPlan(checked, runtime.natives());
+  const support = supportOfListen(plan);
+  if (support.road === "none") throw unsupported(support.option, support.obstacle);
   const address = plan.fd === undefined ? plan : undefined;
   let transport: ListenerTransport | undefined;
   try {
     transport = await runtime.listen({ ...plan, hostname: canonical(plan.hostname) });
     // Connections that came before the listener had its options did not inherit them.
     let before = inheritPlan(
-      runtime.handle(transport.native, true)!,
+      runtime.openedHandle(transport.native),
       socket,
       plan.fd === undefined ? (plan.backlog ?? defaultBacklog) + 1 : Infinity,
     );
     const prepare: Prepare = ({ native }) => {
       if (before <= 0) return;
       before--;
-      applyPlan(runtime.handle(native, true)!, socket);
+      applyPlan(runtime.openedHandle(native), socket);
     };
     return new Listener(transport, timeouts, prepare, timers, socket.deadPeerTimeout);
   } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * Which runtime this is. The only file that asks.
+ * The adapter of the runtime that this is. The only file that knows all three.
  *
  * @module
  */
@@ -8,14 +8,11 @@ import type { Adapter } from "./adapter.ts";
 import { bunAdapter } from "./adapters/bun/adapter.ts";
 import { denoAdapter } from "./adapters/deno/adapter.ts";
 import { nodeAdapter } from "./adapters/node/adapter.ts";
+import { runtime } from "./kernel/system.ts";
 
 let kept: Adapter | undefined;
 
 /** The adapter of the runtime that executes this. */
 export function adapter(): Adapter {
-  return kept ??= "Deno" in globalThis
-    ? denoAdapter
-    : "Bun" in globalThis
-    ? bunAdapter
-    : nodeAdapter;
+  return kept ??= { deno: denoAdapter, bun: bunAdapter, node: nodeAdapter }[runtime().name];
 }

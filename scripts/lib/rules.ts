@@ -31,11 +31,13 @@ export async function noRuntimeImports(): Promise<string[]> {
   ]);
 }
 
-/** Only runtime.ts asks which runtime this is; an adapter may name its own. */
+/** Only one file asks which runtime this is; an adapter may name its own. */
 export async function oneRuntimeDetection(): Promise<string[]> {
-  const files = (await read("src/**/*.ts")).filter(([path]) => path !== "src/runtime.ts");
+  const files = (await read("src/**/*.ts")).filter(
+    ([path]) => path !== "src/kernel/system.ts",
+  );
   const detects = /\buserAgent\b|["'](?:Deno|Bun)["'] in\b/;
-  const version = /\bversions\.(?:bun|deno|node)\b/;
+  const version = /\bversions\.(?:bun|deno|node)\b|\} = .*\bversions\b/;
   return files.flatMap((file) => [
     ...find(file, detects, "detects the runtime"),
     ...file[0].includes("/adapters/") ? [] : find(file, version, "detects the runtime"),

@@ -4,17 +4,16 @@
  * @module
  */
 
-import type { Handle, Transport } from "../adapter.ts";
+import type { Transport } from "../adapter.ts";
 import { brand, sharedSet } from "../brand.ts";
 import type { NetAddr } from "../kernel/address.ts";
 import type { CallOptions } from "../time/calls.ts";
 import type { Guarded } from "../options/dead_peer.ts";
 import { Watch } from "./watch.ts";
-import { tuned } from "../options/keep_alive.ts";
 import type { KeepAliveOptions, SocketOptions, Timeouts } from "../options/types.ts";
 import { adapter } from "../runtime.ts";
 import { Reader } from "./reader.ts";
-import { changeOptions, getOptions, handleOf, setOptions } from "../options/any_socket.ts";
+import { changeOptions, getOptions, setOptions } from "../options/any_socket.ts";
 import { Streams } from "./streams.ts";
 import type { TcpInfo } from "../kernel/tcp_info.ts";
 import { kernelFor } from "../options/support.ts";
@@ -145,7 +144,6 @@ export class Connection implements TcpConnection, Guarded {
   readonly #reader: Reader;
   readonly #writer: Writer;
   #streams: Streams | undefined = undefined;
-  #handle: Handle | undefined = undefined;
 
   constructor(
     transport: Transport,
@@ -303,10 +301,6 @@ export class Connection implements TcpConnection, Guarded {
   }
 
   setKeepAlive(keepAlive: boolean | KeepAliveOptions = true): void {
-    if (typeof keepAlive === "object" && keepAlive !== null && this.#writer.watch === undefined) {
-      this.#handle ??= handleOf(this, "set options");
-      if (tuned(this.#handle, keepAlive)) return;
-    }
     changeOptions(this, { keepAlive });
   }
 

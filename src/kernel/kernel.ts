@@ -4,6 +4,13 @@
  * @module
  */
 
+import type { Obstacle } from "./obstacle.ts";
+
+/** The system calls, or why there are none. */
+export type KernelAccess =
+  | { readonly kernel: Kernel; readonly obstacle?: undefined }
+  | { readonly kernel?: undefined; readonly obstacle: Obstacle };
+
 /**
  * System calls on descriptors, over the runtime's FFI. Numbers are raw: a result below 0 is
  * `-errno`. No method throws and none keeps its arguments.

@@ -9,8 +9,8 @@ import { constants } from "./constants.ts";
 import { withScopeNumber } from "./scope.ts";
 import { encode, familyOf, SOCK_STREAM } from "./sockaddr.ts";
 import { knownSystem } from "./system.ts";
-import { systemError } from "./system_error.ts";
 import { kindOf } from "./tcp_socket.ts";
+import { systemError } from "./system_error.ts";
 
 /** Bind-time part of a listener; validated, defaults filled in. */
 export interface ListenPlan {
@@ -24,6 +24,27 @@ export interface ListenPlan {
   readonly backlog: number | undefined;
   /** An inherited descriptor that listens already; hostname and port do not count then. */
   readonly fd: number | undefined;
+}
+
+/**
+ * Opens a listening descriptor and hands it to `take`, which owns it from then on unless it fails.
+ *
+ * @throws {SystemError} What the kernel refused, or what `take` throws; nothing is left open then.
+ */
+export async function withListening<T>(
+  kernel: Kernel,
+  plan: ListenPlan,
+  address: string,
+  take: (fd: number) => T | Promise<T>,
+): Promise<T> {
+  const fd = openListening(kernel, plan, address);
+  try {
+    return await take(fd);
+  } catch (error) {
+    // The runtime may have closed it already, and then the number may be another socket's.
+    if (kindOf(kernel, fd) === "listener") kernel.close(fd);
+    throw error;
+  }
 }
 
 /** What the runtimes use; the kernel caps it (`net.core.somaxconn`). */
@@ -56,11 +77,6 @@ export function openListening(kernel: Kernel, plan: ListenPlan, address: string)
     kernel.close(fd);
     throw error;
   }
-}
-
-/** Closes what `openListening` opened and the runtime did not take, unless the runtime has closed it. */
-export function closeListening(kernel: Kernel, fd: number): void {
-  if (kindOf(kernel, fd) === "listener") kernel.close(fd);
 }
 
 function succeed(result: number, syscall: string): number {

@@ -5,7 +5,7 @@
  */
 
 import { UnsupportedOptionError } from "../errors.ts";
-import { systemName } from "./system.ts";
+import { runtime, systemName } from "./system.ts";
 
 /** Why something is out of reach, and what would help. */
 export interface Obstacle {
@@ -14,15 +14,12 @@ export interface Obstacle {
   readonly remedy: string;
 }
 
-/** The error for an option that is out of reach in `runtime`, such as "deno 2.9.6". */
-export function unsupportedIn(
-  runtime: string,
-  option: string,
-  { reason, remedy }: Obstacle,
-): UnsupportedOptionError {
+/** The error for an option that is out of reach in this runtime on this system. */
+export function unsupported(option: string, { reason, remedy }: Obstacle): UnsupportedOptionError {
+  const { name, version } = runtime();
   return new UnsupportedOptionError({
     option,
-    runtime,
+    runtime: `${name} ${version}`,
     system: systemName(),
     reason,
     remedy: remedy === "" ? undefined : remedy,

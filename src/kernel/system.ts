@@ -28,6 +28,13 @@ export function builtin<Module extends object>(name: string): Module | undefined
   return host().getBuiltinModule(name) as Module | undefined;
 }
 
+/** Which runtime this is, by name and version. Deno and Bun have a version of Node.js as well. */
+export function runtime(): { readonly name: "deno" | "bun" | "node"; readonly version: string } {
+  const { deno, bun, node } = host().versions;
+  if (deno !== undefined) return { name: "deno", version: deno };
+  return bun === undefined ? { name: "node", version: node! } : { name: "bun", version: bun };
+}
+
 /** A system whose kernel numbers are known here. */
 export type KnownSystem = SockaddrSystem;
 

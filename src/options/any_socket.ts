@@ -6,7 +6,7 @@
 
 import type { Handle } from "../adapter.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { applyPlan, checkSupported } from "./apply.ts";
+import { applyPlan, supportedPlan } from "./apply.ts";
 import { checkInteger, fail } from "../check.ts";
 import { Entry } from "../kernel/entry.ts";
 import { type Guarded, quickenNative } from "./dead_peer.ts";
@@ -65,7 +65,7 @@ export function setOptions(socket: AnySocket, options: SocketOptions): SocketOpt
   const plan = checkSocketOptions(options, "set options");
   return withHandle(socket, "set options", (handle) => {
     change(socket, handle, plan);
-    return "reason" in adapter().kernel() ? {} : read(handle, plan.given);
+    return adapter().loadKernel().obstacle === undefined ? read(handle, plan.given) : {};
   });
 }
 
@@ -75,8 +75,8 @@ export function changeOptions(socket: AnySocket, options: SocketOptions): void {
   withHandle(socket, "set options", (handle) => change(socket, handle, plan));
 }
 
-function change(socket: AnySocket, handle: Handle, plan: SocketPlan): void {
-  checkSupported(plan, handle);
+function change(socket: AnySocket, handle: Handle, checked: SocketPlan): void {
+  const plan = supportedPlan(checked, handle);
   const { deadPeerTimeout, given } = plan;
   const ours = "watchPeer" in socket ? socket as Guarded : undefined;
   if (deadPeerTimeout !== undefined && ours === undefined) quickenNative(handle, deadPeerTimeout);

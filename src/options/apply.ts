@@ -9,120 +9,126 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { deadPeerObstacle } from "./dead_peer.ts";
 import { SocketError, toSocketError } from "../errors.ts";
 import { errnoName } from "../kernel/errno.ts";
-import type { Place } from "./table.ts";
+import { unsupported } from "../kernel/obstacle.ts";
+import type { Place, RowName } from "./table.ts";
 import { knownSystem } from "../kernel/system.ts";
 import { readTcpInfo } from "../kernel/tcp_info.ts";
 import { familyOf } from "../kernel/tcp_socket.ts";
 import {
-  isNative,
+  keepAliveRows,
   kernelFor,
-  kernelObstacle,
   placesOf,
+  type Setter,
   type Setters,
-  unsupported,
+  supportOf,
 } from "./support.ts";
 import { adapter } from "../runtime.ts";
-import type { SocketPlan } from "./plan.ts";
-import { setIn, type Setting } from "./encode.ts";
+import type { PlannedOption, SocketPlan } from "./plan.ts";
+import { setIn, toKernelTime, type Value } from "./encode.ts";
+
+/** An option and how it is set: by the runtime's `setter`, or by the kernel. */
+export interface Step {
+  readonly entry: PlannedOption;
+  readonly setter?: Setter | undefined;
+}
+
+/** Options that can be set here. */
+export interface SupportedPlan extends SocketPlan {
+  readonly steps: readonly Step[];
+}
 
 /**
- * Makes sure that a plan can be applied, before anything is dialled or changed.
+ * Decides how each option of a plan is set on a socket that has `setters`, before anything is dialled
+ * or changed.
  *
  * @throws {UnsupportedOptionError} An option cannot be set.
  */
-export function checkSupported(plan: SocketPlan, target: "connection" | Handle): void {
+export function supportedPlan(plan: SocketPlan, setters: Setters): SupportedPlan {
   if (plan.deadPeerTimeout !== undefined) {
     const obstacle = deadPeerObstacle();
     if (obstacle !== undefined) throw unsupported("deadPeerTimeout", obstacle);
   }
-  const setters: Setters = target === "connection" ? adapter().natives : target;
-  const tuned = plan.tuning !== undefined;
-  const valued = isValued(plan);
-  for (const { name } of plan.settings) {
-    if (isNative(name, setters, tuned, valued)) continue;
-    const obstacle = kernelObstacle(name);
-    if (obstacle === undefined) continue;
-    const completing = setters.tuneKeepAlive && name.startsWith("keepAlive.")
-      ? "give idle, interval and count together, or "
-      : "";
-    throw unsupported(name, { ...obstacle, remedy: completing + obstacle.remedy });
-  }
+  return { ...plan, steps: plan.entries.map((entry) => supportedStep(entry, setters)) };
 }
 
-function isValued({ settings }: SocketPlan): boolean {
-  return settings.some(({ name }) => name.startsWith("keepAlive."));
+/** As {@linkcode supportedPlan}, of one option. */
+export function supportedStep(entry: PlannedOption, setters: Setters): Step {
+  const support = supportOf(entry, setters);
+  if (support.road === "none") throw unsupported(support.option, support.obstacle);
+  return { entry, setter: support.setter };
 }
 
 /**
- * Sets what a plan says, which {@linkcode checkSupported} has let pass.
+ * Sets what a plan says.
  *
  * @throws {SocketError} What the kernel or the runtime refused.
  */
-export function applyPlan(handle: Handle, plan: SocketPlan): void {
-  const { settings, tuning } = plan;
-  if (settings.length === 0) return;
-  const valued = isValued(plan);
+export function applyPlan(handle: Handle, { steps }: Pick<SupportedPlan, "steps">): void {
   let fd = -1;
-  for (const setting of settings) {
-    const { name, value } = setting;
-    if (isNative(name, handle, tuning !== undefined, valued)) {
-      try {
-        if (name === "noDelay") handle.setNoDelay!(value as boolean);
-        else if (name === "keepAlive" && valued) handle.tuneKeepAlive!(...tuning!);
-        else if (name === "keepAlive") handle.setKeepAlive!(value as boolean);
-      } catch (cause) {
-        throw toSocketError(cause, "setsockopt");
-      }
+  for (const { entry, setter } of steps) {
+    if (setter !== undefined) {
+      setNatively(handle, setter, entry);
       continue;
     }
+    const { name, value } = entry;
     const kernel = kernelFor(name);
     if (fd < 0) fd = handle.fd();
-    setRow(kernel, fd, setting);
+    if (name !== "keepAlive") setRow(kernel, fd, name, value);
+    else for (const [row, part] of keepAliveRows(value)) setRow(kernel, fd, row, part);
   }
 }
 
-function setRow(kernel: Kernel, fd: number, setting: Setting): void {
-  const [place4, place6] = placesOf(setting.name)!;
-  const family = place6 === undefined ? "4" : familyOf(kernel, fd);
-  if (family === "4") return mustSet(kernel, fd, place4!, setting);
-  // IPv6 sockets have both, and which counts is a matter of the peer's address.
-  const [first, second] = family === "6" ? [place6!, place4!] : [place4!, place6!];
-  mustSet(kernel, fd, first, setting);
-  setIn(kernel, fd, second, setting);
+function setNatively(handle: Handle, setter: Setter, { name, value }: PlannedOption): void {
+  try {
+    if (name !== "keepAlive") return handle.setNoDelay!(value as boolean);
+    if (setter === "setKeepAlive") return handle.setKeepAlive!(value.on);
+    const idle = toKernelTime(value.idle!, "s");
+    if (setter === "setKeepAliveIdle") return handle.setKeepAliveIdle!(idle);
+    handle.tuneKeepAlive!(idle, toKernelTime(value.interval!, "s"), value.count!);
+  } catch (cause) {
+    throw toSocketError(cause, "setsockopt");
+  }
 }
 
-function mustSet(kernel: Kernel, fd: number, place: Place, setting: Setting): void {
-  const result = setIn(kernel, fd, place, setting);
+function setRow(kernel: Kernel, fd: number, name: RowName, value: Value): void {
+  const [place4, place6] = placesOf(name)!;
+  const family = place6 === undefined ? "4" : familyOf(kernel, fd);
+  if (family === "4") return mustSet(kernel, fd, place4!, name, value);
+  // IPv6 sockets have both, and which counts is a matter of the peer's address.
+  const [first, second] = family === "6" ? [place6!, place4!] : [place4!, place6!];
+  mustSet(kernel, fd, first, name, value);
+  setIn(kernel, fd, second, name, value);
+}
+
+function mustSet(kernel: Kernel, fd: number, place: Place, name: RowName, value: Value): void {
+  const result = setIn(kernel, fd, place, name, value);
   if (result >= 0) return;
   const code = errnoName(-result);
-  const detail = `the kernel refuses ${place.name} for '${setting.name}'`;
+  const detail = `the kernel refuses ${place.name} for '${name}'`;
   throw new SocketError({ code, operation: "setsockopt", detail });
 }
 
 /**
- * Sets a plan on a listener, so that its connections inherit it. Answers how many connections still
+ * Sets a plan on a listener, so that its connections inherit it. Returns how many connections still
  * to be accepted have to be given the plan one by one: those that came before it was set, at most
  * the `longest` queue, or `Infinity` where nothing is inherited.
  */
-export function inheritPlan(listener: Handle, plan: SocketPlan, longest: number): number {
-  const { settings } = plan;
-  if (settings.length === 0) return 0;
-  const valued = isValued(plan);
-  const tuned = plan.tuning !== undefined;
-  const nativeBy = (setters: Setters) =>
-    settings.every(({ name }) => isNative(name, setters, tuned, valued));
+export function inheritPlan(listener: Handle, { steps }: SupportedPlan, longest: number): number {
+  if (steps.length === 0) return 0;
   // Elsewhere accepted sockets inherit some options and not others, each system its own.
   const inherits = knownSystem() === "linux";
   // The runtime's own setters do it: no reason to load FFI, of which Node warns.
-  if (nativeBy(adapter().natives)) {
-    if (!inherits || !nativeBy(listener)) return Infinity;
-    applyPlan(listener, plan);
+  if (steps.every(({ setter }) => setter !== undefined)) {
+    if (!inherits || !steps.every(({ setter }) => listener[setter!])) return Infinity;
+    applyPlan(listener, { steps });
     return longest;
   }
-  if (!inherits || "reason" in adapter().kernel()) return Infinity;
-  applyPlan({ kind: "listener", fd: () => listener.fd() }, plan);
+  if (!inherits || adapter().loadKernel().obstacle !== undefined) return Infinity;
+  applyPlan(listener, { steps: steps.map(({ entry }) => ({ entry })) });
   // Some runtimes set TCP_NODELAY on what they accept.
-  if (settings.some(({ name, value }) => name === "noDelay" && value === false)) return Infinity;
+  if (steps.some(({ entry: { name, value } }) => name === "noDelay" && value === false)) {
+    return Infinity;
+  }
   return waiting(listener.fd());
 }
 

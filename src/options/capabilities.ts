@@ -7,9 +7,10 @@
 import type { ListenPlan } from "../kernel/listening.ts";
 import { deadPeerObstacle } from "./dead_peer.ts";
 import { type RowName, rows } from "./table.ts";
-import { systemName } from "../kernel/system.ts";
+import { runtime, systemName } from "../kernel/system.ts";
 import type { KeepAliveOptions, SocketOptions } from "./types.ts";
-import { isNative, kernelObstacle, type Road } from "./support.ts";
+import { kernelObstacle, type Road, supportOf, supportOfListen } from "./support.ts";
+import type { KeepAlive, PlannedOption } from "./plan.ts";
 import type { Obstacle } from "../kernel/obstacle.ts";
 import { adapter } from "../runtime.ts";
 import { tcpInfoObstacle } from "./tcp_info.ts";
@@ -95,7 +96,8 @@ export interface Capabilities {
  * ```
  */
 export function capabilities(): Capabilities {
-  const { runtime, version, natives } = adapter();
+  const { name: runtimeName, version } = runtime();
+  const natives = adapter().natives();
   const options: Partial<Record<CapabilityName, Capability>> = {};
   for (const name of Object.keys(rows) as RowName[]) options[name] = ofRow(name);
   const blind = deadPeerObstacle();
@@ -108,7 +110,7 @@ export function capabilities(): Capabilities {
     ? { set: natives.reset ? "native" : "ffi", get: "none" }
     : missing(reset);
   return {
-    runtime,
+    runtime: runtimeName,
     version,
     system: systemName(),
     options: options as Record<CapabilityName, Capability>,
@@ -137,20 +139,11 @@ export function capabilities(): Capabilities {
 export function onlySupported(options: SocketOptions): SocketOptions {
   const { deadPeerTimeout } = checkSocketOptions(options, "filter options");
   const plan = checkSocketOptions({ ...options, deadPeerTimeout: undefined }, "filter options");
-  const { natives } = adapter();
-  const valued = plan.settings.some(({ name }) => name.startsWith("keepAlive."));
   const kept: Record<string, unknown> = {};
-  const values: Record<string, unknown> = {};
-  for (const { name, value } of plan.settings) {
-    if (name === "keepAlive" && valued) continue;
-    const native = isNative(name, natives, plan.tuning !== undefined, valued);
-    if (!native && kernelObstacle(name) !== undefined) continue;
-    const [key, part] = name.split(".") as [string, string?];
-    if (part === undefined) kept[key] = value;
-    else kept[key] = Object.assign(values, { [part]: value });
-  }
-  if (valued && kept.keepAlive === undefined && ofRow("keepAlive").set !== "none") {
-    kept.keepAlive = true;
+  for (const entry of plan.entries) {
+    const { name, value } = entry;
+    if (name === "keepAlive") Object.assign(kept, onlySupportedKeepAlive(value));
+    else if (canSet(entry)) kept[name] = value;
   }
   if (deadPeerTimeout !== undefined && deadPeerObstacle() === undefined) {
     kept.deadPeerTimeout = deadPeerTimeout;
@@ -158,16 +151,41 @@ export function onlySupported(options: SocketOptions): SocketOptions {
   return kept;
 }
 
+function canSet(entry: PlannedOption): boolean {
+  return supportOf(entry, adapter().natives()).road !== "none";
+}
+
+function onlySupportedKeepAlive(value: KeepAlive): Pick<SocketOptions, "keepAlive"> {
+  const { on, ...given } = value;
+  const canSetKeepAlive = (value: KeepAlive) => canSet({ name: "keepAlive", value });
+  const whole = canSetKeepAlive(value);
+  const kept = Object.entries(given).filter(([key, part]) =>
+    part !== undefined && (whole || canSetKeepAlive({ on, [key]: part }))
+  );
+  if (kept.length > 0) return { keepAlive: Object.fromEntries(kept) };
+  return canSetKeepAlive({ on }) ? { keepAlive: on } : {};
+}
+
 function ofRow(name: RowName): Capability {
-  const { natives } = adapter();
   const obstacle = kernelObstacle(name);
   const get = obstacle === undefined ? "ffi" : "none";
   if (rows[name].readOnly) return { set: "none", get, ...because(obstacle) };
-  const valued = name.startsWith("keepAlive.");
-  if (!isNative(name, natives, valued, valued)) {
-    return obstacle === undefined ? { set: "ffi", get } : missing(obstacle);
+  const supports = samples(name).map((entry) => supportOf(entry, adapter().natives()));
+  const { road } = supports.find(({ road }) => road !== "none") ?? supports[0]!;
+  return { set: road, get, ...because(obstacle) };
+}
+
+/** What sets `name`: values of keepalive together, or one alone. */
+function samples(name: RowName): PlannedOption[] {
+  const [, part] = name.split(".");
+  if (part !== undefined) {
+    const all = { idle: 1_000, interval: 1_000, count: 1 };
+    const alone = { [part]: all[part as keyof typeof all] };
+    return [all, alone].map((values) => ({ name: "keepAlive", value: { on: true, ...values } }));
   }
-  return { set: "native", get, ...because(obstacle) };
+  return [
+    name === "keepAlive" ? { name, value: { on: true } } : { name, value: true } as PlannedOption,
+  ];
 }
 
 /** Bind-time options, with a value that is not the default. */
@@ -180,7 +198,6 @@ const binds = {
 } as const;
 
 function ofBind(name: keyof typeof binds): Capability {
-  const { cannotListen, listensNatively } = adapter();
   const plan: ListenPlan = {
     hostname: "0.0.0.0",
     port: 0,
@@ -191,9 +208,8 @@ function ofBind(name: keyof typeof binds): Capability {
     fd: undefined,
     ...binds[name],
   };
-  const obstacle = cannotListen(plan);
-  if (obstacle !== undefined) return missing(obstacle);
-  return { set: listensNatively(plan) ? "native" : "ffi", get: "none" };
+  const { road, obstacle } = supportOfListen(plan);
+  return { set: road, get: "none", ...because(obstacle) };
 }
 
 function missing(obstacle: Obstacle): Capability {

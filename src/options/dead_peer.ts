@@ -10,8 +10,8 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { knownSystem, systemName } from "../kernel/system.ts";
 import { adapter } from "../runtime.ts";
 import { clampInterval } from "./probing.ts";
-import { kernelFor, unsupported } from "./support.ts";
-import type { Obstacle } from "../kernel/obstacle.ts";
+import { kernelFor } from "./support.ts";
+import { type Obstacle, unsupported } from "../kernel/obstacle.ts";
 
 /** The kernel gives up after about so many unanswered retransmissions (`tcp_retries2`). */
 const patience = 15;
@@ -23,8 +23,7 @@ export function deadPeerObstacle(): Obstacle | undefined {
       "that is slow while data is in flight";
     return { reason, remedy: "use keepAlive, and userTimeout where it exists" };
   }
-  const kernel = adapter().kernel();
-  return "reason" in kernel ? kernel : undefined;
+  return adapter().loadKernel().obstacle;
 }
 
 /**

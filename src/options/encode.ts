@@ -6,17 +6,10 @@
 
 import type { Kernel } from "../kernel/kernel.ts";
 import { constants } from "../kernel/constants.ts";
-import type { Place, Row, RowName } from "./table.ts";
+import { type Place, type Row, type RowName, rows } from "./table.ts";
 
 /** A value in the units of the public API. */
 export type Value = boolean | number | string | null;
-
-/** One validated option: a row of the table, and the value to set. */
-export interface Setting {
-  readonly name: RowName;
-  readonly row: Row;
-  readonly value: Value;
-}
 
 /** Room for a struct of two ints, or the name of a congestion control algorithm. */
 const bytes = new Uint8Array(16);
@@ -29,13 +22,19 @@ export function toKernelTime(ms: number, unit: Place["unit"]): number {
   return Math.ceil(unit === "s" ? ms / 1_000 : ms);
 }
 
-/** Sets one option in one place. Answers 0 or -errno. */
-export function setIn(kernel: Kernel, fd: number, place: Place, { row, value }: Setting): number {
+/** Sets one option in one place. Returns 0 or -errno. */
+export function setIn(
+  kernel: Kernel,
+  fd: number,
+  place: Place,
+  name: RowName,
+  value: Value,
+): number {
   return kernel.setsockopt(
     fd,
     constants[place.level]!,
     constants[place.name]!,
-    encode(row, place, value),
+    encode(rows[name], place, value),
   );
 }
 

@@ -6,27 +6,38 @@
 
 import { type Row, type RowName, rows } from "./table.ts";
 import type { SocketOptions } from "./types.ts";
-import { type Setting, toKernelTime, type Value } from "./encode.ts";
+import type { Value } from "./encode.ts";
 import { keepAliveFor } from "./probing.ts";
-import { fail, type Options, own } from "../check.ts";
+import { copyOptions, fail, type Options } from "../check.ts";
+
+/** Keepalive: its switch, and those of its values that were given, in ms. */
+export interface KeepAlive {
+  readonly on: boolean;
+  readonly idle?: number | undefined;
+  readonly interval?: number | undefined;
+  readonly count?: number | undefined;
+}
+
+/** One validated option. */
+export type PlannedOption =
+  | { readonly name: "keepAlive"; readonly value: KeepAlive }
+  | { readonly name: Exclude<RowName, "keepAlive">; readonly value: Value };
 
 /** Validated socket options. */
 export interface SocketPlan {
-  readonly settings: readonly Setting[];
+  readonly entries: readonly PlannedOption[];
   /** The keys that were given, to be read back. */
   readonly given: readonly (keyof SocketOptions)[];
-  /** Idle, interval and count as keepalive counts them, when it is switched on with all three. */
-  readonly tuning?: readonly [idle: number, interval: number, count: number] | undefined;
-  /** In ms; `settings` has the part of it that keepalive does. */
+  /** In ms; `entries` has the part of it that keepalive does. */
   readonly deadPeerTimeout?: number | undefined;
 }
 
 const keepAliveKeys = ["idle", "interval", "count"] as const;
-const names = Object.keys(rows) as RowName[];
 
-/** Keys of `SocketOptions`. */
+/** Keys of `SocketOptions`, in the order in which they are set. */
 export const socketKeys: readonly string[] = [
-  ...names.filter((name) => !name.includes(".") && rows[name].readOnly === undefined),
+  ...(Object.keys(rows) as RowName[])
+    .filter((name) => !name.includes(".") && rows[name].readOnly === undefined),
   "deadPeerTimeout",
 ];
 
@@ -37,7 +48,7 @@ const shortestDeadPeerTimeout = 2_000;
  * what that one is when it was left out.
  */
 export function socketPlan(options: Options, verb: string, noDelay?: boolean): SocketPlan {
-  const values = new Map<RowName, Value>();
+  const entries: PlannedOption[] = [];
   const given: (keyof SocketOptions)[] = [];
   let deadPeerTimeout: number | undefined;
   for (const key of socketKeys as (keyof SocketOptions)[]) {
@@ -45,49 +56,43 @@ export function socketPlan(options: Options, verb: string, noDelay?: boolean): S
     if (value === undefined && key === "noDelay") value = noDelay;
     if (value === undefined) continue;
     given.push(key);
-    if (key === "keepAlive") checkKeepAlive(value, verb, values);
-    else if (key === "deadPeerTimeout") deadPeerTimeout = checkDeadPeerTimeout(value, verb);
-    else values.set(key, checkValue(rows[key], key, value, verb));
+    if (key === "deadPeerTimeout") deadPeerTimeout = checkDeadPeerTimeout(value, verb);
+    else if (key === "keepAlive") entries.push(keepAliveEntry(value, verb));
+    else entries.push({ name: key, value: checkValue(rows[key], key, value, verb) });
   }
   if (deadPeerTimeout !== undefined) {
-    checkAlone(values, verb);
-    const { idle, interval, count } = keepAliveFor(deadPeerTimeout);
-    values.set("keepAlive.idle", idle).set("keepAlive.interval", interval)
-      .set("keepAlive.count", count).set("keepAlive", true).set("userTimeout", null);
+    checkAlone(given, verb);
+    entries.push(
+      { name: "keepAlive", value: { on: true, ...keepAliveFor(deadPeerTimeout) } },
+      { name: "userTimeout", value: null },
+    );
   }
-  const settings: Setting[] = [];
-  for (const name of names) {
-    const value = values.get(name);
-    if (value !== undefined) settings.push({ name, row: rows[name], value });
-  }
-  return { settings, given, tuning: tuning(values), deadPeerTimeout };
+  return { entries, given, deadPeerTimeout };
 }
 
-function tuning(values: Map<RowName, Value>): SocketPlan["tuning"] {
-  const idle = values.get("keepAlive.idle");
-  const interval = values.get("keepAlive.interval");
-  const count = values.get("keepAlive.count");
-  if (typeof idle !== "number" || typeof interval !== "number" || typeof count !== "number") {
-    return undefined;
-  }
-  return [toKernelTime(idle, "s"), toKernelTime(interval, "s"), count];
-}
-
-function checkKeepAlive(value: unknown, verb: string, values: Map<RowName, Value>): void {
-  if (typeof value === "boolean") {
-    values.set("keepAlive", value);
-    return;
-  }
+/** Checks the value of `keepAlive`. */
+export function keepAliveEntry(
+  value: unknown,
+  verb: string,
+): PlannedOption & { name: "keepAlive" } {
+  if (typeof value === "boolean") return { name: "keepAlive", value: { on: value } };
   if (typeof value !== "object" || value === null) {
     fail(TypeError, verb, "keepAlive", "must be a boolean or an object", value);
   }
-  const options = own(value, keepAliveKeys, verb, "keepAlive");
-  for (const key of keepAliveKeys) {
-    const part = options[key];
-    const name = `keepAlive.${key}` as const;
-    if (part !== undefined) values.set(name, checkValue(rows[name], name, part, verb));
-  }
-  values.set("keepAlive", true);
+  const { idle, interval, count } = copyOptions(value, keepAliveKeys, verb, "keepAlive");
+  const check = (key: typeof keepAliveKeys[number], part: unknown) =>
+    part === undefined
+      ? part
+      : checkValue(rows[`keepAlive.${key}`], `keepAlive.${key}`, part, verb);
+  return {
+    name: "keepAlive",
+    value: {
+      on: true,
+      idle: check("idle", idle) as number | undefined,
+      interval: check("interval", interval) as number | undefined,
+      count: check("count", count) as number | undefined,
+    },
+  };
 }
 
 function checkDeadPeerTimeout(value: unknown, verb: string): number {
@@ -100,15 +105,15 @@ function checkDeadPeerTimeout(value: unknown, verb: string): number {
 }
 
 /** `deadPeerTimeout` is compiled to these, so both together would contradict each other. */
-function checkAlone(values: Map<RowName, Value>, verb: string): void {
-  for (const name of ["keepAlive", "userTimeout"] as const) {
-    if (!values.has(name)) continue;
+function checkAlone(given: readonly string[], verb: string): void {
+  for (const name of ["keepAlive", "userTimeout"]) {
+    if (!given.includes(name)) continue;
     throw new TypeError(`Cannot ${verb} as 'deadPeerTimeout' must not be given beside '${name}'`);
   }
 }
 
 /** Checks a value against its row. */
-export function checkValue(row: Row, name: string, value: unknown, verb: string): Value {
+function checkValue(row: Row, name: string, value: unknown, verb: string): Value {
   const { kind, min, max } = row;
   if (value === null && row.null !== undefined) return value;
   const or = row.null === undefined ? "" : " or null";

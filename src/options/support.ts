@@ -1,20 +1,23 @@
 /**
- * By which road an option is set and read here: the runtime's own setter, the kernel, or none.
+ * How an option is set and read here: by the runtime's own setter, by the kernel, or not at all.
  *
  * @module
  */
 
+import type { NativeSetters } from "../adapter.ts";
+import type { ListenPlan } from "../kernel/listening.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import type { UnsupportedOptionError } from "../errors.ts";
-import { type Obstacle, unsupportedIn } from "../kernel/obstacle.ts";
-import { type Place, type RowName, rows } from "./table.ts";
+import { constants } from "../kernel/constants.ts";
+import { type Obstacle, unsupported } from "../kernel/obstacle.ts";
 import { knownSystem, systemName } from "../kernel/system.ts";
 import { adapter } from "../runtime.ts";
+import type { KeepAlive, PlannedOption } from "./plan.ts";
+import { type Place, type RowName, rows } from "./table.ts";
 
 /**
  * How an option is reached.
  *
- * @example The road of an option
+ * @example How keepalive is switched
  * ```ts
  * import { capabilities, type Road } from "@holdfast/tcp";
  *
@@ -24,32 +27,93 @@ import { adapter } from "../runtime.ts";
  */
 export type Road = "native" | "ffi" | "none";
 
-/** The runtime's setters of one socket, or of its sockets in general. */
-export interface Setters {
-  readonly setNoDelay?: unknown;
-  readonly setKeepAlive?: unknown;
-  readonly tuneKeepAlive?: unknown;
+/** A setter of the runtime's, by the name that it has in a handle. */
+export type Setter = Exclude<keyof NativeSetters, "reset" | "tuneKeepAliveFrom">;
+
+/** The setters of one socket, or of the runtime's sockets in general. */
+export type Setters = { readonly [name in Setter]?: unknown };
+
+/** How an option is set here; `setter` where the runtime does it, `option` is the one in question. */
+export type Support =
+  | { readonly road: "native"; readonly setter?: Setter; readonly obstacle?: undefined }
+  | { readonly road: "ffi"; readonly setter?: undefined; readonly obstacle?: undefined }
+  | {
+    readonly road: "none";
+    readonly option: string;
+    readonly setter?: undefined;
+    readonly obstacle: Obstacle;
+  };
+
+const byKernel: Support = { road: "ffi" };
+
+/** How `entry` is set on a socket that has `setters`. */
+export function supportOf(entry: PlannedOption, setters: Setters): Support {
+  const setter = setterFor(entry);
+  const native = setter !== undefined && Boolean(setters[setter]);
+  // It brings interval and count of its own, so the kernel is better where it can be reached.
+  const last = setter === "setKeepAliveIdle";
+  if (native && !last) return { road: "native", setter };
+  for (const option of rowsOf(entry)) {
+    const obstacle = kernelObstacle(option);
+    if (obstacle === undefined) continue;
+    if (native) return { road: "native", setter };
+    return { road: "none", option, obstacle: helped(obstacle, option, setters) };
+  }
+  return byKernel;
 }
 
-/** Whether the runtime's own setter does it. `tuned`: keepalive comes with all of its values. */
-export function isNative(
-  name: RowName,
-  setters: Setters,
-  tuned: boolean,
-  valued: boolean,
-): boolean {
-  switch (name) {
-    case "noDelay":
-      return Boolean(setters.setNoDelay);
-    case "keepAlive":
-      return Boolean(valued ? tuned && setters.tuneKeepAlive : setters.setKeepAlive);
-    case "keepAlive.idle":
-    case "keepAlive.interval":
-    case "keepAlive.count":
-      return Boolean(tuned && setters.tuneKeepAlive);
-    default:
-      return false;
+/** The runtime's setter that sets all of `entry`, where it exists. */
+function setterFor({ name, value }: PlannedOption): Setter | undefined {
+  if (name !== "keepAlive") return name === "noDelay" ? "setNoDelay" : undefined;
+  const { idle, interval, count } = value;
+  if (interval === undefined && count === undefined) {
+    return idle === undefined ? "setKeepAlive" : "setKeepAliveIdle";
   }
+  const whole = idle !== undefined && interval !== undefined && count !== undefined;
+  return whole ? "tuneKeepAlive" : undefined;
+}
+
+/** The rows of the table that `entry` sets. */
+function rowsOf({ name, value }: PlannedOption): RowName[] {
+  return name === "keepAlive" ? keepAliveRows(value).map(([row]) => row) : [name];
+}
+
+/** Keepalive's rows and their values, its switch last: the kernel's timer starts with it. */
+export function keepAliveRows(
+  { on, idle, interval, count }: KeepAlive,
+): [RowName, number | boolean][] {
+  const rows: [RowName, number | boolean | undefined][] = [
+    ["keepAlive.idle", idle],
+    ["keepAlive.interval", interval],
+    ["keepAlive.count", count],
+    ["keepAlive", on],
+  ];
+  return rows.filter((row): row is [RowName, number | boolean] => row[1] !== undefined);
+}
+
+/** What would help with values of keepalive, beside the kernel. */
+function helped(obstacle: Obstacle, option: RowName, setters: Setters): Obstacle {
+  if (!option.startsWith("keepAlive.")) return obstacle;
+  const together = "give idle, interval and count together";
+  const { tuneKeepAliveFrom } = adapter().natives();
+  const ways = [obstacle.remedy];
+  if (setters.tuneKeepAlive) ways.unshift(together);
+  else if (tuneKeepAliveFrom !== undefined) ways.push(`${tuneKeepAliveFrom} and ${together}`);
+  return { ...obstacle, remedy: ways.filter((way) => way !== "").join(", or ") };
+}
+
+/** How `listen` does what `plan` says. */
+export function supportOfListen(plan: ListenPlan): Support {
+  const { beyondListen, loadKernel } = adapter();
+  if (plan.reusePort && knownSystem() !== undefined && constants.SO_REUSEPORT === undefined) {
+    return { road: "none", option: "reusePort", obstacle: noSuchOption() };
+  }
+  const option = beyondListen(plan);
+  if (option === undefined) return { road: "native" };
+  const { obstacle } = loadKernel();
+  if (obstacle === undefined) return byKernel;
+  const reason = `the runtime's own listen cannot set it, and ${obstacle.reason}`;
+  return { road: "none", option, obstacle: { ...obstacle, reason } };
 }
 
 /** Where the running system keeps an option; `undefined` where it has none. */
@@ -60,22 +124,16 @@ export function placesOf(name: RowName): readonly Place[] | undefined {
 
 /** What stands between us and the kernel's option, or `undefined`. */
 export function kernelObstacle(name: RowName): Obstacle | undefined {
-  if (placesOf(name) === undefined) {
-    return { reason: `${systemName()} has no such option`, remedy: "" };
-  }
-  const kernel = adapter().kernel();
-  return "reason" in kernel ? kernel : undefined;
+  return placesOf(name) === undefined ? noSuchOption() : adapter().loadKernel().obstacle;
+}
+
+function noSuchOption(): Obstacle {
+  return { reason: `${systemName()} has no such option`, remedy: "" };
 }
 
 /** The system calls. @throws {UnsupportedOptionError} There are none; `option` is what they were for. */
 export function kernelFor(option: string): Kernel {
-  const kernel = adapter().kernel();
-  if ("reason" in kernel) throw unsupported(option, kernel);
+  const { kernel, obstacle } = adapter().loadKernel();
+  if (kernel === undefined) throw unsupported(option, obstacle);
   return kernel;
-}
-
-/** The error for an option that is out of reach in this runtime. */
-export function unsupported(option: string, obstacle: Obstacle): UnsupportedOptionError {
-  const { runtime, version } = adapter();
-  return unsupportedIn(`${runtime} ${version}`, option, obstacle);
 }

@@ -7,8 +7,8 @@
 import { SocketError } from "../errors.ts";
 import { errnoName } from "../kernel/errno.ts";
 import { layoutObstacle, readTcpInfo, type TcpInfo } from "../kernel/tcp_info.ts";
-import { kernelFor, unsupported } from "./support.ts";
-import type { Obstacle } from "../kernel/obstacle.ts";
+import { kernelFor } from "./support.ts";
+import { type Obstacle, unsupported } from "../kernel/obstacle.ts";
 import { adapter } from "../runtime.ts";
 import { type AnySocket, withHandle } from "./any_socket.ts";
 
@@ -42,8 +42,5 @@ export function tcpInfo(socket: AnySocket): TcpInfo {
 
 /** Why {@linkcode tcpInfo} cannot tell, or `undefined` when it can. */
 export function tcpInfoObstacle(): Obstacle | undefined {
-  const unknown = layoutObstacle();
-  if (unknown !== undefined) return unknown;
-  const kernel = adapter().kernel();
-  return "reason" in kernel ? kernel : undefined;
+  return layoutObstacle() ?? adapter().loadKernel().obstacle;
 }

@@ -7,7 +7,7 @@
 import type { ListenPlan } from "../kernel/listening.ts";
 import type { Target } from "../adapter.ts";
 import type { CallOptions } from "../time/calls.ts";
-import { checkInteger, fail, type Options, own } from "../check.ts";
+import { checkInteger, copyOptions, fail, type Options } from "../check.ts";
 import { bytesOf } from "../memory.ts";
 import { Deadline } from "../time/deadline.ts";
 import type { ConnectTimeouts, ListenTimeouts, Timeouts } from "./types.ts";
@@ -36,7 +36,7 @@ const listenKeys = [...addressKeys, "timeout", "backlog", "fd", ...socketKeys];
 /** Checks the options of `connect`. */
 export function checkConnect(options: unknown): ConnectPlan {
   const verb = "connect";
-  const given = own(options, connectKeys, verb);
+  const given = copyOptions(options, connectKeys, verb);
   return {
     target: {
       hostname: hostname(given, "127.0.0.1", verb),
@@ -51,7 +51,7 @@ export function checkConnect(options: unknown): ConnectPlan {
 /** Checks the options of `listen`. */
 export function checkListen(options: unknown): ListenOptionsPlan {
   const verb = "listen";
-  const given = own(options, listenKeys, verb);
+  const given = copyOptions(options, listenKeys, verb);
   const fd = optional(given.fd, (fd) => checkInteger(fd, "fd", 0, int, verb));
   if (fd !== undefined) {
     const beside = addressKeys.find((key) => given[key] !== undefined);
@@ -80,18 +80,18 @@ export function checkListen(options: unknown): ListenOptionsPlan {
 
 /** Checks the options of `wrap`. */
 export function checkWrap(options: unknown): Timeouts {
-  return timeouts(own(options, ["timeout"], "wrap").timeout, ["read", "write"], "wrap");
+  return timeouts(copyOptions(options, ["timeout"], "wrap").timeout, ["read", "write"], "wrap");
 }
 
 /** Checks the options of `setOptions`. */
 export function checkSocketOptions(options: unknown, verb: string): SocketPlan {
-  return socketPlan(own(options, socketKeys, verb), verb);
+  return socketPlan(copyOptions(options, socketKeys, verb), verb);
 }
 
 /** Checks the argument of `setTimeouts`: none is required. */
 export function checkTimeouts(options: unknown): Partial<Timeouts> {
   const verb = "set timeouts";
-  const { read, write } = own(options, ["read", "write"], verb);
+  const { read, write } = copyOptions(options, ["read", "write"], verb);
   return {
     read: optional(read, (value) => timeout(value, "read", verb)),
     write: optional(write, (value) => timeout(value, "write", verb)),
@@ -105,7 +105,7 @@ export function checkCall(options: unknown, verb: "read" | "write" | "accept"): 
   }
   for (const key in options) {
     if (key === "timeout" || key === "deadline" || key === "signal") continue;
-    own(options, ["timeout", "deadline", "signal"], verb);
+    copyOptions(options, ["timeout", "deadline", "signal"], verb);
   }
   const { timeout: limit, deadline, signal } = options as Options;
   if (deadline !== undefined && !(deadline instanceof Deadline)) {
@@ -169,7 +169,7 @@ function timeouts<Key extends string>(
   verb: string,
 ): Record<Key, number | null> {
   const named = typeof value === "object" && value !== null;
-  const given = named ? own(value, keys, verb, "timeout") : undefined;
+  const given = named ? copyOptions(value, keys, verb, "timeout") : undefined;
   const result = {} as Record<Key, number | null>;
   for (const key of keys) {
     result[key] = given === undefined

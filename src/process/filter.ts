@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkInteger, fail, own } from "../check.ts";
+import { checkInteger, copyOptions, fail } from "../check.ts";
 import type { SocketEntry } from "../kernel/entry.ts";
 import { parse, unmapped } from "../kernel/sockaddr.ts";
 
@@ -61,7 +61,11 @@ const keys = ["kind", "localPort", "remotePort", "localAddress", "remoteAddress"
 export function checkFilter(filter: unknown, verb: string): Matches {
   if (filter === undefined) return () => true;
   if (typeof filter === "function") return filter as Matches;
-  const { kind, localPort, remotePort, localAddress, remoteAddress } = own(filter, keys, verb);
+  const { kind, localPort, remotePort, localAddress, remoteAddress } = copyOptions(
+    filter,
+    keys,
+    verb,
+  );
   if (kind !== undefined && kind !== "connection" && kind !== "listener") {
     fail(TypeError, verb, "kind", `must be "connection" or "listener"`, kind);
   }

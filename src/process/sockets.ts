@@ -9,7 +9,8 @@ import { Entry, type SocketEntry } from "../kernel/entry.ts";
 import type { Identity } from "../kernel/identity.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { layoutObstacle } from "../kernel/tcp_info.ts";
-import { kernelFor, unsupported } from "../options/support.ts";
+import { unsupported } from "../kernel/obstacle.ts";
+import { kernelFor } from "../options/support.ts";
 import { adapter } from "../runtime.ts";
 import { checkFilter, type SocketFilter } from "./filter.ts";
 

@@ -47,10 +47,13 @@ const tuningNode = {
 /** `listen({ reusePort })` came with 22.12. */
 const node20 = { ...node, "reusePort": "ffi none" };
 
-const withoutFfi = (table: Record<string, string>): Record<string, string> =>
-  Object.fromEntries(
+/** An idle time alone is what every Node's own `setKeepAlive` takes. */
+const withoutFfi = (table: Record<string, string>): Record<string, string> => ({
+  ...Object.fromEntries(
     Object.entries(table).map(([name, roads]) => [name, roads.replaceAll("ffi", "none")]),
-  );
+  ),
+  "keepAlive.idle": "native none",
+});
 
 /** By runtime, major version and system, and koffi where it makes a difference. */
 export const pinned: Record<string, Record<string, string> | undefined> = {

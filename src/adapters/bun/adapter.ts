@@ -5,27 +5,23 @@
  */
 
 import type { Adapter } from "../../adapter.ts";
-import { host } from "../../kernel/system.ts";
 import { adopt } from "./adopt.ts";
 import { connect } from "./connect.ts";
-import { handle, natives } from "./handle.ts";
-import { kernel } from "./kernel.ts";
+import { handle, natives, openedHandle } from "./handle.ts";
+import { loadKernel } from "./kernel.ts";
 import { list } from "../node/list.ts";
-import { cannotListen, listen, listensNatively } from "./listen.ts";
+import { beyondListen, listen } from "./listen.ts";
 
 /** The adapter for Bun. */
 export const bunAdapter: Adapter = {
   runtime: "bun",
-  get version() {
-    return host().versions.bun!;
-  },
   natives,
-  kernel,
+  loadKernel,
   connect,
   listen,
-  cannotListen,
-  listensNatively,
+  beyondListen,
   adopt,
   handle,
+  openedHandle,
   list,
 };

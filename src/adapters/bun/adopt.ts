@@ -8,7 +8,7 @@ import type { Transport } from "../../adapter.ts";
 import { systemError } from "../../kernel/system_error.ts";
 import { layoutObstacle, readTcpInfo } from "../../kernel/tcp_info.ts";
 import { adoptSocket } from "../node/transport.ts";
-import { kernel } from "./kernel.ts";
+import { loadKernel } from "./kernel.ts";
 import { type BunSocket, handlers, Opener, takeOver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
@@ -33,10 +33,10 @@ function isBunSocket(native: object): native is BunSocket {
 /** Bun tells of the peer's FIN once, so a second set of handlers would wait for it in vain. */
 function peerFinished(native: BunSocket): boolean {
   if (native.getTLSVersion() !== null) return false;
-  const calls = kernel();
+  const { kernel } = loadKernel();
   // Without system calls nothing tells.
-  if ("reason" in calls || layoutObstacle() !== undefined) return false;
-  const info = readTcpInfo(calls, native.fd);
+  if (kernel === undefined || layoutObstacle() !== undefined) return false;
+  const info = readTcpInfo(kernel, native.fd);
   return typeof info !== "number" && info.state === "CLOSE-WAIT";
 }
 
@@ -51,19 +51,19 @@ function reload(native: BunSocket): BunTransport {
  * handlers, and Bun's first one closes, which `native`'s `close` handler hears.
  */
 function duplicate(native: BunSocket): BunTransport {
-  const calls = kernel();
+  const { kernel, obstacle } = loadKernel();
   if (native.getTLSVersion() !== null) {
     throw new TypeError(
       "Cannot wrap as 'native' must not be a TLS socket accepted by Bun.listen: " +
         "Bun gives no way to take over a single one",
     );
   }
-  if (!("dup" in calls)) {
+  if (kernel === undefined) {
     throw new TypeError(
-      `Cannot wrap as 'native' must not be accepted by Bun.listen here: ${calls.reason}`,
+      `Cannot wrap as 'native' must not be accepted by Bun.listen here: ${obstacle.reason}`,
     );
   }
-  const fd = calls.dup(native.fd);
+  const fd = kernel.dup(native.fd);
   if (fd < 0) throw systemError(fd, "dup");
   const second = new Second();
   takeOver(fd, second).catch(() => {});

@@ -17,15 +17,15 @@ import { race } from "../../dial/happy_eyeballs.ts";
 import { startHandshake } from "../../kernel/handshake.ts";
 import { certain } from "../../kernel/sockaddr.ts";
 import { connect as connectNode } from "../node/connect.ts";
-import { kernel } from "./kernel.ts";
+import { loadKernel } from "./kernel.ts";
 import { type BunSocket, Opener, takeOver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
 /** Without system calls (on Windows) Bun's `node:net` it is: it can call an attempt off, too. */
 export function connect(target: Target): Attempt {
-  const calls = kernel();
-  if (!("connect" in calls)) return connectNode(target);
-  return race(target, (address, _family, port) => new Dial(calls, address, port));
+  const { kernel } = loadKernel();
+  if (kernel === undefined) return connectNode(target);
+  return race(target, (address, _family, port) => new Dial(kernel, address, port));
 }
 
 /** One handshake. */
@@ -37,7 +37,7 @@ class Dial extends Opener implements Attempt, Outgoing {
   #resolve!: (transport: Transport) => void;
   #reject!: (cause: unknown) => void;
 
-  constructor(calls: Kernel, address: string, port: number) {
+  constructor(kernel: Kernel, address: string, port: number) {
     super();
     this.#remote = certain(address, port);
     this.opened = new Promise((resolve, reject) => {
@@ -45,7 +45,7 @@ class Dial extends Opener implements Attempt, Outgoing {
       this.#reject = reject;
     });
     try {
-      takeOver(startHandshake(calls, address, port), this).catch((cause) => this.failed(cause));
+      takeOver(startHandshake(kernel, address, port), this).catch((cause) => this.failed(cause));
     } catch (cause) {
       this.failed(cause);
     }

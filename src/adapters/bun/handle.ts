@@ -8,8 +8,8 @@ import type { Handle, NativeSetters } from "../../adapter.ts";
 import { Descriptors } from "../../kernel/descriptors.ts";
 import { list } from "../node/list.ts";
 import { closed, verifyTcp } from "../../kernel/tcp_socket.ts";
-import { type Finder, handle as nodeHandle } from "../node/handle.ts";
-import { kernel } from "./kernel.ts";
+import { type Finder, handle as nodeHandle, openedHandle as nodeOpened } from "../node/handle.ts";
+import { loadKernel } from "./kernel.ts";
 
 /** What is used of Bun's TCP and TLS sockets and of its listeners. */
 interface BunSocket {
@@ -19,33 +19,49 @@ interface BunSocket {
 }
 
 /** What Bun's own sockets can do. Values of `setKeepAlive` would bring others of Bun's choice. */
-export const natives: NativeSetters = {
+const setters: NativeSetters = {
   setNoDelay: true,
   setKeepAlive: true,
+  setKeepAliveIdle: false,
   tuneKeepAlive: false,
   reset: true,
 };
 
-/** The handle of one of Bun's sockets, or `undefined` when it is none. */
-export function handle(native: object, fresh?: boolean): Handle | undefined {
-  switch (Object.prototype.toString.call(native)) {
-    case "[object TCPSocket]":
-    case "[object TLSSocket]":
-      return socketHandle(native as BunSocket, fresh);
-    case "[object Listener]":
-      return { kind: "listener", fd: () => descriptor(native as BunSocket) };
-  }
-  return nodeHandle(native, finder());
+export function natives(): NativeSetters {
+  return setters;
 }
 
-function socketHandle(socket: BunSocket, fresh: boolean = false): Handle {
+/** The handle of one of Bun's sockets, or `undefined` when it is none. */
+export function handle(native: object): Handle | undefined {
+  const kind = kindOf(native);
+  return kind === undefined
+    ? nodeHandle(native, finder())
+    : handleOf(kind, native as BunSocket, () => descriptor(native as BunSocket));
+}
+
+/** The handle of a socket that has just been opened here. */
+export function openedHandle(native: object): Handle {
+  const kind = kindOf(native);
+  if (kind === undefined) return nodeOpened(native);
+  const socket = native as BunSocket;
+  const handle = handleOf(kind, socket, () => socket.fd);
+  if (kind === "listener") return handle;
+  // Bun has switched it on already.
+  return { ...handle, setNoDelay: (on) => on ? undefined : handle.setNoDelay!(on) };
+}
+
+function kindOf(native: object): Handle["kind"] | undefined {
+  const tag = Object.prototype.toString.call(native);
+  if (tag === "[object Listener]") return "listener";
+  return tag === "[object TCPSocket]" || tag === "[object TLSSocket]" ? "connection" : undefined;
+}
+
+function handleOf(kind: Handle["kind"], socket: BunSocket, fd: () => number): Handle {
+  if (kind === "listener") return { kind, fd };
   return {
-    kind: "connection",
-    fd: () => fresh ? socket.fd : descriptor(socket),
-    setNoDelay(on) {
-      // Bun starts with it on.
-      if (!fresh || !on) check(socket.setNoDelay(on));
-    },
+    kind,
+    fd,
+    setNoDelay: (on) => check(socket.setNoDelay(on)),
     setKeepAlive: (on) => check(socket.setKeepAlive(on)),
   };
 }
@@ -53,8 +69,8 @@ function socketHandle(socket: BunSocket, fresh: boolean = false): Handle {
 /** A UNIX socket looks just the same, and closed ones have -1. */
 function descriptor({ fd }: BunSocket): number {
   if (fd < 0) throw closed();
-  const calls = kernel();
-  if (!("reason" in calls)) verifyTcp(calls, fd);
+  const { kernel } = loadKernel();
+  if (kernel !== undefined) verifyTcp(kernel, fd);
   return fd;
 }
 
@@ -66,10 +82,10 @@ let descriptors: Descriptors | undefined;
 
 /** For `http.Server` and its sockets, which do not show their descriptor. */
 function finder(): Finder | undefined {
-  const calls = kernel();
-  if ("reason" in calls) return undefined;
+  const { kernel } = loadKernel();
+  if (kernel === undefined) return undefined;
   return descriptors ??= new Descriptors(
-    calls,
+    kernel,
     list,
   );
 }

@@ -4,8 +4,7 @@
  * @module
  */
 
-import type { Kernel } from "../../kernel/kernel.ts";
-import type { Obstacle } from "../../kernel/obstacle.ts";
+import type { KernelAccess } from "../../kernel/kernel.ts";
 import {
   errnoFunction,
   kernelOf,
@@ -22,17 +21,18 @@ interface BunFFI {
   read: { i32(pointer: unknown): number };
 }
 
-let kept: Kernel | Obstacle | undefined;
+let kept: KernelAccess | undefined;
 
 /** The system calls, or why there are none. Loaded at the first call. */
-export function kernel(): Kernel | Obstacle {
+export function loadKernel(): KernelAccess {
   if (kept !== undefined) return kept;
-  const none = noLibrary();
-  if (none !== undefined) return kept = none;
+  const obstacle = noLibrary();
+  if (obstacle !== undefined) return kept = { obstacle };
   try {
-    return kept = kernelOf(load());
+    return kept = { kernel: kernelOf(load()) };
   } catch (cause) {
-    return kept = { reason: `the C library cannot be loaded: ${cause}`, remedy: "" };
+    const reason = `the C library cannot be loaded: ${cause}`;
+    return kept = { obstacle: { reason, remedy: "" } };
   }
 }
 

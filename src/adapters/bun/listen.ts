@@ -4,21 +4,15 @@
  * @module
  */
 
-import type {
-  IncomingConnections,
-  KnownEnds,
-  ListenerTransport,
-  ListenObstacle,
-} from "../../adapter.ts";
+import type { IncomingConnections, KnownEnds, ListenerTransport } from "../../adapter.ts";
 import type { ListenPlan } from "../../kernel/listening.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import { resolve } from "../../dial/happy_eyeballs.ts";
-import { closeListening, openListening } from "../../kernel/listening.ts";
+import { withListening } from "../../kernel/listening.ts";
 import { withScopeNumber } from "../../kernel/scope.ts";
 import { certain } from "../../kernel/sockaddr.ts";
-import { systemName } from "../../kernel/system.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
-import { kernel } from "./kernel.ts";
+import { loadKernel } from "./kernel.ts";
 import { type BunSocket, handlers, Opener, type Receiver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
@@ -119,57 +113,36 @@ function addressOf(listener: BunListener): NetAddr {
   return { transport: "tcp", hostname: name.address, port: name.port };
 }
 
-/** The option of `plan` that takes system calls, if any. */
-function beyondBun(plan: ListenPlan): keyof ListenPlan | undefined {
+/** The option of `plan` that `Bun.listen` cannot set, if any. */
+export function beyondListen(plan: ListenPlan): keyof ListenPlan | undefined {
   if (plan.backlog !== undefined) return "backlog";
   if (plan.fd !== undefined) return undefined;
   if (!plan.reuseAddress) return "reuseAddress";
   return plan.ipv6Only === undefined ? undefined : "ipv6Only";
 }
 
-/** Why `plan` is out of reach, or `undefined`. */
-export function cannotListen(plan: ListenPlan): ListenObstacle | undefined {
-  if (plan.reusePort && systemName() === "windows") {
-    return { option: "reusePort", reason: "Windows has no SO_REUSEPORT", remedy: "" };
-  }
-  const option = beyondBun(plan);
-  const calls = option === undefined ? undefined : kernel();
-  if (calls === undefined || "listen" in calls) return undefined;
-  const { reason, remedy } = calls;
-  return { option: option!, reason: `Bun.listen has no such option, and ${reason}`, remedy };
-}
-
 /** Listens as `plan` says. */
 export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   // In any case: after a failed write it is too late to load what reads errno.
-  const calls = kernel();
+  const { kernel } = loadKernel();
   if (plan.fd !== undefined) {
-    if ("listen" in calls) verifyTcp(calls, plan.fd);
+    if (kernel !== undefined) verifyTcp(kernel, plan.fd);
     return new BunListenerTransport({ fd: plan.fd });
   }
   const { port, reusePort, backlog } = plan;
   const hostname = withScopeNumber(await resolve(plan.hostname));
-  if (beyondBun(plan) === undefined || !("listen" in calls)) {
+  if (beyondListen(plan) === undefined || kernel === undefined) {
     try {
       return new BunListenerTransport({ hostname, port, reusePort });
     } catch (error) {
       // Of some failures, such as a lack of descriptors, Bun tells no code. The kernel does.
-      if (!("listen" in calls) || (error as { code?: string }).code !== undefined) throw error;
+      if (kernel === undefined || (error as { code?: string }).code !== undefined) throw error;
     }
   }
-  const fd = openListening(calls, plan, hostname);
-  try {
+  return await withListening(kernel, plan, hostname, (fd) => {
     const listener = new BunListenerTransport({ fd });
     // Bun has called listen(2) again, with a backlog of its own.
-    if (backlog !== undefined) calls.listen(fd, backlog);
+    if (backlog !== undefined) kernel.listen(fd, backlog);
     return listener;
-  } catch (error) {
-    closeListening(calls, fd);
-    throw error;
-  }
-}
-
-/** Whether the runtime's own `listen` does it. */
-export function listensNatively(plan: ListenPlan): boolean {
-  return beyondBun(plan) === undefined;
+  });
 }

@@ -9,7 +9,7 @@ import type { NetAddr } from "../../kernel/address.ts";
 import { SocketError } from "../../errors.ts";
 import { unmapped } from "../../kernel/sockaddr.ts";
 import { systemError } from "../../kernel/system_error.ts";
-import { kernel } from "./kernel.ts";
+import { loadKernel } from "./kernel.ts";
 import type { BunSocket, Receiver } from "./socket.ts";
 
 /** Push: Bun hands over each chunk in memory of its own, and takes what the kernel takes. */
@@ -216,9 +216,9 @@ const fatal = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENET
  * kernel tells it once; it is still in errno.
  */
 function writeError(): Error {
-  const libc = kernel();
-  if (!("errno" in libc)) return brokenPipe();
-  const error = systemError(-libc.errno(), "write");
+  const { kernel } = loadKernel();
+  if (kernel === undefined) return brokenPipe();
+  const error = systemError(-kernel.errno(), "write");
   return fatal.has(error.code) ? error : brokenPipe();
 }
 

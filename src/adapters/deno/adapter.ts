@@ -7,28 +7,21 @@
 import type { Adapter } from "../../adapter.ts";
 import { adopt } from "./adopt.ts";
 import { connect } from "./connect.ts";
-import { handle, natives } from "./handle.ts";
-import { kernel } from "./kernel.ts";
+import { handle, natives, openedHandle } from "./handle.ts";
+import { loadKernel } from "./kernel.ts";
 import { list } from "./descriptor.ts";
-import { cannotListen, listen, listensNatively } from "./listen.ts";
-
-interface DenoGlobal {
-  version: { deno: string };
-}
+import { beyondListen, listen } from "./listen.ts";
 
 /** `Deno.connect` and `Deno.listen`; for sockets of `node:net`, what Node's adapter does. */
 export const denoAdapter: Adapter = {
   runtime: "deno",
-  get version() {
-    return (globalThis as unknown as { Deno: DenoGlobal }).Deno.version.deno;
-  },
   natives,
-  kernel,
+  loadKernel,
   connect,
   listen,
-  cannotListen,
-  listensNatively,
+  beyondListen,
   adopt,
   handle,
+  openedHandle,
   list,
 };

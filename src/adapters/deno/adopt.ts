@@ -7,7 +7,7 @@
 import type { Transport } from "../../adapter.ts";
 import { adoptSocket, type NodeSocket } from "../node/transport.ts";
 import { descriptorOf, isOpen, isTcp } from "./handle.ts";
-import { kernel } from "./kernel.ts";
+import { loadKernel } from "./kernel.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
 /** An open connection of Deno's own API or of its `node:net`; `undefined` for anything else. */
@@ -27,7 +27,7 @@ export function adopt(native: object): Transport | undefined {
  * later connection between the same addresses.
  */
 function identify(conn: DenoConn): void {
-  if (conn.setNoDelay !== undefined || "reason" in kernel()) return;
+  if (conn.setNoDelay !== undefined || loadKernel().kernel === undefined) return;
   try {
     descriptorOf(conn);
   } catch {

@@ -5,10 +5,9 @@
  * @module
  */
 
-import { unsupportedIn } from "../../kernel/obstacle.ts";
+import { unsupported } from "../../kernel/obstacle.ts";
 import { Descriptors } from "../../kernel/descriptors.ts";
-import { host } from "../../kernel/system.ts";
-import { kernel } from "./kernel.ts";
+import { loadKernel } from "./kernel.ts";
 
 interface DenoFiles {
   permissions: { querySync(descriptor: { name: "read"; path: string }): { state: string } };
@@ -25,11 +24,9 @@ export function descriptorsInUse(): Descriptors | undefined {
 /** Finds descriptors. Never prompts. */
 export function descriptors(): Descriptors {
   if (kept !== undefined) return kept;
-  const calls = kernel();
-  if ("reason" in calls) {
-    throw unsupportedIn(`deno ${host().versions.deno}`, "fd", calls);
-  }
-  return kept = new Descriptors(calls, list);
+  const { kernel, obstacle } = loadKernel();
+  if (kernel === undefined) throw unsupported("fd", obstacle);
+  return kept = new Descriptors(kernel, list);
 }
 
 /** Lists a directory, or throws. Never prompts. */

@@ -7,14 +7,13 @@
 import type { Handle, NativeSetters } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import { SocketError } from "../../errors.ts";
-import { unsupportedIn } from "../../kernel/obstacle.ts";
+import { unsupported } from "../../kernel/obstacle.ts";
 import { constants } from "../../kernel/constants.ts";
 import { errnoName } from "../../kernel/errno.ts";
-import { host } from "../../kernel/system.ts";
 import { closed, readInt } from "../../kernel/tcp_socket.ts";
-import { type Finder, handle as nodeHandle } from "../node/handle.ts";
+import { type Finder, handle as nodeHandle, openedHandle as nodeOpened } from "../node/handle.ts";
 import { descriptors } from "./descriptor.ts";
-import { kernel } from "./kernel.ts";
+import { loadKernel } from "./kernel.ts";
 
 /** What is used of `Deno.TcpConn`, and of `Deno.TlsConn`, which has no setters. */
 export interface DenoConn {
@@ -30,32 +29,47 @@ interface DenoListener {
 }
 
 /** What Deno's own connections can do. */
-export const natives: NativeSetters = {
+const setters: NativeSetters = {
   setNoDelay: true,
   setKeepAlive: true,
+  setKeepAliveIdle: false,
   tuneKeepAlive: false,
   reset: false,
 };
 
+export function natives(): NativeSetters {
+  return setters;
+}
+
 /** The handle of one of Deno's sockets, or `undefined` when it is none. */
-export function handle(native: object, fresh?: boolean): Handle | undefined {
+export function handle(native: object): Handle | undefined {
   if (resourceId(native) === undefined) return nodeHandle(native, finder);
   const { addr } = native as DenoListener;
-  const { localAddr, remoteAddr } = native as DenoConn;
-  if (isTcp(localAddr) && isTcp(remoteAddr)) {
-    return connectionHandle(native as DenoConn, fresh);
+  const conn = native as DenoConn;
+  if (isTcp(conn.localAddr) && isTcp(conn.remoteAddr)) {
+    return connectionHandle(conn, () => verifiedDescriptor(conn));
   }
   return isTcp(addr) ? listenerHandle(native as DenoListener) : undefined;
 }
 
-function connectionHandle(conn: DenoConn, fresh?: boolean): Handle {
-  const fd = () => {
-    // A closed connection shows its addresses as before, and another may have them by now.
-    if (conn.setNoDelay === undefined) mustBeOpen(conn);
-    const found = descriptorOf(conn, fresh);
-    if (conn.setNoDelay !== undefined && !fresh) mustTakeNoDelay(conn, found);
-    return found;
-  };
+/** The handle of a socket that has just been opened here: nobody else can have its addresses yet. */
+export function openedHandle(native: object): Handle {
+  if (resourceId(native) === undefined) return nodeOpened(native, finder);
+  const conn = native as DenoConn;
+  return conn.remoteAddr === undefined
+    ? listenerHandle(native as DenoListener)
+    : connectionHandle(conn, () => openedDescriptor(conn));
+}
+
+/** A closed connection shows its addresses as before, and another may have them by now. */
+function verifiedDescriptor(conn: DenoConn): number {
+  if (conn.setNoDelay === undefined) mustBeOpen(conn);
+  const fd = descriptorOf(conn);
+  if (conn.setNoDelay !== undefined) mustTakeNoDelay(conn, fd);
+  return fd;
+}
+
+function connectionHandle(conn: DenoConn, fd: () => number): Handle {
   const { setNoDelay, setKeepAlive } = conn;
   if (setNoDelay === undefined || setKeepAlive === undefined) return { kind: "connection", fd };
   return {
@@ -73,22 +87,27 @@ function connectionHandle(conn: DenoConn, fresh?: boolean): Handle {
 }
 
 /**
- * The descriptor of a connection. A fresh one's peer has had no time to leave and come again.
+ * The descriptor of a connection.
  *
  * @throws {SocketError} `EBADF`: there is none that is known to be its own.
  */
-export function descriptorOf(conn: DenoConn, fresh = false): number {
+export function descriptorOf(conn: DenoConn): number {
   const { localAddr, remoteAddr, setNoDelay } = conn;
-  const isOwners = fresh ? () => true : setNoDelay && follows((on) => setNoDelay.call(conn, on));
+  const isOwners = setNoDelay && follows((on) => setNoDelay.call(conn, on));
   return descriptors().connection(conn, localAddr, remoteAddr, isOwners);
+}
+
+/** As {@linkcode descriptorOf}: the peer of a new one has had no time to leave and come again. */
+function openedDescriptor(conn: DenoConn): number {
+  return descriptors().connection(conn, conn.localAddr, conn.remoteAddr, () => true);
 }
 
 /** Whether a descriptor shows what a socket is set to: that makes it the socket's own. */
 function follows(setNoDelay: (on: boolean) => void): (fd: number) => boolean {
   return (fd) => {
-    const calls = kernel();
-    if ("reason" in calls) return false;
-    const noDelay = () => readInt(calls, fd, constants.IPPROTO_TCP!, constants.TCP_NODELAY!) > 0;
+    const { kernel } = loadKernel();
+    if (kernel === undefined) return false;
+    const noDelay = () => readInt(kernel, fd, constants.IPPROTO_TCP!, constants.TCP_NODELAY!) > 0;
     const before = noDelay();
     try {
       setNoDelay(!before);
@@ -116,13 +135,13 @@ function orByKernel(
     return set();
   } catch (cause) {
     if ((cause as Error).name === "BadResource") throw cause;
-    const calls = kernel();
-    if ("reason" in calls) {
+    const { kernel } = loadKernel();
+    if (kernel === undefined) {
       const detail = "Deno sets nothing while a write waits, unless it has --allow-ffi";
       throw new SocketError({ code: "EBUSY", operation: "setsockopt", cause, detail });
     }
     const value = new Uint8Array(new Int32Array([Number(on)]).buffer);
-    const result = calls.setsockopt(fd(), level, name, value);
+    const result = kernel.setsockopt(fd(), level, name, value);
     if (result < 0) throw new SocketError({ code: errnoName(-result), operation: "setsockopt" });
   }
 }
@@ -142,9 +161,9 @@ const finder: Finder = {
 
 /** A closed connection refuses even the value it has. */
 function mustTakeNoDelay(conn: DenoConn, fd: number): void {
-  const calls = kernel();
-  if ("reason" in calls) return;
-  const on = readInt(calls, fd, constants.IPPROTO_TCP!, constants.TCP_NODELAY!) > 0;
+  const { kernel } = loadKernel();
+  if (kernel === undefined) return;
+  const on = readInt(kernel, fd, constants.IPPROTO_TCP!, constants.TCP_NODELAY!) > 0;
   if (isClosed(() => conn.setNoDelay!(on))) throw closed();
 }
 
@@ -158,7 +177,7 @@ function mustBeOpen(native: object): void {
   const open = isOpen(native);
   if (open === false) throw closed();
   if (open === true) return;
-  throw unsupportedIn(`deno ${host().versions.deno}`, "fd", {
+  throw unsupported("fd", {
     reason: "this Deno does not tell whether the socket is open",
     remedy: "",
   });

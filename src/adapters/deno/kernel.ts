@@ -4,8 +4,7 @@
  * @module
  */
 
-import type { Kernel } from "../../kernel/kernel.ts";
-import type { Obstacle } from "../../kernel/obstacle.ts";
+import type { KernelAccess } from "../../kernel/kernel.ts";
 import { errnoName } from "../../kernel/errno.ts";
 import {
   errnoFunction,
@@ -36,32 +35,31 @@ export interface Transfers {
   readonly receive: Transfer;
 }
 
-let kept: Kernel | Obstacle | undefined;
+let kept: KernelAccess | undefined;
 let direct: Transfers | undefined;
 
 /** The system calls, or why there are none. Loaded at the first call that may; never prompts. */
-export function kernel(): Kernel | Obstacle {
+export function loadKernel(): KernelAccess {
   if (kept !== undefined) return kept;
-  const none = noLibrary();
-  if (none !== undefined) return kept = none;
+  const obstacle = noLibrary();
+  if (obstacle !== undefined) return kept = { obstacle };
   const { Deno } = globalThis as unknown as { Deno: DenoFFI };
   // Not kept: the permission may be granted later.
   if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
-    return {
-      reason: "the permission to call the system's C library is missing",
-      remedy: "needs --allow-ffi",
-    };
+    const reason = "the permission to call the system's C library is missing";
+    return { obstacle: { reason, remedy: "needs --allow-ffi" } };
   }
   try {
-    return kept = kernelOf(load(Deno));
+    return kept = { kernel: kernelOf(load(Deno)) };
   } catch (cause) {
-    return kept = { reason: `the C library cannot be loaded: ${cause}`, remedy: "" };
+    const reason = `the C library cannot be loaded: ${cause}`;
+    return kept = { obstacle: { reason, remedy: "" } };
   }
 }
 
 /** `send(2)` and `recv(2)`, where there are system calls. */
 export function transfers(): Transfers | undefined {
-  kernel();
+  loadKernel();
   return direct;
 }
 

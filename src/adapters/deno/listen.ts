@@ -4,15 +4,15 @@
  * @module
  */
 
-import type { IncomingConnections, ListenerTransport, ListenObstacle } from "../../adapter.ts";
+import type { IncomingConnections, ListenerTransport } from "../../adapter.ts";
 import type { ListenPlan } from "../../kernel/listening.ts";
 import type { NetAddr } from "../../kernel/address.ts";
-import { closeListening, openListening } from "../../kernel/listening.ts";
+import { withListening } from "../../kernel/listening.ts";
 import { resolve } from "../../dial/happy_eyeballs.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
 import { listenOnDescriptor, open } from "../node/listen.ts";
 import { descriptors } from "./descriptor.ts";
-import { kernel } from "./kernel.ts";
+import { loadKernel } from "./kernel.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
 /** What this file uses of `Deno.Listener`. */
@@ -102,42 +102,27 @@ class DenoListenerTransport implements ListenerTransport {
   };
 }
 
-/** The option of `plan` that `Deno.listen` has no way to express, if any. */
-function beyondDeno(plan: ListenPlan): string | undefined {
+/** The option of `plan` that `Deno.listen` cannot set, if any. */
+export function beyondListen(plan: ListenPlan): keyof ListenPlan | undefined {
   if (plan.fd !== undefined) return undefined;
   if (!plan.reuseAddress) return "reuseAddress";
   return plan.ipv6Only === undefined ? undefined : "ipv6Only";
-}
-
-/** Why `plan` is out of reach, or `undefined`. */
-export function cannotListen(plan: ListenPlan): ListenObstacle | undefined {
-  const option = beyondDeno(plan);
-  const calls = option === undefined ? undefined : kernel();
-  if (calls === undefined || !("reason" in calls)) return undefined;
-  return {
-    option: option!,
-    reason: `Deno.listen has no such option, and ${calls.reason}`,
-    remedy: calls.remedy,
-  };
 }
 
 /** Listens as `plan` says. */
 export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   if (ending.size > 0) await Promise.all(ending);
   const { hostname, port, reusePort, backlog, fd } = plan;
-  const calls = fd !== undefined || reusePort || beyondDeno(plan) ? kernel() : undefined;
+  const kernel = fd !== undefined || reusePort || beyondListen(plan) !== undefined
+    ? loadKernel().kernel
+    : undefined;
   if (fd !== undefined) {
-    if (calls !== undefined && "listen" in calls) verifyTcp(calls, fd);
+    if (kernel !== undefined) verifyTcp(kernel, fd);
     return await adoptDescriptor(fd, backlog);
   }
-  if (calls !== undefined && "listen" in calls) {
-    const fd = openListening(calls, plan, await resolve(hostname));
-    try {
-      return await adoptDescriptor(fd, backlog);
-    } catch (error) {
-      closeListening(calls, fd);
-      throw error;
-    }
+  if (kernel !== undefined) {
+    const address = await resolve(hostname);
+    return await withListening(kernel, plan, address, (fd) => adoptDescriptor(fd, backlog));
   }
   // Without --unstable-net, Deno.listen answers `reusePort` by ending the process:
   // https://github.com/denoland/deno/blob/v2.9.6/ext/net/ops.rs. node:net takes it as it is.
@@ -157,11 +142,6 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
 /** With `reusePort` several listeners have one address: this one's descriptor is remembered. */
 async function adoptDescriptor(fd: number, backlog?: number): Promise<ListenerTransport> {
   const transport = await listenOnDescriptor(fd, backlog);
-  if ("listen" in kernel()) descriptors().remember(transport.native, fd);
+  if (loadKernel().kernel !== undefined) descriptors().remember(transport.native, fd);
   return transport;
-}
-
-/** Whether the runtime's own `listen` does it. */
-export function listensNatively(plan: ListenPlan): boolean {
-  return beyondDeno(plan) === undefined;
 }

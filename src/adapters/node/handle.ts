@@ -8,9 +8,8 @@
 import type { Handle, NativeSetters } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import { SocketError, type UnsupportedOptionError } from "../../errors.ts";
-import { unsupportedIn } from "../../kernel/obstacle.ts";
-import { errnoName } from "../../kernel/errno.ts";
-import { builtin, host, systemName } from "../../kernel/system.ts";
+import { unsupported } from "../../kernel/obstacle.ts";
+import { builtin, host, runtime, systemName } from "../../kernel/system.ts";
 import { closed } from "../../kernel/tcp_socket.ts";
 
 /**
@@ -46,69 +45,81 @@ interface NodeClasses {
   Server: new () => NodeServer;
 }
 
+/** What is used of `node:util`. On Windows libuv's numbers are its own. */
+interface NodeUtil {
+  getSystemErrorName(number: number): string;
+}
+
 /** Finds the descriptor of a socket whose object does not have it. */
 export interface Finder {
   connection(owner: object, local: NetAddr, remote: NetAddr): number;
   listener(owner: object, address: NetAddr): number;
 }
 
-let kept: boolean | undefined;
-
 /** Whether `setKeepAlive` takes interval and count: https://github.com/nodejs/node/pull/63825 */
 function tunes(): boolean {
-  return kept ??= tunesHere();
-}
-
-function tunesHere(): boolean {
-  const { node, bun, deno } = host().versions;
-  if (node === undefined || bun !== undefined || deno !== undefined) return false;
-  const [major = 0, minor = 0] = node.split(".").map(Number);
+  const [major = 0, minor = 0] = host().versions.node!.split(".").map(Number);
   return major === 24 ? minor >= 21 : major === 26 ? minor >= 4 : major > 26;
 }
 
-/** What Node's own sockets can do. */
-export const natives: NativeSetters = {
-  setNoDelay: true,
-  // Older ones try to set an idle time of 0 as well, which only Linux is known to refuse.
-  get setKeepAlive(): boolean {
-    return tunes() || systemName() === "linux";
-  },
-  get tuneKeepAlive(): boolean {
-    return tunes();
-  },
-  reset: true,
-};
+let kept: NativeSetters | undefined;
+
+/** What sockets of `node:net` can do here. In Deno and Bun nobody has tried but on Linux. */
+export function natives(): NativeSetters {
+  if (kept !== undefined) return kept;
+  const isNode = runtime().name === "node";
+  return kept = {
+    setNoDelay: true,
+    setKeepAlive: isNode || systemName() === "linux",
+    setKeepAliveIdle: isNode,
+    tuneKeepAlive: isNode && tunes(),
+    tuneKeepAliveFrom: isNode ? "Node.js 24.21 or 26.4" : undefined,
+    reset: true,
+  };
+}
 
 let net: NodeClasses | undefined;
 
 /** The handle of a `node:net` object, or `undefined` when it is none. */
-export function handle(native: object, finder?: Finder, fresh?: boolean): Handle | undefined {
+export function handle(native: object, finder?: Finder): Handle | undefined {
   const { Socket, Server } = net ??= builtin<NodeClasses>("node:net")!;
-  if (native instanceof Socket) return socketHandle(native, finder, fresh);
-  if (native instanceof Server) {
-    return { ...serverHandle(native, finder), ...fresh && settersOf(() => native._handle!) };
-  }
+  if (native instanceof Socket) return socketHandle(native, finder, tcpBinding);
+  if (native instanceof Server) return serverHandle(native, finder);
   // Bun's http.Server is a class of its own.
   const { Server: HttpServer } = builtin<NodeClasses>("node:http")!;
   return native instanceof HttpServer ? serverHandle(native, finder) : undefined;
 }
 
-function socketHandle(socket: NodeSocket, finder: Finder | undefined, fresh?: boolean): Handle {
+/** The handle of a socket or server that has just been opened here. */
+export function openedHandle(native: object, finder?: Finder): Handle {
+  const { Socket } = net ??= builtin<NodeClasses>("node:net")!;
+  if (native instanceof Socket) return socketHandle(native, finder, openBinding);
+  const server = native as NodeServer;
+  // The setters of a connection work on a listening socket too.
+  return { ...serverHandle(server, finder), ...settersOf(() => server._handle!) };
+}
+
+function socketHandle(
+  socket: NodeSocket,
+  finder: Finder | undefined,
+  binding: (socket: NodeSocket) => Binding,
+): Handle {
   const fd = () => socketDescriptor(socket, finder);
   if (isUnbound(socket)) return { kind: "connection", fd };
-  return { kind: "connection", fd, ...settersOf(() => opened(socket, fresh)) };
+  return { kind: "connection", fd, ...settersOf(() => binding(socket)) };
 }
 
 function settersOf(binding: () => Binding): Partial<Handle> {
+  const { setKeepAlive, setKeepAliveIdle, tuneKeepAlive } = natives();
   const setNoDelay = (on: boolean) => check(binding().setNoDelay!(on));
-  if (!natives.setKeepAlive) return { setNoDelay };
+  if (!setKeepAlive) return { setNoDelay };
+  const tune = (...values: number[]) => check(binding().setKeepAlive!(true, ...values));
   return {
     setNoDelay,
     // libuv switches first, and then refuses an idle time of 0 seconds: just what is wanted.
-    setKeepAlive: (on: boolean) => check(binding().setKeepAlive!(on, 0), on ? "EINVAL" : ""),
-    tuneKeepAlive: natives.tuneKeepAlive
-      ? (...values) => check(binding().setKeepAlive!(true, ...values))
-      : undefined,
+    setKeepAlive: (on: boolean) => check(binding().setKeepAlive!(on, 0), on),
+    setKeepAliveIdle: setKeepAliveIdle ? tune : undefined,
+    tuneKeepAlive: tuneKeepAlive ? tune : undefined,
   };
 }
 
@@ -133,7 +144,7 @@ function serverDescriptor(server: NodeServer, finder: Finder | undefined): numbe
 }
 
 function socketDescriptor(socket: NodeSocket, finder: Finder | undefined): number {
-  const binding: Binding = isUnbound(socket) ? {} : opened(socket);
+  const binding: Binding = isUnbound(socket) ? {} : tcpBinding(socket);
   const { fd } = binding;
   if (fd !== undefined && fd >= 0) return fd;
   const { localAddress, localPort, remoteAddress, remotePort } = socket;
@@ -148,22 +159,29 @@ function socketDescriptor(socket: NodeSocket, finder: Finder | undefined): numbe
   );
 }
 
-/** The binding of a socket that is connected over TCP. A fresh one is ours, and is. */
-function opened(socket: NodeSocket, fresh = false): Binding {
+/** The binding of a socket that is connected over TCP. */
+function tcpBinding(socket: NodeSocket): Binding {
+  const binding = openBinding(socket);
+  if (socket.address().family === undefined) throw notTcp();
+  return binding;
+}
+
+function openBinding(socket: NodeSocket): Binding {
   if (socket.destroyed) throw closed();
   if (socket.connecting) throw notConnected("the socket is still connecting");
   const binding = socket._handle;
   if (binding === null || binding === undefined) throw notConnected("the socket is not connected");
-  if (!fresh && socket.address().family === undefined) throw notTcp();
   return binding;
 }
 
-/** Node answers 0 or -errno, Bun `false` for a closed socket, Deno nothing. */
-function check(result: unknown, harmless: string = ""): void {
+/** Node returns 0 or libuv's error number, Bun `false` for a closed socket, Deno nothing. */
+function check(result: unknown, refused = false): void {
   if (result === false) throw closed();
   if (typeof result !== "number" || result >= 0) return;
-  const code = errnoName(-result);
-  if (code !== harmless) throw new SocketError({ code, operation: "setsockopt" });
+  const code = builtin<NodeUtil>("node:util")!.getSystemErrorName(result);
+  // What libuv says of an idle time of 0: the second one until 1.51.
+  if (refused && (code === "EINVAL" || code === "EPERM")) return;
+  throw new SocketError({ code, operation: "setsockopt" });
 }
 
 function notConnected(detail: string): SocketError {
@@ -175,7 +193,7 @@ function notTcp(): TypeError {
 }
 
 function noDescriptor(): UnsupportedOptionError {
-  return unsupportedIn(`node ${host().versions.node}`, "fd", {
+  return unsupported("fd", {
     reason: "this socket has no descriptor of its own",
     remedy: "",
   });

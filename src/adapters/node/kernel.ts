@@ -4,8 +4,7 @@
  * @module
  */
 
-import type { Kernel } from "../../kernel/kernel.ts";
-import type { Obstacle } from "../../kernel/obstacle.ts";
+import type { KernelAccess } from "../../kernel/kernel.ts";
 import {
   errnoFunction,
   kernelOf,
@@ -35,19 +34,19 @@ interface NodeModule {
   createRequire(from: string): (name: string) => unknown;
 }
 
-let kept: Kernel | Obstacle | undefined;
+let kept: KernelAccess | undefined;
 
 /** The system calls, or why there are none. Loaded at the first call. */
-export function kernel(): Kernel | Obstacle {
+export function loadKernel(): KernelAccess {
   if (kept !== undefined) return kept;
-  const none = noLibrary();
-  if (none !== undefined) return kept = none;
+  const obstacle = noLibrary();
+  if (obstacle !== undefined) return kept = { obstacle };
   const failures: unknown[] = [];
   for (const load of [loadNodeFFI, loadKoffi]) {
     for (const file of libraryNames()) {
       try {
         const libc = load(file);
-        if (libc !== undefined) return kept = kernelOf(libc);
+        if (libc !== undefined) return kept = { kernel: kernelOf(libc) };
       } catch (cause) {
         failures.push(cause);
       }
@@ -55,16 +54,14 @@ export function kernel(): Kernel | Obstacle {
   }
   // Node's permission model, https://nodejs.org/api/permissions.html
   if (failures.some((cause) => (cause as { code?: string }).code === "ERR_ACCESS_DENIED")) {
-    return kept = {
-      reason: "the permission to call the system's C library is missing",
-      remedy: "needs --allow-ffi, or koffi and --allow-addons",
-    };
+    const reason = "the permission to call the system's C library is missing";
+    const remedy = "needs --allow-ffi, or koffi and --allow-addons";
+    return kept = { obstacle: { reason, remedy } };
   }
   const why = failures.length === 0 ? "" : ` (${(failures[0] as Error).message})`;
-  return kept = {
-    reason: `this Node.js has no usable node:ffi and koffi is not installed${why}`,
-    remedy: "install koffi, or use Node.js 26.1 or later",
-  };
+  const reason = `this Node.js has no usable node:ffi and koffi is not installed${why}`;
+  const remedy = "install koffi, or use Node.js 26.1 or later";
+  return kept = { obstacle: { reason, remedy } };
 }
 
 /** From Node 26.1; under `--permission` it needs `--allow-ffi`. Prints an ExperimentalWarning. */

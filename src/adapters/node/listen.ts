@@ -7,13 +7,13 @@
 import type { IncomingConnections, ListenerTransport } from "../../adapter.ts";
 import type { ListenPlan } from "../../kernel/listening.ts";
 import type { NetAddr } from "../../kernel/address.ts";
-import { closeListening, openListening } from "../../kernel/listening.ts";
+import { withListening } from "../../kernel/listening.ts";
 import { resolve } from "../../dial/happy_eyeballs.ts";
 import { withScopeName } from "../../kernel/scope.ts";
 import { certain } from "../../kernel/sockaddr.ts";
 import { builtin, host, systemName } from "../../kernel/system.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
-import { kernel } from "./kernel.ts";
+import { loadKernel } from "./kernel.ts";
 import { listenTo, type NodeSocket, remoteAddr } from "./transport.ts";
 
 /** What this file uses of `net.Server`. */
@@ -116,38 +116,19 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
       return await listenOnDescriptor(fd, backlog);
     } catch (error) {
       // Whatever is wrong with a descriptor, libuv says EINVAL.
-      const calls = kernel();
-      if ("listen" in calls) verifyTcp(calls, fd);
+      const { kernel } = loadKernel();
+      if (kernel !== undefined) verifyTcp(kernel, fd);
       throw error;
     }
   }
-  if (needsKernel(plan) === undefined) {
+  const kernel = beyondListen(plan) === undefined ? undefined : loadKernel().kernel;
+  if (kernel === undefined) {
     // `exclusive`: in a worker of node:cluster too, the socket is this process's own.
     const host = withScopeName(hostname, "ENODEV");
     return await open({ host, port, backlog, ipv6Only, reusePort, exclusive: true });
   }
-  const calls = kernel();
-  if ("reason" in calls) throw new Error(calls.reason);
-  const opened = openListening(calls, plan, await resolve(hostname));
-  try {
-    return await listenOnDescriptor(opened, backlog);
-  } catch (error) {
-    closeListening(calls, opened);
-    throw error;
-  }
-}
-
-/** What Node cannot do with `plan`, at least not here. */
-export function cannotListen(
-  plan: ListenPlan,
-): { option: string; reason: string; remedy: string } | undefined {
-  if (plan.fd !== undefined && systemName() === "windows") {
-    return { option: "fd", reason: "Node.js takes no descriptors on Windows", remedy: "" };
-  }
-  const option = needsKernel(plan);
-  if (option === undefined) return undefined;
-  const calls = kernel();
-  return "reason" in calls ? { option, ...calls } : undefined;
+  const address = await resolve(hostname);
+  return await withListening(kernel, plan, address, (fd) => listenOnDescriptor(fd, backlog));
 }
 
 /** A descriptor that listens, as a listener, which owns it from now on. */
@@ -192,8 +173,12 @@ function isDenied(): boolean {
     allowedNodeEnvironmentFlags?.has("--allow-net") === true;
 }
 
-/** The option of `plan` that Node's own `listen` cannot set. libuv always sets SO_REUSEADDR. */
-function needsKernel({ reuseAddress, reusePort }: ListenPlan): string | undefined {
+/** The option of `plan` that Node's own `listen` cannot set, if any. */
+export function beyondListen(
+  { fd, reuseAddress, reusePort }: ListenPlan,
+): keyof ListenPlan | undefined {
+  if (fd !== undefined) return systemName() === "windows" ? "fd" : undefined;
+  // libuv always sets SO_REUSEADDR.
   if (!reuseAddress) return "reuseAddress";
   if (reusePort && !hasReusePort()) return "reusePort";
   return undefined;
@@ -203,9 +188,4 @@ function needsKernel({ reuseAddress, reusePort }: ListenPlan): string | undefine
 function hasReusePort(): boolean {
   const [major = 0, minor = 0] = host().versions.node!.split(".").map(Number);
   return major >= 24 || major === 23 && minor >= 1 || major === 22 && minor >= 12;
-}
-
-/** Whether the runtime's own `listen` does it. */
-export function listensNatively(plan: ListenPlan): boolean {
-  return needsKernel(plan) === undefined;
 }

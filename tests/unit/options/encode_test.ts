@@ -1,10 +1,11 @@
 import { test } from "node:test";
-import { assert, assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { constants } from "../../../src/kernel/constants.ts";
 import { type RowName, rows } from "../../../src/options/table.ts";
 import { knownSystem } from "../../../src/kernel/system.ts";
 import { toKernelTime } from "../../../src/options/encode.ts";
 import { socketPlan } from "../../../src/options/plan.ts";
+import { keepAliveRows } from "../../../src/options/support.ts";
 
 const all = Object.entries(rows) as [RowName, typeof rows[RowName]][];
 
@@ -56,29 +57,23 @@ test("settings come in the order of the table, whatever the caller's", () => {
     linger: null,
     congestionControl: "reno",
   };
-  const { settings, tuning } = socketPlan(given, "connect");
-  assertEquals(settings.map(({ name }) => name), [
+  const { entries } = socketPlan(given, "connect");
+  assertEquals(entries.map(({ name }) => name), [
     "congestionControl",
-    "keepAlive.idle",
-    "keepAlive.interval",
-    "keepAlive.count",
     "keepAlive",
     "noDelay",
     "linger",
   ]);
-  assertEquals(tuning, [1, 2, 3]);
+  const keepAlive = { on: true, idle: 1_000, interval: 2_000, count: 3 };
+  assertEquals(entries[1]!.value, keepAlive);
+  assertEquals(keepAliveRows(keepAlive), [
+    ["keepAlive.idle", 1_000],
+    ["keepAlive.interval", 2_000],
+    ["keepAlive.count", 3],
+    ["keepAlive", true],
+  ]);
 });
 
-test("keepalive counts as tuned only with all of its values", () => {
-  for (const keepAlive of [true, false, {}, { idle: 1 }, { idle: 1, count: 1 }]) {
-    assertEquals(socketPlan({ keepAlive }, "connect").tuning, undefined);
-  }
-});
-
-test("what the kernel may refuse is set first, keepalive's switch after its values", () => {
-  const order = all.map(([name]) => name);
-  assertEquals(order[0], "congestionControl");
-  for (const value of ["idle", "interval", "count"] as const) {
-    assertGreater(order.indexOf("keepAlive"), order.indexOf(`keepAlive.${value}`));
-  }
+test("what the kernel may refuse is set first", () => {
+  assertEquals(all[0]![0], "congestionControl");
 });
