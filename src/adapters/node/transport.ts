@@ -53,12 +53,17 @@ export interface NodeSocket {
   pause(): unknown;
   resume(): unknown;
   write(data: Uint8Array, done?: () => void): boolean;
+  /** What `write` of a stream calls, and classes that extend one define. */
+  _write(data: Uint8Array, encoding: string, done: Done): void;
   end(done: (error?: Error | null) => void): unknown;
   destroy(): unknown;
   resetAndDestroy?(): unknown;
   ref(): unknown;
   unref(): unknown;
 }
+
+/** Tells a stream that its write is over; the same function for all writes of one stream. */
+type Done = (error?: unknown) => void;
 
 /** What this file uses of `node:buffer`. */
 interface NodeBuffer {
@@ -100,6 +105,9 @@ export class NodeTransport implements Transport {
   #over = false;
   /** Made when a write has to wait for the first time. */
   #onWritten: ((error?: unknown) => void) | undefined = undefined;
+  #failedWrite: { cause: unknown } | undefined = undefined;
+  #done: Done | undefined = undefined;
+  #doneWithoutError: Done | undefined = undefined;
   /** Not TLS, which takes data without sending it, and takes no empty write in Deno. */
   readonly #plain: boolean;
 
@@ -114,6 +122,7 @@ export class NodeTransport implements Transport {
     native.on("error", onError);
     native.on("end", onEnd);
     native.on("close", onClose);
+    native._write = write;
   }
 
   start(incoming: Incoming, outgoing: Outgoing): void {
@@ -159,6 +168,7 @@ export class NodeTransport implements Transport {
       pool.memory ??= allocate(pool.size);
       pool.memory.set(size === data.length ? data : part(data, taken, taken + size));
       native.write(pool.memory.subarray(0, size));
+      if (this.#failedWrite !== undefined) break;
       taken += size;
       if (!this.#sent()) {
         // It belongs to that write now.
@@ -230,15 +240,41 @@ export class NodeTransport implements Transport {
   }
 
   #written(error: unknown): void {
-    // An error is the error event's to tell.
-    if (error || this.#closed) return;
+    // An error has been told already, or is the error event's to tell.
+    if (error || this.#closed || this.#failedWrite !== undefined) return;
     this.writing = false;
     this.#outgoing.drained();
+  }
+
+  /** `done` for a write that may fail, without the stream hearing of it. */
+  withoutError(done: Done): Done {
+    if (this.#done !== done) {
+      this.#done = done;
+      this.#doneWithoutError = (cause) => {
+        if (cause) this.#failWrite(cause);
+        done();
+      };
+    }
+    return this.#doneWithoutError!;
+  }
+
+  #failWrite(cause: unknown): void {
+    // On a socket that somebody destroyed, `close` or the error event tells.
+    if (this.#closed || this.native.destroyed || this.#failedWrite !== undefined) return;
+    this.#failedWrite = { cause };
+    this.writing = false;
+    this.#outgoing.failed(cause);
   }
 
   ended(): void {
     if (this.#closed) return;
     const { native } = this;
+    if (this.#failedWrite !== undefined) {
+      const { cause } = this.#failedWrite;
+      // The kernel tells a reset once; EPIPE says that the peer had finished before.
+      if ((cause as { code?: string }).code !== "EPIPE") return this.#fail(cause);
+      return this.#incoming.end();
+    }
     // In Bun a socket that somebody destroys ends first, as if the peer had finished. Can go with
     // https://github.com/oven-sh/bun/pull/43392
     if (native.destroyed) return this.#fail(native.errored ?? destroyed());
@@ -282,6 +318,15 @@ export function listenTo(native: NodeSocket, known?: KnownEnds): NodeTransport {
   const transport = new NodeTransport(native, known);
   native.on("data", onData);
   return transport;
+}
+
+/**
+ * A stream destroys its socket when a write fails, with what has arrived and nobody has read: the reason
+ * that a server gives before it closes. So the stream does not hear of the failure, and reading goes on.
+ */
+function write(this: NodeSocket, data: Uint8Array, encoding: string, done: Done): void {
+  const { _write } = Object.getPrototypeOf(this) as NodeSocket;
+  _write.call(this, data, encoding, this[owner]!.withoutError(done));
 }
 
 function onData(this: NodeSocket, chunk: Uint8Array): void {

@@ -1,0 +1,104 @@
+/** A write that fails because the peer has left takes nothing away of what the peer said before. */
+
+import { test } from "node:test";
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { capabilities, SocketError, type TcpConnection } from "@holdfast/tcp";
+import { skip } from "../support/skip.ts";
+import { firstDifference, pair, patience, sleep, streamBytes, within } from "./support.ts";
+
+const { set: reset, reason } = capabilities().options.reset;
+const noReset = reset === "none" ? `reset: ${reason}` : undefined;
+
+/** Says something and leaves, as a server does that refuses a request before it has read it. */
+async function refuse(server: TcpConnection, size: number, unread: boolean): Promise<void> {
+  if (!unread) {
+    const into = new Uint8Array(65_536);
+    for (let waiting = true; waiting;) {
+      waiting = await server.read(into, { timeout: 30 }).then(() => true, () => false);
+    }
+  }
+  await server.write(streamBytes(0, size));
+  await sleep(20);
+  if (unread) server.reset();
+  else server.close();
+}
+
+/** Writes until it fails. */
+async function writeOn(client: TcpConnection): Promise<unknown> {
+  const data = new Uint8Array(1_000);
+  for (;;) {
+    const error = await client.write(data).then(() => undefined, (error) => error);
+    if (error !== undefined) return error;
+    await sleep(5);
+  }
+}
+
+/** Reads to the end: the bytes, and how it ended. */
+async function readOn(client: TcpConnection): Promise<[size: number, error: unknown]> {
+  const into = new Uint8Array(500_000);
+  let size = 0;
+  try {
+    for (let count; (count = await client.read(into.subarray(size))) !== null;) size += count;
+    return [size, undefined];
+  } catch (error) {
+    assertEquals(firstDifference(into.subarray(0, size), 0), -1);
+    return [size, error];
+  }
+}
+
+function assertGone(error: unknown, operation: string): void {
+  assertInstanceOf(error, SocketError);
+  assert(["EPIPE", "ECONNRESET"].includes(error.code), error.code);
+  assertEquals(error.operation, operation);
+}
+
+for (const size of [300, 40_000]) {
+  for (const unread of [true, false]) {
+    for (const end of ["client", "server"] as const) {
+      for (const busy of [false, true]) {
+        const how = `${size} bytes, ${unread ? "RST" : "FIN, then RST"}, of the ${end}${
+          busy ? ", busy" : ""
+        }`;
+        test(
+          `write error: what has arrived is read first, then how it ended: ${how}`,
+          skip(noReset),
+          async () => {
+            using sockets = await pair();
+            const ours = sockets[end];
+            const peer = sockets[end === "client" ? "server" : "client"];
+            // Where a runtime may take a shorter way than for the first writes.
+            for (let i = 0; busy && i < 40; i++) await ours.write(new Uint8Array(10));
+            await ours.write(new Uint8Array(5_000));
+            await refuse(peer, size, unread);
+            await sleep(20);
+            assertGone(await within(patience, writeOn(ours)), "write");
+            // Nobody has to be in a hurry.
+            await sleep(50);
+            const [got, error] = await within(patience, readOn(ours));
+            assertEquals(got, size);
+            // The peer's end has arrived as well, and comes first.
+            if (unread) assertGone(error, "read");
+            else assertEquals(error, undefined);
+            assertGone(await ours.write(new Uint8Array(1)).catch((error) => error), "write");
+            const again = await ours.read(new Uint8Array(1)).catch((error) => error);
+            if (unread) assertGone(again, "read");
+            else assertEquals(again, null);
+          },
+        );
+      }
+    }
+  }
+}
+
+test("write error: met by a write that waits, with reads on the way", skip(noReset), async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const reading = readOn(client);
+  const writing = client.write(new Uint8Array(2 ** 24)).catch((error) => error);
+  await sleep(50);
+  await refuse(server, 300, true);
+  assertGone(await within(patience, writing), "write");
+  const [got, error] = await within(patience, reading);
+  assertEquals(got, 300);
+  assertGone(error, "read");
+});
