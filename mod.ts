@@ -55,6 +55,8 @@ export type { Capabilities, Capability, CapabilityName } from "./src/options/cap
 export type { Road } from "./src/options/support.ts";
 
 // Every socket of the process
+export { guard } from "./src/process/guard.ts";
+export type { Guard, GuardOptions, GuardStats } from "./src/process/guard.ts";
 export { sockets } from "./src/process/sockets.ts";
 export type { SocketCriteria, SocketFilter } from "./src/process/filter.ts";
 export type { SocketEntry } from "./src/kernel/entry.ts";

@@ -19,10 +19,15 @@ export function brand(Class: { readonly prototype: object }, name: string): void
   });
 }
 
+/** One value for all copies, made by the first that asks. */
+export function shared<T>(name: string, make: () => T): T {
+  const key = Symbol.for(prefix + name);
+  const scope = globalThis as unknown as Record<symbol, T | undefined>;
+  if (scope[key] === undefined) Object.defineProperty(globalThis, key, { value: make() });
+  return scope[key]!;
+}
+
 /** One set of objects for all copies. */
 export function sharedSet(name: string): WeakSet<object> {
-  const key = Symbol.for(prefix + name);
-  const scope = globalThis as unknown as Record<symbol, WeakSet<object> | undefined>;
-  if (scope[key] === undefined) Object.defineProperty(globalThis, key, { value: new WeakSet() });
-  return scope[key]!;
+  return shared(name, () => new WeakSet());
 }

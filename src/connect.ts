@@ -14,6 +14,7 @@ import type { ConnectOptions } from "./options/types.ts";
 import { kernelFor } from "./options/support.ts";
 import { adapter } from "./runtime.ts";
 import { applyPlan, supportedPlan } from "./options/apply.ts";
+import { noteDialled, noteOpened } from "./options/ours.ts";
 import { Alarm, timers } from "./time/timers.ts";
 
 /**
@@ -47,13 +48,20 @@ export async function connect(options: ConnectOptions): Promise<TcpConnection> {
   const socket = supportedPlan(plan.socket, runtime.natives());
   const { target, timeouts, signal } = plan;
   signal?.throwIfAborted();
-  const transport = await new Dial(target, timeouts.connect, signal).open(runtime.connect);
+  const dialled = noteDialled(target.port);
+  let transport: Transport | undefined;
   try {
+    transport = await new Dial(target, timeouts.connect, signal).open(runtime.connect);
     applyPlan(runtime.openedHandle(transport.native), socket);
-    return new Connection(transport, timeouts, timers, socket.deadPeerTimeout);
+    const connection = new Connection(transport, timeouts, timers, socket.deadPeerTimeout);
+    noteOpened(connection);
+    return connection;
   } catch (error) {
+    if (transport === undefined) throw error;
     transport.close();
     throw toSocketError(error, "connect", target);
+  } finally {
+    dialled();
   }
 }
 

@@ -12,6 +12,7 @@ import type { Guarded } from "./options/dead_peer.ts";
 import { SocketError, temporaryCodes, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import type { ListenTimeouts, SocketOptions } from "./options/types.ts";
 import { nativeTimers } from "./time/native_timers.ts";
+import { noteOpened } from "./options/ours.ts";
 import { getOptions, setOptions } from "./options/any_socket.ts";
 import { Alarm, type TimerQueue, timers as sharedTimers } from "./time/timers.ts";
 import { checkCall } from "./options/validate.ts";
@@ -136,6 +137,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
     this.#timers = timers;
     this.#calls = new Accepts(transport, timers);
     transport.start(this);
+    noteOpened(this);
   }
 
   get native(): object {
@@ -192,6 +194,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
       this.#timers,
       this.#deadPeerTimeout,
     );
+    noteOpened(connection);
     const call = this.#calls.head;
     if (call === undefined) return void this.#arrived.push(connection);
     this.#calls.leave(call);

@@ -67,7 +67,7 @@ export class Entry implements SocketEntry {
   /** The TCP socket that is `fd` right now, or `undefined` when there is none. */
   static of(kernel: Kernel, fd: number): Entry | undefined {
     const identity = identityOf(kernel, fd);
-    if (identity === undefined || isTcp(kernel, fd) !== true) return undefined;
+    if (!identity || isTcp(kernel, fd) !== true) return undefined;
     const localAddr = addressOf(kernel.getsockname, fd);
     if (localAddr === undefined) return undefined;
     const remoteAddr = addressOf(kernel.getpeername, fd);

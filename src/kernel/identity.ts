@@ -6,7 +6,6 @@
 
 import type { NetAddr } from "./address.ts";
 import { constants } from "./constants.ts";
-import { errnoName } from "./errno.ts";
 import type { Kernel } from "./kernel.ts";
 import { decode, SOCKADDR_SIZE, unmapped } from "./sockaddr.ts";
 import { knownSystem } from "./system.ts";
@@ -18,9 +17,14 @@ const eight = new Uint8Array(8);
 const halves = new Uint32Array(eight.buffer);
 const [low, high] = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? [0, 1] : [1, 0];
 
+/** The same number everywhere. */
+const EBADF = 9;
+/** Linux's. */
+const ENOPROTOOPT = 92;
+
 /**
- * The identity of the socket that is `fd` right now, or `undefined` when that is no socket: SO_COOKIE
- * (Linux 4.12), which is never given twice; elsewhere both addresses.
+ * The identity of the socket that is `fd` right now: SO_COOKIE (Linux 4.12), which is never given twice;
+ * elsewhere both addresses. 0 when it is open and no socket, `undefined` when it is closed.
  */
 export function identityOf(kernel: Kernel, fd: number): Identity | undefined {
   const { SOL_SOCKET, SO_COOKIE } = constants;
@@ -28,12 +32,12 @@ export function identityOf(kernel: Kernel, fd: number): Identity | undefined {
     const length = kernel.getsockopt(fd, SOL_SOCKET!, SO_COOKIE, eight);
     // The kernel counts them up from 1, so that they stay below 2^53.
     if (length === 8) return halves[high]! * 2 ** 32 + halves[low]!;
-    const code = errnoName(-length);
-    if (code === "EBADF" || code === "ENOTSOCK") return undefined;
+    if (length === -EBADF) return undefined;
+    if (length !== -ENOPROTOOPT) return 0;
   }
   const local = addressOf(kernel.getsockname, fd);
-  if (local === undefined) return undefined;
-  return JSON.stringify([local, addressOf(kernel.getpeername, fd)]);
+  if (local !== undefined) return JSON.stringify([local, addressOf(kernel.getpeername, fd)]);
+  return kernel.getsockname(fd, address) === -EBADF ? undefined : 0;
 }
 
 const address = new Uint8Array(SOCKADDR_SIZE);

@@ -1,0 +1,136 @@
+/**
+ * Options for every TCP socket of the process, now and later.
+ *
+ * @module
+ */
+
+import { fail, own } from "../check.ts";
+import type { SocketEntry } from "../kernel/entry.ts";
+import { checkSupported } from "../options/apply.ts";
+import { socketKeys, socketPlan } from "../options/plan.ts";
+import type { SocketOptions } from "../options/types.ts";
+import { checkFilter, type SocketFilter } from "./filter.ts";
+import { Rounds } from "./rounds.ts";
+import { kernelForSockets } from "./sockets.ts";
+
+/**
+ * Options of {@linkcode guard}: what to give, to which sockets, and how soon.
+ *
+ * @example Kept apart from the call
+ * ```ts
+ * import { guard, type GuardOptions } from "@holdfast/tcp";
+ *
+ * const options: GuardOptions = { match: { remotePort: 5432 }, userTimeout: 30_000 };
+ * using guarded = guard(options);
+ * console.log(guarded.stats.failed); // 0
+ * ```
+ */
+export interface GuardOptions extends SocketOptions {
+  /**
+   * Which sockets, as for `sockets()`. Asked once for each socket, when it is connected or listens.
+   * @default all
+   */
+  match?: SocketFilter;
+  /**
+   * A new socket has its options within this many ms, at least 10.
+   * @default 1_000
+   */
+  every?: number;
+}
+
+/**
+ * What a guard has done so far, in sockets.
+ *
+ * @example How many could not be given their options
+ * ```ts
+ * import { guard, type GuardStats } from "@holdfast/tcp";
+ *
+ * using guarded = guard({ userTimeout: 30_000 });
+ * const stats: GuardStats = guarded.stats;
+ * console.log(stats.failed); // 0
+ * ```
+ */
+export interface GuardStats {
+  /** Matched. */
+  readonly seen: number;
+  /** Were given the options. */
+  readonly applied: number;
+  /** Could not be given them: the kernel refused. */
+  readonly failed: number;
+  /** Were ended, because their peer was gone. */
+  readonly ended: number;
+}
+
+/**
+ * What {@linkcode guard} returns. It goes on until it is closed.
+ *
+ * @example Look at what is guarded
+ * ```ts
+ * import { type Guard, guard } from "@holdfast/tcp";
+ *
+ * using guarded: Guard = guard({ userTimeout: 30_000 });
+ * console.log(guarded.sockets.length === guarded.stats.applied); // true
+ * ```
+ */
+export interface Guard extends Disposable {
+  /** The sockets that have the options from this guard and are open. */
+  readonly sockets: SocketEntry[];
+  /** What was done so far. */
+  readonly stats: GuardStats;
+  /** Ends it. Sockets keep the options that they have. Idempotent. */
+  close(): void;
+}
+
+/**
+ * Gives socket options to every TCP socket of this process that this library did not open: those of
+ * `fetch`, of servers, of database clients. At once to those that are open, and to new ones within `every`
+ * ms; to those of `node:net` as soon as they are connected, where the runtime has diagnostics channels.
+ * Connections inherit a listener's options on Linux. Each socket is given them once; who sets others later
+ * has these. Never keeps the process alive.
+ *
+ * Linux and macOS. In Deno it needs `--allow-ffi`. A guard sees all threads of the process, but knows this
+ * library's own sockets of its own thread only.
+ *
+ * @param options What to give, to which sockets, and how soon. At least one socket option.
+ * @throws {TypeError | RangeError} An option is unknown or out of range, or there is none.
+ * @throws {UnsupportedOptionError} An option cannot be set here.
+ *
+ * @example A database whose driver hides its sockets
+ * ```ts
+ * import { guard } from "@holdfast/tcp";
+ *
+ * using guarded = guard({
+ *   match: { remotePort: [5432, 6379] },
+ *   keepAlive: { idle: 60_000, interval: 10_000, count: 3 },
+ *   userTimeout: 30_000,
+ * });
+ * console.log(guarded.stats.seen); // 0
+ * ```
+ */
+export function guard(options: GuardOptions): Guard {
+  const given = own(options, ["match", "every", ...socketKeys], verb);
+  const plan = socketPlan(given, verb);
+  const matches = checkFilter(given.match, verb);
+  const every = checkEvery(given.every);
+  if (plan.given.length === 0) {
+    throw new TypeError(`Cannot ${verb} sockets as no socket option is given`);
+  }
+  const kernel = kernelForSockets();
+  checkSupported(plan, { kind: "connection", fd: () => -1 });
+  const { deadPeerTimeout = plan.settings.find(({ name }) => name === "userTimeout")?.value } =
+    plan;
+  // What a function says without knowing the peer may be something else once it does.
+  const bounds = typeof deadPeerTimeout === "number" && typeof given.match !== "function";
+  const attempt = bounds ? Math.min(Math.ceil(deadPeerTimeout), longest) : undefined;
+  return new Rounds(kernel, { plan, matches, attempt, every });
+}
+
+const verb = "guard";
+const longest = 2 ** 31 - 1;
+
+function checkEvery(value: unknown = 1_000): number {
+  const expected = `must be a number of milliseconds from 10 to ${longest}`;
+  if (typeof value !== "number") fail(TypeError, verb, "every", expected, value);
+  if (!(value >= 10 && value <= longest)) fail(RangeError, verb, "every", expected, value);
+  return value;
+}

@@ -1,0 +1,39 @@
+/**
+ * Sockets of `node:net` at the moment when they are connected, where the runtime tells.
+ *
+ * @module
+ */
+
+import { nativeTimers } from "../time/native_timers.ts";
+import { builtin } from "../kernel/system.ts";
+
+interface Channels {
+  subscribe(name: string, listener: (message: unknown) => void): void;
+  unsubscribe(name: string, listener: (message: unknown) => void): void;
+}
+
+interface NetSocket {
+  once(event: "connect", listener: () => void): unknown;
+}
+
+/**
+ * Calls `look` for each socket of `node:net` that is connected from now on, after its owner has been told.
+ * Returns what ends it. Bun has no such channels: https://nodejs.org/api/diagnostics_channel.html#net
+ */
+export function onNodeSocket(look: (socket: object) => void): () => void {
+  const channels = builtin<Channels>("node:diagnostics_channel");
+  if (channels === undefined) return () => {};
+  // Owners set options of their own when they are told; these are to come after them.
+  const later = (socket: object) => void nativeTimers().setImmediate(() => look(socket));
+  const dialled = (message: unknown) => {
+    const { socket } = message as { socket: NetSocket };
+    socket.once("connect", () => later(socket));
+  };
+  const accepted = (message: unknown) => later((message as { socket: object }).socket);
+  channels.subscribe("net.client.socket", dialled);
+  channels.subscribe("net.server.socket", accepted);
+  return () => {
+    channels.unsubscribe("net.client.socket", dialled);
+    channels.unsubscribe("net.server.socket", accepted);
+  };
+}

@@ -1,0 +1,171 @@
+/**
+ * `guard()`: options for every TCP socket of this process that this library did not open.
+ *
+ * @module
+ */
+
+import { once } from "node:events";
+import { createServer } from "node:http";
+import net, { type AddressInfo } from "node:net";
+import { test } from "node:test";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  connect,
+  getOptions,
+  guard,
+  type GuardOptions,
+  listen,
+  setOptions,
+  sockets,
+} from "@holdfast/tcp";
+import { skip } from "../support/skip.ts";
+import { pair, patience, sleep, spawnRuntime, testFile, until, within } from "./support.ts";
+import { noKernel } from "./support_listen.ts";
+
+const keepAlive = { idle: 61_000, interval: 11_000, count: 4 };
+
+/** A server of `node:http` that keeps connections, and a client of `fetch`. */
+async function web() {
+  const server = createServer((_request, response) => response.end("hello"));
+  server.keepAliveTimeout = 60_000;
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    async fetch() {
+      const response = await within(patience, fetch(`http://127.0.0.1:${port}/`));
+      return await response.text();
+    },
+    [Symbol.dispose]() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/** Values of every socket with the port at its far end. */
+const valuesOf = (remotePort: number) =>
+  sockets({ remotePort }).map((entry) => getOptions(entry).keepAlive);
+
+test("sockets that are open have the options at once", skip(noKernel), async () => {
+  using site = await web();
+  await site.fetch();
+  const remotePort = site.port;
+  assert(sockets({ remotePort }).length > 0);
+  using guarded = guard({ match: { remotePort }, keepAlive });
+  for (const values of valuesOf(remotePort)) assertEquals(values, keepAlive);
+  const { seen, applied, failed, ended } = guarded.stats;
+  assertEquals([seen, failed, ended], [applied, 0, 0]);
+  assertEquals(guarded.sockets.length, applied);
+  assertEquals(guarded.sockets.map(({ fd }) => fd), sockets({ remotePort }).map(({ fd }) => fd));
+});
+
+test("new sockets have them soon", skip(noKernel), async () => {
+  using site = await web();
+  const remotePort = site.port;
+  using guarded = guard({ match: { remotePort }, every: 50, keepAlive, userTimeout: 31_000 });
+  assertEquals(guarded.stats.seen, 0);
+  await site.fetch();
+  await until(() => guarded.stats.applied > 0, "the guard has seen the connection of fetch");
+  const [entry] = sockets({ remotePort });
+  const options = getOptions(entry!);
+  assertEquals([options.keepAlive, options.userTimeout], [keepAlive, 31_000]);
+});
+
+test("a socket is given them once", skip(noKernel), async () => {
+  using site = await web();
+  await site.fetch();
+  const remotePort = site.port;
+  using guarded = guard({ match: { remotePort }, every: 20, keepAlive });
+  const { applied } = guarded.stats;
+  const [entry] = sockets({ remotePort });
+  setOptions(entry!, { keepAlive: false });
+  await sleep(200);
+  assertEquals(getOptions(entry!).keepAlive, false);
+  assertEquals(guarded.stats.applied, applied);
+});
+
+test("connections inherit what a listener was given", skip(noKernel), async () => {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port: localPort } = server.address() as AddressInfo;
+  using guarded = guard({ match: { kind: "listener", localPort }, keepAlive });
+  assertEquals(guarded.stats.applied, 1);
+  const client = net.connect(localPort, "127.0.0.1");
+  const [accepted] = await within(patience, once(server, "connection")) as [net.Socket];
+  try {
+    assertEquals(getOptions(accepted).keepAlive, keepAlive);
+  } finally {
+    client.destroy();
+    accepted.destroy();
+    server.close();
+  }
+});
+
+test("what this library opened is left alone", skip(noKernel), async () => {
+  using before = await pair();
+  using guarded = guard({ every: 20, keepAlive });
+  using after = await pair();
+  const client = await connect({ port: before.listener.addr.port, timeout: patience });
+  const server = await before.listener.accept();
+  const applied = guarded.stats.applied;
+  await sleep(200);
+  const all = [before.client, before.server, before.listener, after.client, after.server];
+  for (const socket of [...all, after.listener, client, server]) {
+    assertEquals(getOptions(socket).keepAlive, false, socket.constructor.name);
+  }
+  assertEquals(guarded.stats.applied, applied);
+  client.close();
+  server.close();
+});
+
+test("connections that wait to be accepted here are left alone", skip(noKernel), async () => {
+  using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
+  using _guarded = guard({ match: { localPort: listener.addr.port }, every: 20, keepAlive });
+  const client = net.connect(listener.addr.port, "127.0.0.1");
+  await within(patience, once(client, "connect"));
+  await sleep(100);
+  using accepted = await listener.accept();
+  await sleep(100);
+  assertEquals(getOptions(accepted).keepAlive, false);
+  client.destroy();
+});
+
+test("a guard that is closed does nothing more", skip(noKernel), async () => {
+  using site = await web();
+  const remotePort = site.port;
+  const guarded = guard({ match: { remotePort }, every: 20, userTimeout: 31_000 });
+  guarded.close();
+  guarded.close();
+  await site.fetch();
+  await sleep(150);
+  assertEquals(guarded.stats.seen, 0);
+  assertEquals(guarded.sockets, []);
+  assertEquals(getOptions(sockets({ remotePort })[0]!).userTimeout, null);
+});
+
+test("a guard does not keep the process alive", skip(noKernel), async () => {
+  const { code, output, ms } = await spawnRuntime(testFile("programs/guarded.ts"));
+  assertEquals([code, output.trim()], [0, "guarded"]);
+  assert(ms < patience, `${ms} ms`);
+});
+
+test("what cannot be guarded is refused at once", skip(noKernel), () => {
+  const rows: [options: unknown, Class: typeof TypeError | typeof RangeError, message: string][] = [
+    [{}, TypeError, "no socket option"],
+    [{ every: 100 }, TypeError, "no socket option"],
+    [{ keepAlive: true, every: 9 }, RangeError, "'every'"],
+    [{ keepAlive: true, every: Infinity }, RangeError, "'every'"],
+    [{ keepAlive: true, every: "100" }, TypeError, "'every'"],
+    [{ keepAlive: true, match: { port: 1 } }, TypeError, "'port'"],
+    [{ keepAlive: true, matches: {} }, TypeError, "'matches'"],
+    [{ keepAlive: { idle: -1 } }, RangeError, "'keepAlive.idle'"],
+    [{ keepAlive: true, deadPeerTimeout: 5_000 }, TypeError, "'deadPeerTimeout'"],
+    [{ deadPeerTimeout: 999 }, RangeError, "'deadPeerTimeout'"],
+    [undefined, TypeError, "'options'"],
+  ];
+  for (const [options, Class, message] of rows) {
+    assertThrows(() => guard(options as GuardOptions), Class, message);
+  }
+});

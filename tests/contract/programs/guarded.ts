@@ -1,0 +1,10 @@
+/**
+ * A program that has a guard, and nothing else to do.
+ *
+ * @module
+ */
+
+import { guard } from "@holdfast/tcp";
+
+guard({ keepAlive: true, every: 10 });
+console.log("guarded");
