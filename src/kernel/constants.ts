@@ -41,6 +41,7 @@ export type ConstantName =
   | "SO_PROTOCOL"
   | "SO_DOMAIN"
   | "SO_COOKIE"
+  | "SO_MEMINFO"
   | "TCP_NODELAY"
   | "TCP_MAXSEG"
   | "TCP_KEEPIDLE"
@@ -84,6 +85,7 @@ const table: Readonly<Record<ConstantName, readonly (number | null)[]>> = {
   SO_PROTOCOL: [38, null, 0x1016],
   SO_DOMAIN: [39, null, 0x1019],
   SO_COOKIE: [57],
+  SO_MEMINFO: [55],
 
   TCP_NODELAY: [1, 1, 1, 1],
   TCP_MAXSEG: [2, 2, 2, 4],

@@ -45,9 +45,14 @@ const shortestDeadPeerTimeout = 2_000;
 
 /**
  * Checks the socket options among `options`, whose other keys are the caller's business. `noDelay` is
- * what that one is when it was left out.
+ * what that one is when it was left out, `shortest` the least that `deadPeerTimeout` may be.
  */
-export function socketPlan(options: Options, verb: string, noDelay?: boolean): SocketPlan {
+export function socketPlan(
+  options: Options,
+  verb: string,
+  noDelay?: boolean,
+  shortest: number = shortestDeadPeerTimeout,
+): SocketPlan {
   const entries: PlannedOption[] = [];
   const given: (keyof SocketOptions)[] = [];
   let deadPeerTimeout: number | undefined;
@@ -56,7 +61,7 @@ export function socketPlan(options: Options, verb: string, noDelay?: boolean): S
     if (value === undefined && key === "noDelay") value = noDelay;
     if (value === undefined) continue;
     given.push(key);
-    if (key === "deadPeerTimeout") deadPeerTimeout = checkDeadPeerTimeout(value, verb);
+    if (key === "deadPeerTimeout") deadPeerTimeout = checkDeadPeerTimeout(value, verb, shortest);
     else if (key === "keepAlive") entries.push(keepAliveEntry(value, verb));
     else entries.push({ name: key, value: checkValue(rows[key], key, value, verb) });
   }
@@ -95,10 +100,10 @@ export function keepAliveEntry(
   };
 }
 
-function checkDeadPeerTimeout(value: unknown, verb: string): number {
-  const expected = `must be a number of milliseconds, at least ${shortestDeadPeerTimeout}`;
+function checkDeadPeerTimeout(value: unknown, verb: string, shortest: number): number {
+  const expected = `must be a number of milliseconds, at least ${shortest}`;
   if (typeof value !== "number") fail(TypeError, verb, "deadPeerTimeout", expected, value);
-  if (!(value >= shortestDeadPeerTimeout && value < Infinity)) {
+  if (!(value >= shortest && value < Infinity)) {
     fail(RangeError, verb, "deadPeerTimeout", expected, value);
   }
   return value;

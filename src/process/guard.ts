@@ -4,9 +4,9 @@
  * @module
  */
 
-import { fail, own } from "../check.ts";
+import { copyOptions, fail } from "../check.ts";
 import type { SocketEntry } from "../kernel/entry.ts";
-import { checkSupported } from "../options/apply.ts";
+import { supportedPlan } from "../options/apply.ts";
 import { socketKeys, socketPlan } from "../options/plan.ts";
 import type { SocketOptions } from "../options/types.ts";
 import { checkFilter, type SocketFilter } from "./filter.ts";
@@ -36,6 +36,14 @@ export interface GuardOptions extends SocketOptions {
    * @default 1_000
    */
   every?: number;
+  /**
+   * Ends a connection whose peer is gone, within this many ms after the peer was last heard from, plus at most one
+   * probe interval (an eighth, at least a second): whether it is idle, has data in flight or sits before a
+   * closed window; and never one whose peer answers. Its owner sees `ETIMEDOUT` or `ECONNRESET`. An attempt
+   * to connect ends with `ETIMEDOUT` after that time. At least 1,000. Linux, of any version. Not to be given
+   * beside `keepAlive` or `userTimeout`.
+   */
+  deadPeerTimeout?: number;
 }
 
 /**
@@ -108,21 +116,30 @@ export interface Guard extends Disposable {
  * ```
  */
 export function guard(options: GuardOptions): Guard {
-  const given = own(options, ["match", "every", ...socketKeys], verb);
-  const plan = socketPlan(given, verb);
+  const given = copyOptions(options, ["match", "every", ...socketKeys], verb);
+  const plan = socketPlan(given, verb, undefined, 1_000);
   const matches = checkFilter(given.match, verb);
   const every = checkEvery(given.every);
   if (plan.given.length === 0) {
     throw new TypeError(`Cannot ${verb} sockets as no socket option is given`);
   }
   const kernel = kernelForSockets();
-  checkSupported(plan, { kind: "connection", fd: () => -1 });
-  const { deadPeerTimeout = plan.settings.find(({ name }) => name === "userTimeout")?.value } =
-    plan;
+  const supported = supportedPlan(plan, {});
+  const { deadPeerTimeout = plan.entries.find(({ name }) => name === "userTimeout")?.value } = plan;
   // What a function says without knowing the peer may be something else once it does.
   const bounds = typeof deadPeerTimeout === "number" && typeof given.match !== "function";
   const attempt = bounds ? Math.min(Math.ceil(deadPeerTimeout), longest) : undefined;
-  return new Rounds(kernel, { plan, matches, attempt, every });
+  const rounds = new Rounds(kernel, { plan: supported, matches, attempt, every });
+  return {
+    get sockets() {
+      return rounds.sockets;
+    },
+    get stats() {
+      return { ...rounds.stats };
+    },
+    close: () => rounds.close(),
+    [Symbol.dispose]: () => rounds.close(),
+  };
 }
 
 const verb = "guard";

@@ -9,44 +9,55 @@ import { type Identity, identityOf } from "../kernel/identity.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { SocketError } from "../errors.ts";
 import { handleOf } from "../options/any_socket.ts";
-import { applyPlan } from "../options/apply.ts";
+import { applyPlan, type SupportedPlan } from "../options/apply.ts";
 import { setInt } from "../options/dead_peer.ts";
 import { forgetOurs, isDialled, isOurs, learnOurs } from "../options/ours.ts";
-import type { SocketPlan } from "../options/plan.ts";
+import { probeInterval } from "../options/probing.ts";
 import { nativeTimers } from "../time/native_timers.ts";
 import { Alarm, type TimerQueue, timers as sharedTimers } from "../time/timers.ts";
-import type { Guard, GuardStats } from "./guard.ts";
 import type { Matches } from "./filter.ts";
 import { onNodeSocket } from "./node_sockets.ts";
 import { Walk } from "./walk.ts";
+import { type Guardian, Ward } from "./ward.ts";
 
 /** What a guard has to do. */
 export interface Orders {
-  readonly plan: SocketPlan;
+  readonly plan: SupportedPlan;
   readonly matches: Matches;
   /** TCP_USER_TIMEOUT of attempts to connect, ms. */
   readonly attempt: number | undefined;
   readonly every: number;
 }
 
-/** The one implementation of a guard. */
-export class Rounds extends Alarm implements Guard {
-  readonly #kernel: Kernel;
+interface Guarded {
+  readonly entry: Entry;
+  /** With `deadPeerTimeout`. */
+  readonly ward: Ward | undefined;
+}
+
+/** What a guard does. */
+export class Rounds extends Alarm implements Guardian {
+  readonly kernel: Kernel;
   readonly #orders: Orders;
-  readonly #timers: TimerQueue;
+  readonly timers: TimerQueue;
   readonly #walk: Walk;
   /** Sockets that have been given the options. */
-  readonly #guarded: Map<Identity, Entry> = new Map();
+  readonly #guarded: Map<Identity, Guarded> = new Map();
   /** Descriptors of which it cannot be said yet whether they are to be guarded. */
   readonly #undecided: Set<number> = new Set();
-  readonly #stats = { seen: 0, applied: 0, failed: 0, ended: 0 };
+  readonly stats: Record<"seen" | "applied" | "failed" | "ended", number> = {
+    seen: 0,
+    applied: 0,
+    failed: 0,
+    ended: 0,
+  };
   readonly #unsubscribe: () => void;
 
   constructor(kernel: Kernel, orders: Orders, timers: TimerQueue = sharedTimers) {
     super();
-    this.#kernel = kernel;
+    this.kernel = kernel;
     this.#orders = orders;
-    this.#timers = timers;
+    this.timers = timers;
     this.#walk = new Walk(kernel);
     this.#look();
     this.#unsubscribe = onNodeSocket((socket) => this.#lookAtNode(socket));
@@ -54,22 +65,16 @@ export class Rounds extends Alarm implements Guard {
   }
 
   get sockets(): SocketEntry[] {
-    return [...this.#guarded.values()].flatMap(({ fd }) => Entry.of(this.#kernel, fd) ?? [])
+    return [...this.#guarded.values()]
+      .flatMap(({ entry }) => Entry.of(this.kernel, entry.fd) ?? [])
       .filter(({ identity }) => this.#guarded.has(identity));
   }
 
-  get stats(): GuardStats {
-    return { ...this.#stats };
-  }
-
   close(): void {
-    this.#timers.remove(this);
+    this.timers.remove(this);
     this.#unsubscribe();
+    for (const { ward } of this.#guarded.values()) if (ward !== undefined) this.timers.remove(ward);
     this.#guarded.clear();
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 
   override ring(): void {
@@ -85,7 +90,7 @@ export class Rounds extends Alarm implements Guard {
   }
 
   #arm(): void {
-    this.#timers.arm(this, this.#timers.now() + this.#orders.every);
+    this.timers.arm(this, this.timers.now() + this.#orders.every);
   }
 
   /** One round. */
@@ -102,12 +107,15 @@ export class Rounds extends Alarm implements Guard {
 
   #forget(fd: number, identity: Identity): void {
     forgetOurs(identity);
-    // Another descriptor may still be the same socket.
-    if (this.#guarded.get(identity)?.fd === fd) this.#guarded.delete(identity);
+    const guarded = this.#guarded.get(identity);
+    // Or another descriptor is the same socket.
+    if (guarded?.entry.fd !== fd) return;
+    this.#guarded.delete(identity);
+    if (guarded.ward !== undefined) this.timers.remove(guarded.ward);
   }
 
   #learnOurs(): void {
-    learnOurs((socket) => identityOf(this.#kernel, handleOf(socket, "guard").fd()));
+    learnOurs((socket) => identityOf(this.kernel, handleOf(socket, "guard").fd()));
   }
 
   #lookAtNode(socket: object): void {
@@ -124,7 +132,7 @@ export class Rounds extends Alarm implements Guard {
 
   /** Guards a socket, or does not. Returns `false` when that cannot be said yet. */
   #decide(fd: number): boolean {
-    const entry = Entry.of(this.#kernel, fd);
+    const entry = Entry.of(this.kernel, fd);
     // No TCP socket; or another one since this moment, which the next walk sees.
     if (entry === undefined) return true;
     const { identity, state, remoteAddr } = entry;
@@ -133,35 +141,51 @@ export class Rounds extends Alarm implements Guard {
     // Runtimes set options of their own when a socket is connected; these are to come after them.
     if (state === "SYN-SENT" || state === "CLOSED") return false;
     if (remoteAddr !== undefined && isDialled(remoteAddr.port)) return false;
-    return !this.#orders.matches(entry) || this.#apply(entry);
+    return !this.#orders.matches(entry) || this.#take(entry);
   }
 
   /** Whom it is dialling the kernel does not tell, so it must not be one of ours. */
   #bound(entry: Entry): void {
     const { attempt, matches } = this.#orders;
     if (attempt === undefined || isDialled() || !matches(entry)) return;
-    this.#failure(entry, (fd) => setInt(this.#kernel, fd, "TCP_USER_TIMEOUT", attempt));
+    this.#failure(entry, (fd) => setInt(this.kernel, fd, "TCP_USER_TIMEOUT", attempt));
   }
 
   /** Returns `false` when it is to be tried again. */
-  #apply(entry: Entry): boolean {
-    const { kind, identity } = entry;
-    const code = this.#failure(
-      entry,
-      (fd) => applyPlan({ kind, fd: () => fd }, this.#orders.plan),
-    );
+  #take(entry: Entry): boolean {
+    const code = this.apply(entry);
     if (code === "EMFILE") return false;
     if (code === "EBADF") return true;
-    this.#stats.seen++;
-    this.#stats[code === undefined ? "applied" : "failed"]++;
-    if (code === undefined) this.#guarded.set(identity, entry);
+    this.stats.seen++;
+    this.stats[code === undefined ? "applied" : "failed"]++;
+    if (code !== undefined) return true;
+    const { deadPeerTimeout } = this.#orders.plan;
+    const watched = deadPeerTimeout !== undefined && entry.kind === "connection";
+    const ward = watched ? new Ward(entry, deadPeerTimeout, this) : undefined;
+    this.#guarded.set(entry.identity, { entry, ward });
     return true;
+  }
+
+  /** A ward was ended. */
+  ended(): void {
+    this.stats.ended++;
+  }
+
+  /** Sets the options. Returns what has gone wrong. */
+  apply(entry: Entry): string | undefined {
+    const { plan } = this.#orders;
+    return this.#failure(entry, (fd) => {
+      applyPlan({ kind: entry.kind, fd: () => fd }, plan);
+      if (plan.deadPeerTimeout === undefined) return;
+      // Linux 6.15. Without it the kernel asks at growing intervals.
+      setInt(this.kernel, fd, "TCP_RTO_MAX_MS", probeInterval(plan.deadPeerTimeout));
+    });
   }
 
   /** Returns why `use` could not be called, or what it met. */
   #failure(entry: Entry, use: (fd: number) => unknown): string | undefined {
     try {
-      entry.borrow(this.#kernel, use);
+      entry.borrow(this.kernel, use);
       return undefined;
     } catch (error) {
       return (error as SocketError).code;

@@ -30,8 +30,8 @@ export interface Result {
 
 const program = (name: string) => testFile(`../dead_peer/programs/${name}`);
 
-/** Runs all rows, or those that compare the options with each other. */
-export async function measure(which: "rows" | "compare" = "rows"): Promise<Result[]> {
+/** Runs all rows; those that compare the options with each other; or those of sockets of others. */
+export async function measure(which: "rows" | "compare" | "guard" = "rows"): Promise<Result[]> {
   using network = openNetwork(80);
   const enter = (namespace: string) => ["ip", "netns", "exec", namespace];
   const peer = spawn("ip", [...enter(network.there).slice(1), "python3", program("peer.py")], {

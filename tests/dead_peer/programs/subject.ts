@@ -10,6 +10,7 @@ import { SocketError, TimeoutError } from "@holdfast/tcp";
 import { within } from "../../contract/support.ts";
 import { comparison } from "../comparison.ts";
 import { diagnosisRows } from "../diagnosis_rows.ts";
+import { guardRows } from "../guard_rows.ts";
 import type { Result } from "../measure.ts";
 import { outageRows } from "../outage_rows.ts";
 import { type Plan, Row } from "../row.ts";
@@ -42,9 +43,12 @@ setInterval(() => {
   expected = performance.now() + 20;
 }, 20);
 
-const plans = process.argv[3] === "compare"
-  ? comparison
-  : [...rows, ...outageRows, ...diagnosisRows];
+const sets: Record<string, Plan[]> = {
+  rows: [...rows, ...outageRows, ...diagnosisRows],
+  compare: comparison,
+  guard: guardRows,
+};
+const plans = sets[process.argv[3]!]!;
 await Promise.all(plans.map(async (plan, index) => {
   const result = await run(plan, index + 1);
   // JSON has no Infinity.

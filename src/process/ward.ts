@@ -1,0 +1,115 @@
+/**
+ * `deadPeerTimeout` for a socket of somebody else.
+ *
+ * @module
+ */
+
+import { constants } from "../kernel/constants.ts";
+import type { Entry } from "../kernel/entry.ts";
+import { identityOf } from "../kernel/identity.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { readTcpInfo } from "../kernel/tcp_info.ts";
+import { disconnect } from "../kernel/tcp_socket.ts";
+import { setInt } from "../options/dead_peer.ts";
+import { keepAliveFor, probeInterval } from "../options/probing.ts";
+import { Silence, silenceOf } from "../options/silence.ts";
+import { Alarm, type TimerQueue } from "../time/timers.ts";
+
+/** What a guard does for its wards. */
+export interface Guardian {
+  readonly kernel: Kernel;
+  readonly timers: TimerQueue;
+  /** Sets the options of the guard. */
+  apply(entry: Entry): unknown;
+  /** The socket was ended. */
+  ended(entry: Entry): void;
+}
+
+/**
+ * Looks after one connection. Nobody tells it of writes, so it looks as soon as the peer could be gone
+ * for long enough: at `timeout` after the peer was heard from, whatever has been sent since.
+ */
+export class Ward extends Alarm {
+  readonly entry: Entry;
+  readonly #guardian: Guardian;
+  readonly #timeout: number;
+  readonly #silence: Silence;
+  readonly #interval: number;
+  /** From such a silence on, keepalive must have asked. */
+  readonly #expected: number;
+  #condemned = false;
+
+  constructor(entry: Entry, timeout: number, guardian: Guardian) {
+    super();
+    this.entry = entry;
+    this.#timeout = timeout;
+    this.#guardian = guardian;
+    this.#silence = new Silence(timeout);
+    this.#interval = probeInterval(timeout);
+    const { idle, interval } = keepAliveFor(timeout);
+    this.#expected = idle + interval + 500;
+    this.ring();
+  }
+
+  override ring(): void {
+    let next: number;
+    try {
+      next = this.#look();
+    } catch {
+      // It is closed, or no descriptor is free, and then the next look may do it.
+      next = this.#interval;
+    }
+    if (next === Infinity) return;
+    const { timers } = this.#guardian;
+    // On a grid, so that many connections share a tick.
+    const grid = this.#interval / 10;
+    timers.arm(this, Math.ceil((timers.now() + next) / grid) * grid);
+  }
+
+  /** Returns after how many ms to look again, `Infinity` when the socket is gone. */
+  #look(): number {
+    const { kernel } = this.#guardian;
+    const { entry } = this;
+    const info = readTcpInfo(kernel, entry.fd);
+    if (typeof info === "number" || info.state === "CLOSED") return Infinity;
+    if (identityOf(kernel, entry.fd) !== entry.identity) return Infinity;
+    if (this.#condemned) return this.#end();
+    const next = this.#silence.look(info);
+    if (next === 0) return this.#condemn();
+    if (next < Infinity) return next;
+    const silence = silenceOf(info);
+    // Its owner has set keepalive values of its own since.
+    if (silence > this.#expected && info.probes === 0) this.#guardian.apply(entry);
+    return Math.max(this.#timeout - silence, this.#interval);
+  }
+
+  /**
+   * The kernel would end it at its next probe. That is waited for when something has arrived and not been
+   * read: a reset would take it away.
+   */
+  #condemn(): number {
+    const { kernel } = this.#guardian;
+    this.#condemned = true;
+    const unread = this.entry.borrow(kernel, (fd) => {
+      setInt(kernel, fd, "TCP_USER_TIMEOUT", 1);
+      return hasUnread(kernel, fd);
+    });
+    this.#guardian.ended(this.entry);
+    return unread ? this.#interval : this.#end();
+  }
+
+  #end(): number {
+    const { kernel } = this.#guardian;
+    this.entry.borrow(kernel, (fd) => disconnect(kernel, fd));
+    return Infinity;
+  }
+}
+
+/** `SK_MEMINFO_RMEM_ALLOC` of SO_MEMINFO (Linux 4.12): memory that the receive queue takes. */
+const memory = new Uint32Array(9);
+const bytes = new Uint8Array(memory.buffer);
+
+function hasUnread(kernel: Kernel, fd: number): boolean {
+  const { SOL_SOCKET, SO_MEMINFO } = constants;
+  return kernel.getsockopt(fd, SOL_SOCKET!, SO_MEMINFO!, bytes) < 4 || memory[0]! > 0;
+}

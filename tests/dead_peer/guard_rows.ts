@@ -1,0 +1,202 @@
+/**
+ * Sockets of `node:net`, which know nothing of this library, under a guard with `deadPeerTimeout`.
+ *
+ * @module
+ */
+
+import { once } from "node:events";
+import { connect as netConnect, type Socket } from "node:net";
+import {
+  constants,
+  getOptions,
+  guard,
+  type GuardOptions,
+  setOptions,
+  setsockopt,
+  sockets,
+} from "@holdfast/tcp";
+import { patience, sleep, until } from "../contract/support.ts";
+import type { Measured, Plan, Row } from "./row.ts";
+
+/** How late a busy machine may notice. */
+const slack = 900;
+const T = 3_000;
+const interval = 1_000;
+const lost = ["ETIMEDOUT", "ECONNRESET", "EHOSTUNREACH"];
+
+function gone(name: string, run: Plan["run"], timeout = T, bound = timeout + interval): Plan {
+  const expected = `told within ${(bound / 1_000).toFixed(1)} s`;
+  const min = timeout - interval - 100;
+  return { name, expected, accepted: lost, min, max: bound + slack, run };
+}
+
+function alive(name: string, run: Plan["run"]): Plan {
+  return { name, expected: "alive", accepted: ["alive"], min: 0, max: Infinity, run };
+}
+
+const guarding = (row: Row, options: Partial<GuardOptions> = {}) =>
+  guard({ match: { remoteAddress: row.peer }, deadPeerTimeout: T, ...options });
+
+/** A socket that is connected and guarded, and what becomes of it. */
+async function open(row: Row, port: number, resumed = true) {
+  const socket = netConnect({ host: row.peer, port });
+  socket.on("error", () => {});
+  await once(socket, "connect");
+  const entry = () => sockets({ remoteAddress: row.peer, remotePort: port })[0];
+  await until(() => getOptions(entry()!).keepAlive !== false, "guarded", patience);
+  if (resumed) socket.resume();
+  const { promise, resolve } = Promise.withResolvers<string>();
+  socket.once("error", (error) => resolve((error as { code?: string }).code ?? String(error)));
+  socket.once("close", () => resolve("closed without an error"));
+  return { socket, ended: promise, entry, [Symbol.dispose]: () => void socket.destroy() };
+}
+
+async function endOf(row: Row, ended: Promise<string>): Promise<Measured> {
+  const error = await ended;
+  return { ms: row.elapsed, error };
+}
+
+/** Waits for `ms`; the connection has to be there still. */
+async function survives(row: Row, ended: Promise<string>, ms: number): Promise<Measured> {
+  const error = await Promise.race([ended, sleep(ms).then(() => "alive")]);
+  return { ms: row.elapsed, error };
+}
+
+/** Writes until the kernel takes no more. */
+function fill(socket: Socket): void {
+  while (socket.write(new Uint8Array(65_536)));
+  for (let i = 0; i < 100; i++) socket.write(new Uint8Array(65_536));
+}
+
+export const guardRows: Plan[] = [
+  gone("idle", async (row) => {
+    using _guarded = guarding(row);
+    using one = await open(row, 7001);
+    await row.gone();
+    return await endOf(row, one.ended);
+  }),
+  gone("data in flight", async (row) => {
+    using _guarded = guarding(row);
+    using one = await open(row, 7005);
+    await row.gone();
+    one.socket.write("request");
+    return await endOf(row, one.ended);
+  }),
+  gone(
+    "data in flight, an old kernel",
+    async (row) => {
+      using _guarded = guarding(row);
+      using one = await open(row, 7005);
+      // As before Linux 6.15.
+      setsockopt(one.entry()!, constants.IPPROTO_TCP!, constants.TCP_RTO_MAX_MS!, 120_000);
+      await row.gone();
+      one.socket.write("request");
+      return await endOf(row, one.ended);
+    },
+    T,
+    T + 2 * interval,
+  ),
+  gone(
+    "data in flight, 1 s",
+    async (row) => {
+      using _guarded = guarding(row, { deadPeerTimeout: 1_000 });
+      using one = await open(row, 7005);
+      await row.gone();
+      one.socket.write("request");
+      return await endOf(row, one.ended);
+    },
+    1_000,
+    2_000,
+  ),
+  gone("before a closed window", async (row) => {
+    using _guarded = guarding(row);
+    using one = await open(row, 7003);
+    fill(one.socket);
+    await sleep(1_000);
+    await row.gone();
+    return await endOf(row, one.ended);
+  }),
+  gone(
+    "the owner's keepalive came later",
+    async (row) => {
+      using _guarded = guarding(row);
+      using one = await open(row, 7001);
+      setOptions(one.entry()!, { keepAlive: { idle: 60_000, interval: 10_000, count: 3 } });
+      await row.gone();
+      return await endOf(row, one.ended);
+    },
+    T,
+    2 * T + 2 * interval,
+  ),
+  {
+    ...gone("an attempt to connect", async (row) => {
+      using _guarded = guard({
+        match: { localAddress: row.us },
+        deadPeerTimeout: T,
+        every: 100,
+      });
+      await row.gone();
+      const socket = netConnect({ host: row.peer, port: 7001, localAddress: row.us });
+      const [error] = await once(socket, "error").catch((error) => [error]);
+      return { ms: row.elapsed, error: (error as { code: string }).code };
+    }),
+    // Bun's word for every attempt that fails.
+    accepted: [...lost, "ECONNREFUSED"],
+  },
+  {
+    ...gone(
+      "what has arrived can be read first",
+      async (row) => {
+        using _guarded = guarding(row);
+        using one = await open(row, 7005, false);
+        const chunk = new Uint8Array(1_000_000);
+        one.socket.pause();
+        one.socket.write(chunk);
+        await sleep(1_000);
+        await row.gone();
+        one.socket.write("request");
+        await sleep(T + interval);
+        let size = 0;
+        one.socket.on("data", (data) => size += data.length).resume();
+        const { ms } = await endOf(row, one.ended);
+        return { ms, error: size > 100_000 ? "read" : `${size} bytes read` };
+      },
+      T,
+      T + 3 * interval,
+    ),
+    // Bun takes nothing more from a connection that has failed; a reset by the guard it must not be.
+    accepted: ["read", "ETIMEDOUT"],
+  },
+  alive("a reader that is slow", async (row) => {
+    using guarded = guarding(row);
+    using one = await open(row, 7004);
+    fill(one.socket);
+    const measured = await survives(row, one.ended, 4 * T);
+    if (guarded.stats.ended > 0) throw new Error("ended");
+    return measured;
+  }),
+  alive("nobody reads, but the peer is there", async (row) => {
+    using _guarded = guarding(row);
+    using one = await open(row, 7003);
+    fill(one.socket);
+    return await survives(row, one.ended, 4 * T);
+  }),
+  alive("idle, and the peer is there", async (row) => {
+    using _guarded = guarding(row);
+    using one = await open(row, 7001);
+    return await survives(row, one.ended, 4 * T);
+  }),
+  ...[0, 500, 1_000].map((wait) =>
+    alive(`an outage of 0.7 T with data in flight, ${wait} ms after`, async (row) => {
+      using _guarded = guarding(row, { deadPeerTimeout: 4_000 });
+      using one = await open(row, 7005);
+      one.socket.write("before");
+      await sleep(wait);
+      await row.gone();
+      one.socket.write("request");
+      await sleep(2_800);
+      await row.heal();
+      return await survives(row, one.ended, 8_000);
+    })
+  ),
+];
