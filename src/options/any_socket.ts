@@ -36,7 +36,8 @@ export type AnySocket = object | { readonly fd: number };
 
 /**
  * Sets options of any TCP socket: one of ours; `Deno.TcpConn`, `Deno.TlsConn`, `Deno.Listener`; Bun's
- * sockets and listeners; `net.Socket`, `tls.TLSSocket`, `net.Server`, `http.Server`; or `{ fd }`.
+ * sockets and listeners; `net.Socket`, `tls.TLSSocket`, `net.Server`, `http.Server` and their kin; what
+ * `Bun.serve` and `Deno.serve` return; an entry of `sockets()`; or `{ fd }`.
  * Everything is checked before the first option is set.
  *
  * @param socket An open socket.

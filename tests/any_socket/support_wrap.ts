@@ -135,7 +135,7 @@ const refused = "Bun.connect with TLS";
 
 /** Every kind of connection of this runtime of which both ends can be wrapped. */
 export const openers: Opener[] = [
-  ...kinds.filter(([name]) => !name.startsWith("http") && name !== refused).map(ends),
+  ...kinds.filter(([name]) => !/^http|serve/.test(name) && name !== refused).map(ends),
   ...(Bun === undefined ? [] : [bunTls(Bun)]),
   ...(Deno === undefined ? [] : [startTls(Deno)]),
 ];

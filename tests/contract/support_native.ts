@@ -6,9 +6,12 @@
 
 import { once } from "node:events";
 import http from "node:http";
+import http2 from "node:http2";
 import https from "node:https";
 import net, { type AddressInfo } from "node:net";
 import tls from "node:tls";
+import { sockets } from "@holdfast/tcp";
+import { until } from "./support.ts";
 import { ca, certificate, privateKey } from "../support/certificate.ts";
 
 /** One open socket. */
@@ -247,7 +250,82 @@ function bunSockets(Bun: BunNet, host: string, secure: boolean): Kind[1] {
   };
 }
 
-const { Deno, Bun } = globalThis as unknown as { Deno?: DenoNet; Bun?: BunNet };
+/** What a server is that shows neither its descriptor nor its connections. */
+interface HiddenServer {
+  name: string;
+  server: object;
+  port: number;
+  stop(): void;
+}
+
+/** A server, a client of it, and its connection as `sockets()` finds it. */
+function hiddenSockets(host: string, start: () => HiddenServer | Promise<HiddenServer>): Kind[1] {
+  return async () => {
+    const { name, server, port, stop } = await start();
+    const client = net.connect(port, host);
+    await once(client, "connect");
+    client.on("error", () => {});
+    const find = () => sockets({ localPort: port, remotePort: client.localPort! })[0]!;
+    await until(() => find() !== undefined, "accepted");
+    return {
+      all: [
+        ended(client, `client of ${name}`),
+        {
+          name: `connection of ${name}`,
+          socket: find(),
+          localPort: port,
+          remotePort: client.localPort!,
+        },
+        { name, socket: server, localPort: port, remotePort: 0 },
+      ],
+      [Symbol.dispose]() {
+        // Who closes first has the port in TIME-WAIT.
+        client.destroy();
+        stop();
+      },
+    };
+  };
+}
+
+function http2Server(host: string, secure: boolean): () => Promise<HiddenServer> {
+  return async () => {
+    const server = secure ? http2.createSecureServer({ key, cert }) : http2.createServer();
+    await started(server, host);
+    const { port } = server.address() as AddressInfo;
+    const name = server.constructor.name;
+    return { name, server, port, stop: () => void server.close() };
+  };
+}
+
+interface DenoHttp {
+  serve(options: object, handler: () => Response): { addr: DenoAddr; shutdown(): Promise<void> };
+}
+
+function denoServer(Deno: DenoHttp, hostname: string, secure: boolean): () => HiddenServer {
+  return () => {
+    const abort = new AbortController();
+    const options = { hostname, port: 0, signal: abort.signal, onListen() {} };
+    const server = Deno.serve(secure ? { ...options, key, cert } : options, () => new Response());
+    return { name: "Deno.HttpServer", server, port: server.addr.port, stop: () => abort.abort() };
+  };
+}
+
+interface BunHttp {
+  serve(options: object): { port: number; stop(all: boolean): unknown };
+}
+
+function bunServer(Bun: BunHttp, hostname: string, secure: boolean): () => HiddenServer {
+  return () => {
+    const tls = secure ? { key, cert } : undefined;
+    const server = Bun.serve({ hostname, port: 0, tls, fetch: () => new Response() });
+    return { name: "Bun.Server", server, port: server.port, stop: () => void server.stop(true) };
+  };
+}
+
+const { Deno, Bun } = globalThis as unknown as {
+  Deno?: DenoNet & DenoHttp;
+  Bun?: BunNet & BunHttp;
+};
 
 /** Every kind of socket that this runtime has, over an address of loopback. */
 export const kindsOn = (host: string): Kind[] => [
@@ -255,13 +333,19 @@ export const kindsOn = (host: string): Kind[] => [
   ["tls", tlsSockets(host)],
   ["http", httpSockets(host, false)],
   ["https", httpSockets(host, true)],
+  ["http2", hiddenSockets(host, http2Server(host, false))],
+  ["http2 with TLS", hiddenSockets(host, http2Server(host, true))],
   ...(Deno === undefined ? [] : [
     ["Deno.connect", denoSockets(Deno, host, false)],
     ["Deno.connectTls", denoSockets(Deno, host, true)],
+    ["Deno.serve", hiddenSockets(host, denoServer(Deno, host, false))],
+    ["Deno.serve with TLS", hiddenSockets(host, denoServer(Deno, host, true))],
   ] as Kind[]),
   ...(Bun === undefined ? [] : [
     ["Bun.connect", bunSockets(Bun, host, false)],
     ["Bun.connect with TLS", bunSockets(Bun, host, true)],
+    ["Bun.serve", hiddenSockets(host, bunServer(Bun, host, false))],
+    ["Bun.serve with TLS", hiddenSockets(host, bunServer(Bun, host, true))],
   ] as Kind[]),
 ];
 

@@ -158,8 +158,8 @@ export const guardRows: Plan[] = [
         await sleep(T + interval);
         let size = 0;
         one.socket.on("data", (data) => size += data.length).resume();
-        const { ms } = await endOf(row, one.ended);
-        return { ms, error: size > 100_000 ? "read" : `${size} bytes read` };
+        const { ms, error } = await endOf(row, one.ended);
+        return { ms, error: size > 100_000 ? "read" : error };
       },
       T,
       T + 3 * interval,

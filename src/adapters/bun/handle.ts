@@ -8,8 +8,14 @@ import type { Handle, NativeSetters } from "../../adapter.ts";
 import { Descriptors } from "../../kernel/descriptors.ts";
 import { list } from "../node/list.ts";
 import { closed, verifyTcp } from "../../kernel/tcp_socket.ts";
-import { type Finder, handle as nodeHandle, openedHandle as nodeOpened } from "../node/handle.ts";
+import {
+  type Finder,
+  handle as nodeHandle,
+  notTcp,
+  openedHandle as nodeOpened,
+} from "../node/handle.ts";
 import { loadKernel } from "./kernel.ts";
+import { unsupported } from "../../kernel/obstacle.ts";
 
 /** What is used of Bun's TCP and TLS sockets and of its listeners. */
 interface BunSocket {
@@ -31,8 +37,18 @@ export function natives(): NativeSetters {
   return setters;
 }
 
+/** What `Bun.serve` returns, as far as it is used. `address` is a string for a UNIX socket. */
+interface BunServer {
+  /** 0 once it has been stopped. */
+  readonly port: number;
+  readonly address: { readonly address: string; readonly port: number } | string;
+}
+
 /** The handle of one of Bun's sockets, or `undefined` when it is none. */
 export function handle(native: object): Handle | undefined {
+  if (/^\[object (Debug)?HTTPS?Server\]$/.test(Object.prototype.toString.call(native))) {
+    return { kind: "listener", fd: () => serverDescriptor(native as BunServer) };
+  }
   const kind = kindOf(native);
   return kind === undefined
     ? nodeHandle(native, finder())
@@ -72,6 +88,16 @@ function descriptor({ fd }: BunSocket): number {
   const { kernel } = loadKernel();
   if (kernel !== undefined) verifyTcp(kernel, fd);
   return fd;
+}
+
+/** It does not show its descriptor. */
+function serverDescriptor(server: BunServer): number {
+  const { address, port } = server;
+  if (typeof address === "string") throw notTcp();
+  if (port === 0) throw closed();
+  const { kernel, obstacle } = loadKernel();
+  if (kernel === undefined) throw unsupported("fd", obstacle);
+  return finder()!.listener(server, { transport: "tcp", hostname: address.address, port });
 }
 
 function check(done: boolean): void {

@@ -41,9 +41,16 @@ export function natives(): NativeSetters {
   return setters;
 }
 
+/** What `Deno.serve` returns, as far as it is used. */
+interface DenoServer extends DenoListener {
+  readonly finished: Promise<void>;
+}
+
 /** The handle of one of Deno's sockets, or `undefined` when it is none. */
 export function handle(native: object): Handle | undefined {
-  if (resourceId(native) === undefined) return nodeHandle(native, finder);
+  if (resourceId(native) === undefined) {
+    return isServer(native) ? serverHandle(native) : nodeHandle(native, finder);
+  }
   const { addr } = native as DenoListener;
   const conn = native as DenoConn;
   if (isTcp(conn.localAddr) && isTcp(conn.remoteAddr)) {
@@ -154,6 +161,21 @@ function listenerHandle(listener: DenoListener): Handle {
   return { kind: "listener", fd };
 }
 
+function isServer(native: object): native is DenoServer {
+  const { addr, finished, shutdown } = native as Partial<DenoServer> & { shutdown?: unknown };
+  return finished instanceof Promise && typeof shutdown === "function" && isTcp(addr);
+}
+
+/** It shows no resource, so that it is open is known by its promise. */
+function serverHandle(server: DenoServer): Handle {
+  const fd = () => {
+    const [state] = core()?.getPromiseDetails?.(server.finished) ?? [];
+    if (state !== undefined && state !== 0) throw closed();
+    return descriptors().listener(server, server.addr);
+  };
+  return { kind: "listener", fd };
+}
+
 const finder: Finder = {
   connection: (owner, local, remote) => descriptors().connection(owner, local, remote),
   listener: (owner, address) => descriptors().listener(owner, address),
@@ -170,6 +192,15 @@ function mustTakeNoDelay(conn: DenoConn, fd: number): void {
 /** What is used of Deno's inside. */
 interface DenoCore {
   readSync(resource: number, into: Uint8Array): number;
+  /** State, 0 while it is pending, and value. */
+  getPromiseDetails?(promise: Promise<unknown>): [state: number, value: unknown];
+}
+
+function core(): DenoCore | undefined {
+  const { Deno } = globalThis as unknown as {
+    Deno: { internal: symbol } & Record<symbol, { core?: DenoCore } | undefined>;
+  };
+  return Deno[Deno.internal]?.core;
 }
 
 /** As {@linkcode isOpen}, or throws. */
@@ -190,13 +221,10 @@ function mustBeOpen(native: object): void {
  * descriptors.
  */
 export function isOpen(native: object): boolean | undefined {
-  const { Deno } = globalThis as unknown as {
-    Deno: { internal: symbol } & Record<symbol, { core?: DenoCore } | undefined>;
-  };
-  const core = Deno[Deno.internal]?.core;
+  const inside = core();
   const resource = resourceId(native);
-  if (typeof core?.readSync !== "function" || resource === undefined) return undefined;
-  return !isClosed(() => core.readSync(resource, nothing));
+  if (typeof inside?.readSync !== "function" || resource === undefined) return undefined;
+  return !isClosed(() => inside.readSync(resource, nothing));
 }
 
 const nothing = new Uint8Array(0);

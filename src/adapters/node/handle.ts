@@ -188,7 +188,8 @@ function notConnected(detail: string): SocketError {
   return new SocketError({ code: "ENOTCONN", operation: "getsockopt", detail });
 }
 
-function notTcp(): TypeError {
+/** The error for a UNIX socket. */
+export function notTcp(): TypeError {
   return new TypeError("Cannot use the socket as it must be a TCP socket: this one is not TCP");
 }
 
