@@ -67,6 +67,14 @@ export interface Transport {
   closeWrite(): void | Promise<void>;
   /** Somebody else has hold of `native` from now on, and may close it at any time. */
   expose?(): void;
+  /** The kernel has no connection any more: both sides have finished, or one has reset. */
+  isGone(): boolean;
+  /**
+   * What becomes of bytes that `write` took and that may have reached the kernel without anybody having
+   * been told. Asked right before `close`: resolves once that is known, and rejects with the runtime's
+   * error when they have not.
+   */
+  flushed?(): Promise<void> | undefined;
   /** Closes the descriptor now. What the kernel has is still delivered. Idempotent. */
   close(): void;
   /**

@@ -195,6 +195,10 @@ export class Connection implements TcpConnection, Guarded {
     return this.#transport.native;
   }
 
+  get gone(): boolean {
+    return this.#transport.isGone();
+  }
+
   get closed(): boolean {
     return this.#reader.closed;
   }

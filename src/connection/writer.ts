@@ -44,6 +44,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
     const refusal = this.refusal(options);
     if (refusal !== undefined) return Promise.reject(refusal.reason);
     if (data.length === 0) return Promise.resolve(0);
+    if (this.failure !== undefined) return Promise.reject(this.error());
     let taken = 0;
     if (this.head === undefined && !this.transport.writing && !over) {
       taken = this.#hand(data, 0);
@@ -64,6 +65,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
     if (this.#fin === undefined || this.closed) {
       const refusal = this.refusal(undefined);
       if (refusal !== undefined) return Promise.reject(refusal.reason);
+      if (this.failure !== undefined) return Promise.reject(this.error());
       this.#fin = this.#finish();
     }
     return this.#fin;
@@ -112,6 +114,21 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
     }
   }
 
+  /** Rejects what waits, unless the kernel proves to have all of it. */
+  override close(): void {
+    const first = this.head;
+    if (first !== undefined && first.size > 0 && first.offset === first.size) {
+      const { size } = first;
+      const flushed = this.transport.flushed?.();
+      if (flushed !== undefined) this.leave(first);
+      flushed?.then(
+        () => first.resolve(size),
+        (cause) => first.reject(toSocketError(cause, "write", this.transport.remoteAddr)),
+      );
+    }
+    super.close();
+  }
+
   create(): WriteCall {
     return new WriteCall(this);
   }
@@ -151,9 +168,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
 
   override refusal(options: CallOptions | undefined): { reason: unknown } | undefined {
     const refusal = super.refusal(options);
-    if (refusal !== undefined) return refusal;
-    if (this.failure !== undefined) return { reason: this.error() };
-    if (this.#fin === undefined) return undefined;
+    if (refusal !== undefined || this.#fin === undefined) return refusal;
     return { reason: this.refused("EPIPE") };
   }
 }

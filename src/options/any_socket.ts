@@ -157,6 +157,8 @@ export function handleOf(socket: unknown, verb: string): Handle {
   const ours = "watchPeer" in socket ? socket as Guarded : undefined;
   // Before anything that may be out of reach here: a closed socket is closed on every platform.
   if (ours?.closed) throw closed();
+  // The runtimes differ in what such a socket still takes: nothing, or anything without effect.
+  if (ours?.gone) throw closed("the connection has ended");
   const { native, fd } = ours === undefined
     ? socket as { native?: unknown; fd?: unknown }
     : { native: ours.inner, fd: undefined };

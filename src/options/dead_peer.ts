@@ -65,6 +65,8 @@ export interface Guarded {
   readonly inner: object;
   /** We closed it, so nothing can be set or read any more. */
   readonly closed: boolean;
+  /** The kernel has no connection any more. */
+  readonly gone?: boolean;
   /** `deadPeerTimeout` begins, or (`undefined`) other options have replaced it. */
   watchPeer(timeout: number | undefined): void;
 }

@@ -77,6 +77,9 @@ export class FakeTransport implements Transport {
   pause(): void {
     this.pauses++;
   }
+  isGone(): boolean {
+    return false;
+  }
   write(data: Uint8Array): number {
     if (this.writing) throw new Error("write while writing");
     const size = Math.min(this.room, data.length);

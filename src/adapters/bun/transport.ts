@@ -7,7 +7,7 @@
 import type { Incoming, KnownEnds, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import { SocketError } from "../../errors.ts";
-import { unmapped } from "../../kernel/sockaddr.ts";
+import { SOCKADDR_SIZE, unmapped } from "../../kernel/sockaddr.ts";
 import { systemError } from "../../kernel/system_error.ts";
 import { loadKernel } from "./kernel.ts";
 import type { BunSocket, Receiver } from "./socket.ts";
@@ -91,6 +91,14 @@ export class BunTransport implements Transport, Receiver {
   closeWrite(): void {
     this.#finished = true;
     this.native.shutdown();
+  }
+
+  isGone(): boolean {
+    const { fd } = this.native;
+    if (fd < 0) return true;
+    // While it is paused Bun does not hear of it.
+    const { kernel } = loadKernel();
+    return kernel !== undefined && kernel.getpeername(fd, name) < 0;
   }
 
   close(): void {
@@ -207,6 +215,8 @@ const nowhere: NetAddr = { transport: "tcp", hostname: "", port: 0 };
 function netAddr(address: string, port: number): NetAddr {
   return { transport: "tcp", hostname: unmapped(address), port };
 }
+
+const name = new Uint8Array(SOCKADDR_SIZE);
 
 /** What the kernel says when a connection is gone. */
 const fatal = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"]);

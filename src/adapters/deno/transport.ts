@@ -61,6 +61,8 @@ export class DenoTransport implements Transport {
   /** Made at the first write that Deno does. */
   #onWritten: ((size: number) => void) | undefined = undefined;
   #onWriteError: ((cause: unknown) => void) | undefined = undefined;
+  /** Who waits for the end of the write under way, since the connection is being closed. */
+  #settled: { resolve(): void; reject(cause: unknown): void } | undefined = undefined;
   #writeFailure: { cause: unknown } | undefined = undefined;
   /** Nobody else has hold of `native`. */
   #own: boolean;
@@ -134,8 +136,33 @@ export class DenoTransport implements Transport {
     this.#own = false;
   }
 
-  closeWrite(): Promise<void> {
-    return this.native.closeWrite();
+  isGone(): boolean {
+    try {
+      handle(this.native)!.fd();
+      return false;
+    } catch (error) {
+      // Without system calls nobody can tell.
+      return (error as { code?: string }).code === "EBADF";
+    }
+  }
+
+  flushed(): Promise<void> | undefined {
+    if (!this.writing || this.#closed) return undefined;
+    return new Promise((resolve, reject) => this.#settled = { resolve, reject });
+  }
+
+  /** `shutdown` keeps silent when the peer has reset, which an empty write is told. TLS takes none. */
+  async closeWrite(): Promise<void> {
+    const written = this.native.setNoDelay && this.native.write(new Uint8Array(0));
+    const finished = this.native.closeWrite();
+    try {
+      await written;
+    } catch (cause) {
+      this.#failWrite(cause);
+      throw cause;
+    } finally {
+      await finished;
+    }
   }
 
   close(): void {
@@ -216,8 +243,12 @@ export class DenoTransport implements Transport {
   };
 
   #wrote(size: number): void {
-    if (this.#closed) return this.#giveBack();
     this.#written += size;
+    if (this.#closed) {
+      if (this.#written === this.#out!.length) this.#settled?.resolve();
+      else this.#settled?.reject(Object.assign(new Error("closed"), { code: "ECANCELED" }));
+      return this.#giveBack();
+    }
     if (this.#written < this.#out!.length) {
       this.native.write(this.#out!.subarray(this.#written))
         .then(this.#onWritten, this.#onWriteError);
@@ -230,7 +261,7 @@ export class DenoTransport implements Transport {
 
   #writeError(cause: unknown): void {
     this.#giveBack();
-    if (this.#closed) return;
+    if (this.#closed) return this.#settled?.reject(cause);
     this.writing = false;
     this.#failWrite(cause);
   }

@@ -184,13 +184,22 @@ export class NodeTransport implements Transport {
     const { native } = this;
     return new Promise((resolve, reject) => {
       const done = (error?: unknown) => {
-        if (!error) resolve();
+        if (this.#failedWrite !== undefined) reject(this.#failedWrite.cause);
+        // Closing sends FIN as well.
+        else if (!error || this.#closed && !native.errored) resolve();
         else reject(native.errored ?? destroyed());
       };
       // On a destroyed socket `end` calls nobody back.
-      if (native.destroyed) done(true);
-      else native.end(done);
+      if (native.destroyed) return done(true);
+      // `shutdown` keeps silent when the peer has reset, which an empty write is told.
+      if (this.#plain) native.write(nothing);
+      native.end(done);
     });
+  }
+
+  isGone(): boolean {
+    const { destroyed, _handle } = this.native;
+    return destroyed || (_handle?.getpeername?.({}) ?? 0) < 0;
   }
 
   close(): void {
