@@ -25,6 +25,7 @@
 // Opening sockets
 export { connect } from "./src/connect.ts";
 export { listen } from "./src/listen.ts";
+export { type ListenFd, listenFds } from "./src/listen_fds.ts";
 export { wrap, type WrapOptions } from "./src/wrap.ts";
 export type { TcpConnection } from "./src/connection/connection.ts";
 export type { TcpListener } from "./src/listener.ts";

@@ -6,6 +6,7 @@
  */
 
 import type { NetAddr } from "./kernel/address.ts";
+import type { BeforeHandshake } from "./kernel/handshake.ts";
 import type { Kernel, KernelAccess } from "./kernel/kernel.ts";
 import type { ListenPlan } from "./kernel/listening.ts";
 
@@ -128,6 +129,8 @@ export interface Target {
   /** Name or IP literal, without brackets. */
   readonly hostname: string;
   readonly port: number;
+  /** Such a target is dialled by system calls, which the caller knows to be there. */
+  readonly before?: BeforeHandshake | undefined;
 }
 
 /** Reach for the options of one socket, ours or the runtime's. */

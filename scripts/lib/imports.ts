@@ -17,7 +17,7 @@ const layers: readonly (readonly string[])[] = [
   ["src/options/"],
   ["src/connection/"],
   ["src/listener.ts", "src/process/"],
-  ["src/connect.ts", "src/listen.ts", "src/wrap.ts"],
+  ["src/connect.ts", "src/listen.ts", "src/wrap.ts", "src/listen_fds.ts"],
   ["mod.ts"],
 ];
 

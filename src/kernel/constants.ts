@@ -42,6 +42,11 @@ export type ConstantName =
   | "SO_DOMAIN"
   | "SO_COOKIE"
   | "SO_MEMINFO"
+  | "SO_ERROR"
+  | "SO_BINDTODEVICE"
+  | "SO_ATTACH_REUSEPORT_CBPF"
+  | "SO_ATTACH_FILTER"
+  | "SO_DETACH_FILTER"
   | "TCP_NODELAY"
   | "TCP_MAXSEG"
   | "TCP_KEEPIDLE"
@@ -61,6 +66,7 @@ export type ConstantName =
   | "TCP_QUICKACK"
   | "IP_TOS"
   | "IP_TTL"
+  | "IP_BIND_ADDRESS_NO_PORT"
   | "IPV6_TCLASS"
   | "IPV6_UNICAST_HOPS"
   | "IPV6_V6ONLY";
@@ -86,6 +92,11 @@ const table: Readonly<Record<ConstantName, readonly (number | null)[]>> = {
   SO_DOMAIN: [39, null, 0x1019],
   SO_COOKIE: [57],
   SO_MEMINFO: [55],
+  SO_ERROR: [4, 0x1007, 0x1007, 0x1007],
+  SO_BINDTODEVICE: [25],
+  SO_ATTACH_REUSEPORT_CBPF: [51],
+  SO_ATTACH_FILTER: [26],
+  SO_DETACH_FILTER: [27],
 
   TCP_NODELAY: [1, 1, 1, 1],
   TCP_MAXSEG: [2, 2, 2, 4],
@@ -107,6 +118,7 @@ const table: Readonly<Record<ConstantName, readonly (number | null)[]>> = {
 
   IP_TOS: [1, 3, 3, 3],
   IP_TTL: [2, 4, 4, 4],
+  IP_BIND_ADDRESS_NO_PORT: [24],
   IPV6_TCLASS: [67, 36, 61, 39],
   IPV6_UNICAST_HOPS: [16, 4, 4, 4],
   IPV6_V6ONLY: [26, 27, 27, 27],

@@ -1,9 +1,10 @@
 /**
- * A handshake started by system calls, for a runtime that takes the descriptor over.
+ * A handshake by system calls: a socket that is prepared before its SYN leaves.
  *
  * @module
  */
 
+import { constants } from "./constants.ts";
 import type { Kernel } from "./kernel.ts";
 import { encode, familyOf, SOCK_STREAM } from "./sockaddr.ts";
 import { withScopeNumber } from "./scope.ts";
@@ -14,18 +15,85 @@ const EINPROGRESS: Partial<Record<KnownSystem, number>> = { linux: 115, darwin: 
 /** After an interrupted connect(2) the handshake goes on all the same. */
 const EINTR = 4;
 
+/** What is done to a descriptor before it dials `address`. It throws what the kernel refused. */
+export type BeforeHandshake = (fd: number, address: string) => void;
+
 /**
- * A descriptor that is connecting to `address`, an IP literal; it is the caller's to close.
+ * A descriptor that has been prepared to dial `address`, an IP literal; it is the caller's to close.
+ *
+ * @throws {SystemError} What the kernel refused; nothing is left open then.
+ */
+export function openDialling(kernel: Kernel, address: string, before?: BeforeHandshake): number {
+  const system = knownSystem()!;
+  const sockaddr = encode(withScopeNumber(address), 0, system);
+  const fd = kernel.socket(familyOf(sockaddr, system), SOCK_STREAM, 0);
+  if (fd < 0) throw systemError(fd, "socket");
+  try {
+    before?.(fd, address);
+    return fd;
+  } catch (error) {
+    kernel.close(fd);
+    throw error;
+  }
+}
+
+/**
+ * As {@linkcode openDialling}, and the handshake has begun.
  *
  * @throws {SystemError} What the kernel refused at once; nothing is left open then.
  */
-export function startHandshake(kernel: Kernel, address: string, port: number): number {
+export function startHandshake(
+  kernel: Kernel,
+  address: string,
+  port: number,
+  before?: BeforeHandshake,
+): number {
   const system = knownSystem()!;
-  const sockaddr = encode(withScopeNumber(address), port, system);
-  const fd = kernel.socket(familyOf(sockaddr, system), SOCK_STREAM, 0);
-  if (fd < 0) throw systemError(fd, "socket");
-  const result = kernel.connect(fd, sockaddr);
+  const fd = openDialling(kernel, address, before);
+  const result = kernel.connect(fd, encode(withScopeNumber(address), port, system));
   if (result === 0 || result === -EINPROGRESS[system]! || result === -EINTR) return fd;
   kernel.close(fd);
   throw systemError(result, "connect");
+}
+
+/** Where a connection comes from. */
+export interface Source {
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  /** Name of a network interface. */
+  readonly interface?: string | undefined;
+}
+
+/**
+ * Binds a socket that is to dial `remote` to its source.
+ *
+ * @throws {SystemError} Such as `EADDRNOTAVAIL`, `EADDRINUSE`, `ENODEV` or `EPERM`.
+ */
+export function bindSource(kernel: Kernel, fd: number, source: Source, remote: string): void {
+  const { localAddress, localPort } = source;
+  const { SOL_SOCKET, SO_BINDTODEVICE, SO_REUSEADDR, IPPROTO_IP } = constants;
+  const set = (level: number, name: number, value: Uint8Array) =>
+    succeed(kernel.setsockopt(fd, level, name, value), "setsockopt");
+  if (source.interface !== undefined) {
+    set(SOL_SOCKET!, SO_BINDTODEVICE!, new TextEncoder().encode(`${source.interface}\0`));
+  }
+  if (localAddress === undefined && localPort === undefined) return;
+  if (localPort !== undefined) {
+    // A fixed port is taken again at once, also while its last connection is in TIME_WAIT.
+    set(SOL_SOCKET!, SO_REUSEADDR!, one);
+  } else if (constants.IP_BIND_ADDRESS_NO_PORT !== undefined) {
+    // The kernel picks the port when it knows the peer, so that it can use each port once a peer.
+    kernel.setsockopt(fd, IPPROTO_IP!, constants.IP_BIND_ADDRESS_NO_PORT, one);
+  }
+  const address = localAddress ?? (remote.includes(":") ? "::" : "0.0.0.0");
+  succeed(
+    kernel.bind(fd, encode(withScopeNumber(address), localPort ?? 0, knownSystem()!)),
+    "bind",
+  );
+}
+
+const one = new Uint8Array(new Int32Array([1]).buffer);
+
+function succeed(result: number, syscall: string): void {
+  if (result < 0) throw systemError(result, syscall);
 }

@@ -33,6 +33,10 @@ export interface Kernel {
   close(fd: number): number;
   /** Answers a second descriptor (close-on-exec) for the same socket, or -errno. */
   dup(fd: number): number;
+  /** Where `bytes` are in memory, for a struct that refers to them; valid while they are alive. */
+  addressOf(bytes: Uint8Array): bigint;
+  /** Children of this process do not inherit the descriptor. */
+  closeOnExec(fd: number): number;
   /** What the last failed call of this thread left behind, also one of the runtime's own. */
   errno(): number;
   /** All descriptors of this process are below this number. */

@@ -37,7 +37,7 @@ export const signatures: Readonly<Record<CFunction, readonly CType[]>> = {
 };
 
 /** Name of a bound function. */
-export type CFunction = Exclude<keyof Libc, "errno">;
+export type CFunction = Exclude<keyof Libc, "errno" | "addressOf">;
 
 /** The bound functions as an FFI gives them, and the way to errno. */
 export interface Libc {
@@ -54,6 +54,8 @@ export interface Libc {
   dup(fd: number): number;
   getdtablesize(): number;
   fcntl(fd: number, command: number, ...value: [...sixZeros: bigint[], value: bigint]): number;
+  /** Where memory is. */
+  addressOf(bytes: Uint8Array): number | bigint;
   /** What the last failed call on this thread left behind. */
   errno(): number;
 }
@@ -146,6 +148,8 @@ export function kernelOf(libc: Libc): Kernel {
       if (copy >= 0) control(copy, F_SETFD, FD_CLOEXEC);
       return copy;
     },
+    addressOf: (bytes) => BigInt(libc.addressOf(bytes)),
+    closeOnExec: (fd) => answer(control(fd, F_SETFD, FD_CLOEXEC)),
     errno: () => libc.errno(),
     descriptorLimit: () => libc.getdtablesize(),
     lowestFree() {

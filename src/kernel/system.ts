@@ -9,6 +9,8 @@ import type { SockaddrSystem } from "./sockaddr.ts";
 /** What is used of `process`, which all three runtimes have as a global. */
 export interface Host {
   readonly platform: string;
+  readonly pid: number;
+  readonly env: Record<string, string | undefined>;
   readonly arch: string;
   readonly versions: Readonly<Record<string, string | undefined>>;
   /** Node.js under its permission model. */

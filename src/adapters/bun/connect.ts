@@ -14,7 +14,7 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import { SocketError } from "../../errors.ts";
 import { race } from "../../dial/happy_eyeballs.ts";
-import { startHandshake } from "../../kernel/handshake.ts";
+import { type BeforeHandshake, startHandshake } from "../../kernel/handshake.ts";
 import { certain } from "../../kernel/sockaddr.ts";
 import { connect as connectNode } from "../node/connect.ts";
 import { loadKernel } from "./kernel.ts";
@@ -25,7 +25,8 @@ import { BunTransport } from "./transport.ts";
 export function connect(target: Target): Attempt {
   const { kernel } = loadKernel();
   if (kernel === undefined) return connectNode(target);
-  return race(target, (address, _family, port) => new Dial(kernel, address, port));
+  const { before } = target;
+  return race(target, (address, _family, port) => new Dial(kernel, address, port, before));
 }
 
 /** One handshake. */
@@ -37,7 +38,7 @@ class Dial extends Opener implements Attempt, Outgoing {
   #resolve!: (transport: Transport) => void;
   #reject!: (cause: unknown) => void;
 
-  constructor(kernel: Kernel, address: string, port: number) {
+  constructor(kernel: Kernel, address: string, port: number, before?: BeforeHandshake) {
     super();
     this.#remote = certain(address, port);
     this.opened = new Promise((resolve, reject) => {
@@ -45,7 +46,7 @@ class Dial extends Opener implements Attempt, Outgoing {
       this.#reject = reject;
     });
     try {
-      takeOver(startHandshake(kernel, address, port), this).catch((cause) => this.failed(cause));
+      takeOver(startHandshake(kernel, address, port, before), this).catch((cause) => this.failed(cause));
     } catch (cause) {
       this.failed(cause);
     }

@@ -18,6 +18,7 @@ import { builtin } from "../../kernel/system.ts";
 /** What is used of `bun:ffi`. */
 interface BunFFI {
   dlopen(file: string, symbols: Record<string, unknown>): { symbols: Record<string, unknown> };
+  ptr(bytes: Uint8Array): number;
   read: { i32(pointer: unknown): number };
 }
 
@@ -48,7 +49,8 @@ function load(): Libc {
     try {
       const libc = ffi.dlopen(file, symbols).symbols;
       const location = libc[errnoFunction()] as () => unknown;
-      return { ...libc as unknown as Libc, errno: () => ffi.read.i32(location()) };
+      const errno = () => ffi.read.i32(location());
+      return { ...libc as unknown as Libc, errno, addressOf: ffi.ptr };
     } catch (cause) {
       failure ??= cause;
     }

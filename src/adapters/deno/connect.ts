@@ -6,16 +6,19 @@
 
 import type { Attempt, Target } from "../../adapter.ts";
 import { descriptorsInUse } from "./descriptor.ts";
+import { dialPrepared } from "./dial_prepared.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
 interface DenoConnect {
-  connect(options: Target & { signal: AbortSignal }): Promise<DenoConn>;
+  connect(options: Pick<Target, "hostname" | "port"> & { signal: AbortSignal }): Promise<DenoConn>;
 }
 
 function ignore(): void {}
 
 /** Deno checks its permissions by name, so the name is Deno's to resolve. */
-export function connect({ hostname, port }: Target): Attempt {
+export function connect(target: Target): Attempt {
+  const { hostname, port, before } = target;
+  if (before !== undefined) return dialPrepared(target, before);
   const { Deno } = globalThis as unknown as { Deno: DenoConnect };
   const controller = new AbortController();
   const { signal } = controller;

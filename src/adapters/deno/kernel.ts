@@ -20,6 +20,7 @@ import {
 interface DenoFFI {
   dlopen(file: string, symbols: Record<string, unknown>): { symbols: Record<string, unknown> };
   permissions: { querySync(descriptor: { name: "ffi" }): { state: string } };
+  UnsafePointer: { of(bytes: Uint8Array): unknown; value(pointer: unknown): bigint };
   UnsafePointerView: new (pointer: unknown) => { getInt32(): number };
 }
 
@@ -37,6 +38,7 @@ export interface Transfers {
 
 let kept: KernelAccess | undefined;
 let direct: Transfers | undefined;
+let poll: ((descriptors: Uint8Array, count: bigint, ms: number) => Promise<number>) | undefined;
 
 /** The system calls, or why there are none. Loaded at the first call that may; never prompts. */
 export function loadKernel(): KernelAccess {
@@ -63,6 +65,20 @@ export function transfers(): Transfers | undefined {
   return direct;
 }
 
+/**
+ * Resolves when a handshake has ended, one way or the other. It waits in a thread, since Deno has no
+ * event for a bare descriptor.
+ */
+export async function untilWritable(fd: number): Promise<void> {
+  const POLLOUT = 4;
+  const pollfd = new Uint8Array(8);
+  const view = new DataView(pollfd.buffer);
+  view.setInt32(0, fd, true);
+  view.setInt16(4, POLLOUT, true);
+  // Interrupted by a signal, or late: the caller asks the socket itself.
+  while (await poll!(pollfd, 1n, -1) < 0);
+}
+
 function load(Deno: DenoFFI): Libc {
   const symbols: Record<string, unknown> = {
     [errnoFunction()]: { parameters: [], result: "pointer" },
@@ -75,14 +91,18 @@ function load(Deno: DenoFFI): Libc {
     parameters: ["i32", "buffer", "usize", "i32"],
     result: "i32",
   };
+  symbols.poll = { parameters: ["buffer", "usize", "i32"], result: "i32", nonblocking: true };
   let failure: unknown;
   for (const file of libraryNames()) {
     try {
       const libc = Deno.dlopen(file, symbols).symbols;
       const location = libc[errnoFunction()] as () => unknown;
       const errno = () => new Deno.UnsafePointerView(location()).getInt32();
+      poll = libc.poll as typeof poll;
       direct = transfersOf(libc.send as TransferFunction, libc.recv as TransferFunction, errno);
-      return { ...libc as unknown as Libc, errno };
+      const { UnsafePointer } = Deno;
+      const addressOf = (bytes: Uint8Array) => UnsafePointer.value(UnsafePointer.of(bytes));
+      return { ...libc as unknown as Libc, errno, addressOf };
     } catch (cause) {
       failure ??= cause;
     }

@@ -8,26 +8,43 @@ import type { Attempt, Target, Transport } from "../../adapter.ts";
 import { race } from "../../dial/happy_eyeballs.ts";
 import { withScopeName } from "../../kernel/scope.ts";
 import { certain } from "../../kernel/sockaddr.ts";
+import { openDialling } from "../../kernel/handshake.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
 import { builtin } from "../../kernel/system.ts";
+import { kernel } from "./kernel.ts";
 import { type NodeSocket, NodeTransport, onRead } from "./transport.ts";
 
+interface SocketOptions {
+  fd?: number;
+  /** Not documented: a socket with a descriptor would read at once, and this one is not connected. */
+  manualStart?: boolean;
+  allowHalfOpen: boolean;
+  onread: { buffer: Uint8Array; callback: typeof onRead };
+}
+
 interface NodeNet {
-  connect(options: {
-    host: string;
-    port: number;
-    allowHalfOpen: boolean;
-    autoSelectFamily: boolean;
-    onread: { buffer: Uint8Array; callback: typeof onRead };
-  }): NodeSocket;
+  Socket: new (options: SocketOptions) => NodeSocket & {
+    connect(options: { host: string; port: number; autoSelectFamily: boolean }): unknown;
+  };
 }
 
 /** What all dialled sockets are read into; the reader takes its bytes before the next read. */
 let buffer: Uint8Array | undefined;
 
 /** Dials every address of the name, as RFC 8305 says. */
-export function connect({ hostname, port }: Target): Attempt {
+export function connect({ hostname, port, before }: Target): Attempt {
   const target = { hostname: withScopeName(hostname, "ENETUNREACH"), port };
-  return race(target, (address, _family, port) => new NodeAttempt(address, port));
+  if (before === undefined) {
+    return race(target, (address, _family, port) => new NodeAttempt(address, port));
+  }
+  const calls = kernel() as Kernel;
+  return race(target, (address, _family, port) => {
+    try {
+      return new NodeAttempt(address, port, openDialling(calls, address, before));
+    } catch (cause) {
+      return { opened: Promise.reject(cause), abort() {} };
+    }
+  });
 }
 
 class NodeAttempt implements Attempt {
@@ -35,16 +52,15 @@ class NodeAttempt implements Attempt {
   readonly #socket: NodeSocket;
   #open = false;
 
-  constructor(host: string, port: number) {
-    const socket = this.#socket = builtin<NodeNet>("node:net")!.connect({
-      host,
-      port,
-      allowHalfOpen: true,
-      autoSelectFamily: false,
-      onread: { buffer: buffer ??= new Uint8Array(65_536), callback: onRead },
-    });
+  constructor(host: string, port: number, fd?: number) {
+    const { Socket } = builtin<NodeNet>("node:net")!;
+    const onread = { buffer: buffer ??= new Uint8Array(65_536), callback: onRead };
+    const socket = this.#socket = fd === undefined
+      ? new Socket({ allowHalfOpen: true, onread })
+      : new Socket({ allowHalfOpen: true, onread, fd, manualStart: true });
     // Nobody reads yet. Before the connection is open this keeps it from reading at all.
     socket.pause();
+    socket.connect({ host, port, autoSelectFamily: false });
     this.opened = new Promise((resolve, reject) => {
       socket.on("error", reject);
       socket.once("connect", () => {

@@ -19,6 +19,7 @@ import { builtin, host } from "../../kernel/system.ts";
 interface NodeFFI {
   dlopen(file: string, symbols: Record<string, unknown>): { functions: Record<string, unknown> };
   getInt32(pointer: unknown, offset: number): number;
+  getRawPointer(bytes: Uint8Array): bigint;
 }
 
 /** What is used of koffi, https://koffi.dev. */
@@ -27,6 +28,7 @@ interface Koffi {
     func(name: string, result: string, parameters: string[]): (...args: never[]) => number;
   };
   errno(): number;
+  address(bytes: Uint8Array): bigint;
 }
 
 /** What is used of `node:module`. */
@@ -76,7 +78,11 @@ function loadNodeFFI(file: string): Libc | undefined {
   }
   const { functions } = ffi.dlopen(file, symbols);
   const location = functions[errnoFunction()] as () => unknown;
-  return { ...functions as unknown as Libc, errno: () => ffi.getInt32(location(), 0) };
+  return {
+    ...functions as unknown as Libc,
+    errno: () => ffi.getInt32(location(), 0),
+    addressOf: (bytes) => ffi.getRawPointer(bytes),
+  };
 }
 
 const koffiTypes = { i32: "int32_t", u32: "uint32_t", i64: "int64_t", buffer: "void *" };
@@ -85,7 +91,10 @@ function loadKoffi(file: string): Libc | undefined {
   const koffi = requireKoffi();
   if (koffi === undefined) return undefined;
   const library = koffi.load(file);
-  const functions: Record<string, unknown> = { errno: () => koffi.errno() };
+  const functions: Record<string, unknown> = {
+    errno: () => koffi.errno(),
+    addressOf: (bytes: Uint8Array) => koffi.address(bytes),
+  };
   for (const [name, parameters] of Object.entries(signatures)) {
     const types = parameters.map((type) => koffiTypes[type]);
     functions[name] = library.func(name, "int", types);

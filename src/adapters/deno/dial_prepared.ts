@@ -1,0 +1,92 @@
+/**
+ * Dialling by system calls, for what has to happen to a socket before its handshake: `Deno.connect`
+ * gives no way to it. The open connection becomes a `net.Socket`, since Deno's own API takes no
+ * descriptors (https://github.com/denoland/deno/issues/26288).
+ *
+ * @module
+ */
+
+import type { Attempt, Target, Transport } from "../../adapter.ts";
+import { race } from "../../dial/happy_eyeballs.ts";
+import { constants } from "../../kernel/constants.ts";
+import { type BeforeHandshake, startHandshake } from "../../kernel/handshake.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
+import { builtin } from "../../kernel/system.ts";
+import { systemError } from "../../kernel/system_error.ts";
+import { readInt } from "../../kernel/tcp_socket.ts";
+import { adoptSocket } from "../node/transport.ts";
+import { descriptors } from "./descriptor.ts";
+import { kernel, untilWritable } from "./kernel.ts";
+
+interface DenoPermissions {
+  permissions: {
+    requestSync(descriptor: { name: "net"; host: string }): { state: string };
+  };
+  errors: { NotCapable: new (message: string) => Error };
+}
+
+interface NodeNet {
+  Socket: new (options: { fd: number; allowHalfOpen: boolean; manualStart: boolean }) => {
+    destroy(): void;
+  };
+}
+
+const SHUT_RDWR = 2;
+
+/** Dials every address of the name, as RFC 8305 says. */
+export function dialPrepared(target: Target, before: BeforeHandshake): Attempt {
+  askForNet(target);
+  const calls = kernel() as Kernel;
+  return race(
+    target,
+    (address, _family, port) => new PreparedAttempt(calls, address, port, before),
+  );
+}
+
+/** System calls go around Deno's permissions, so this asks as `Deno.connect` would. */
+function askForNet({ hostname, port }: Target): void {
+  const { Deno } = globalThis as unknown as { Deno: DenoPermissions };
+  const host = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+  if (Deno.permissions.requestSync({ name: "net", host }).state === "granted") return;
+  throw new Deno.errors.NotCapable(
+    `Requires net access to "${host}", run again with the --allow-net flag`,
+  );
+}
+
+/** One handshake. */
+class PreparedAttempt implements Attempt {
+  readonly opened: Promise<Transport>;
+  readonly #calls: Kernel;
+  #fd = -1;
+  #aborted = false;
+
+  constructor(calls: Kernel, address: string, port: number, before: BeforeHandshake) {
+    this.#calls = calls;
+    this.opened = this.#open(address, port, before);
+  }
+
+  async #open(address: string, port: number, before: BeforeHandshake): Promise<Transport> {
+    const calls = this.#calls;
+    const fd = this.#fd = startHandshake(calls, address, port, before);
+    await untilWritable(fd);
+    this.#fd = -1;
+    const error = readInt(calls, fd, constants.SOL_SOCKET!, constants.SO_ERROR!);
+    if (error !== 0 || this.#aborted) {
+      calls.close(fd);
+      throw systemError(-error, "connect");
+    }
+    const { Socket } = builtin<NodeNet>("node:net")!;
+    const socket = new Socket({ fd, allowHalfOpen: true, manualStart: true });
+    descriptors().remember(socket, fd);
+    const transport = adoptSocket(socket);
+    if (transport !== undefined) return transport;
+    socket.destroy();
+    throw Object.assign(new Error("the peer has gone already"), { code: "ECONNRESET" });
+  }
+
+  /** Takes the socket out of SYN-SENT at once, and wakes who waits for it. */
+  abort(): void {
+    this.#aborted = true;
+    if (this.#fd >= 0) this.#calls.shutdown(this.#fd, SHUT_RDWR);
+  }
+}
