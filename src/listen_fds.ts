@@ -67,7 +67,7 @@ export function listenFds(): ListenFd[] {
     fd: first + index,
     name: names[index] || "unknown",
   }));
-  const kernel = adapter().kernel();
-  if (!("reason" in kernel)) { for (const { fd } of passed) kernel.closeOnExec(fd); }
+  const { kernel } = adapter().loadKernel();
+  if (kernel !== undefined) { for (const { fd } of passed) kernel.closeOnExec(fd); }
   return passed;
 }

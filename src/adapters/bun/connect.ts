@@ -46,7 +46,9 @@ class Dial extends Opener implements Attempt, Outgoing {
       this.#reject = reject;
     });
     try {
-      takeOver(startHandshake(kernel, address, port, before), this).catch((cause) => this.failed(cause));
+      takeOver(startHandshake(kernel, address, port, before), this).catch((cause) =>
+        this.failed(cause)
+      );
     } catch (cause) {
       this.failed(cause);
     }

@@ -16,7 +16,7 @@ import { systemError } from "../../kernel/system_error.ts";
 import { readInt } from "../../kernel/tcp_socket.ts";
 import { adoptSocket } from "../node/transport.ts";
 import { descriptors } from "./descriptor.ts";
-import { kernel, untilWritable } from "./kernel.ts";
+import { loadKernel, untilWritable } from "./kernel.ts";
 
 interface DenoPermissions {
   permissions: {
@@ -36,7 +36,7 @@ const SHUT_RDWR = 2;
 /** Dials every address of the name, as RFC 8305 says. */
 export function dialPrepared(target: Target, before: BeforeHandshake): Attempt {
   askForNet(target);
-  const calls = kernel() as Kernel;
+  const calls = loadKernel().kernel!;
   return race(
     target,
     (address, _family, port) => new PreparedAttempt(calls, address, port, before),

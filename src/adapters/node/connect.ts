@@ -9,9 +9,8 @@ import { race } from "../../dial/happy_eyeballs.ts";
 import { withScopeName } from "../../kernel/scope.ts";
 import { certain } from "../../kernel/sockaddr.ts";
 import { openDialling } from "../../kernel/handshake.ts";
-import type { Kernel } from "../../kernel/kernel.ts";
 import { builtin } from "../../kernel/system.ts";
-import { kernel } from "./kernel.ts";
+import { loadKernel } from "./kernel.ts";
 import { type NodeSocket, NodeTransport, onRead } from "./transport.ts";
 
 interface SocketOptions {
@@ -37,7 +36,7 @@ export function connect({ hostname, port, before }: Target): Attempt {
   if (before === undefined) {
     return race(target, (address, _family, port) => new NodeAttempt(address, port));
   }
-  const calls = kernel() as Kernel;
+  const calls = loadKernel().kernel!;
   return race(target, (address, _family, port) => {
     try {
       return new NodeAttempt(address, port, openDialling(calls, address, before));
