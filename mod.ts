@@ -43,6 +43,7 @@ export type {
   KernelOptions,
   ListenOptions,
   ListenTimeouts,
+  RetryOptions,
   SocketOptions,
   Timeouts,
 } from "./src/options/types.ts";

@@ -6,7 +6,7 @@
  */
 
 import type { NetAddr } from "./kernel/address.ts";
-import type { BeforeHandshake } from "./kernel/handshake.ts";
+import type { BeforeHandshake, Source } from "./kernel/handshake.ts";
 import type { Kernel, KernelAccess } from "./kernel/kernel.ts";
 import type { ListenPlan } from "./kernel/listening.ts";
 
@@ -131,6 +131,8 @@ export interface Target {
   readonly port: number;
   /** Such a target is dialled by system calls, which the caller knows to be there. */
   readonly before?: BeforeHandshake | undefined;
+  /** Where the connection comes from; given only to an adapter that `dialsFrom`, without `before`. */
+  readonly source?: Source | undefined;
 }
 
 /** Reach for the options of one socket, ours or the runtime's. */
@@ -170,6 +172,8 @@ export interface NativeSetters {
 export interface Adapter {
   readonly runtime: "deno" | "bun" | "node";
   natives(): NativeSetters;
+  /** Whether `connect` takes a source address and port without system calls. */
+  readonly dialsFrom: boolean;
   /**
    * The system calls, loaded at the first use and kept. Never prompts: under Deno without
    * `--allow-ffi` it returns why there are none.

@@ -13,6 +13,7 @@ import { kernelObstacle, type Road, supportOf, supportOfListen } from "./support
 import type { KeepAlive, PlannedOption } from "./plan.ts";
 import type { Obstacle } from "../kernel/obstacle.ts";
 import { adapter } from "../runtime.ts";
+import { type BeforeName, beforeObstacle } from "./dial.ts";
 import { tcpInfoObstacle } from "./tcp_info.ts";
 import { checkSocketOptions } from "./validate.ts";
 
@@ -36,6 +37,7 @@ export type CapabilityName =
   | "ipv6Only"
   | "backlog"
   | "fd"
+  | BeforeName
   | "tcpInfo"
   | "reset";
 
@@ -103,6 +105,9 @@ export function capabilities(): Capabilities {
   const blind = deadPeerObstacle();
   options.deadPeerTimeout = blind === undefined ? { set: "ffi", get: "none" } : missing(blind);
   for (const name of Object.keys(binds) as (keyof typeof binds)[]) options[name] = ofBind(name);
+  for (const name of ["localAddress", "localPort", "interface", "prepare"] as const) {
+    options[name] = ofBefore(name);
+  }
   const info = tcpInfoObstacle();
   options.tcpInfo = info === undefined ? { set: "none", get: "ffi" } : missing(info);
   const reset = natives.reset ? undefined : kernelObstacle("linger");
@@ -210,6 +215,14 @@ function ofBind(name: keyof typeof binds): Capability {
   };
   const { road, obstacle } = supportOfListen(plan);
   return { set: road, get: "none", ...because(obstacle) };
+}
+
+/** Where the kernel can be reached it is used, also by a runtime that binds a source itself. */
+function ofBefore(name: BeforeName): Capability {
+  const obstacle = beforeObstacle(name);
+  if (obstacle !== undefined) return missing(obstacle);
+  const native = adapter().loadKernel().kernel === undefined;
+  return { set: native ? "native" : "ffi", get: "none" };
 }
 
 function missing(obstacle: Obstacle): Capability {

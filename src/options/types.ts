@@ -188,6 +188,37 @@ export interface ListenTimeouts extends Timeouts {
 }
 
 /**
+ * How long to wait before dialling again, in ms.
+ *
+ * @example Wait for a service that is still starting
+ * ```ts
+ * import { connect, listen, type RetryOptions } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * const retry: RetryOptions = { delay: 50, max: 1_000 };
+ * using socket = await connect({ port: listener.addr.port, timeout: 10_000, retry });
+ * console.log(socket.remoteAddr.port === listener.addr.port); // true
+ * ```
+ */
+export interface RetryOptions {
+  /**
+   * Wait before the second attempt.
+   * @default 100
+   */
+  delay?: number;
+  /**
+   * By how much each wait is longer than the one before, 1 to 100.
+   * @default 2
+   */
+  factor?: number;
+  /**
+   * Longest wait.
+   * @default 5000
+   */
+  max?: number;
+}
+
+/**
  * Options of `connect`.
  *
  * @example Kept apart from the call
@@ -213,6 +244,40 @@ export interface ConnectOptions extends SocketOptions {
    * no limit. Required: a system's default is none, or minutes.
    */
   timeout: number | null | ConnectTimeouts;
+  /**
+   * IP address of this machine to connect from; addresses of the other family are not tried then.
+   * Where the kernel has `IP_BIND_ADDRESS_NO_PORT` (Linux 4.2), it takes the port when it knows the
+   * peer, so that source ports do not run out. {@linkcode SocketError} `EADDRNOTAVAIL` when no
+   * interface has it.
+   * @default the system's choice
+   */
+  localAddress?: string;
+  /**
+   * Port to connect from, 1-65535. It is taken also while its last connection is in TIME_WAIT
+   * (`SO_REUSEADDR`). {@linkcode SocketError} `EADDRINUSE` when somebody listens there.
+   * @default a free one
+   */
+  localPort?: number;
+  /**
+   * Name of the network interface to connect through, such as `"eth0"`. Linux. {@linkcode SocketError}
+   * `ENODEV` when there is none of that name, `EPERM` when the kernel does not let this process choose.
+   * `SO_BINDTODEVICE`.
+   */
+  interface?: string;
+  /**
+   * Called with each socket that is made for this call, before it is bound and before its handshake,
+   * for options that this library has no name for: {@linkcode setsockopt} takes the argument. What it
+   * throws rejects `connect`, once no other address is left. It must not keep the descriptor.
+   */
+  prepare?: (socket: { readonly fd: number }) => void;
+  /**
+   * Dials again, until the connect limit, after an error that another attempt can cure: the service
+   * that is still starting (`ECONNREFUSED`, `ECONNRESET`), its name (`ENOTFOUND`, `EAI_AGAIN`) or the
+   * way there (`EHOSTUNREACH`, `ENETUNREACH`, `ENETDOWN`, `EHOSTDOWN`, `ETIMEDOUT`). Other errors end
+   * it at once. When the limit ends it, the last error is the `cause` of the {@linkcode TimeoutError}.
+   * @default no second attempt
+   */
+  retry?: RetryOptions;
   /** Ends the attempt with its reason. It has no effect once connected. */
   signal?: AbortSignal;
 }

@@ -11,6 +11,7 @@ import { checkInteger, copyOptions, fail, type Options } from "../check.ts";
 import { bytesOf } from "../memory.ts";
 import { Deadline } from "../time/deadline.ts";
 import type { ConnectTimeouts, ListenTimeouts, Timeouts } from "./types.ts";
+import { checkDial, dialKeys, type DialPlan } from "./dial.ts";
 import { socketKeys, type SocketPlan, socketPlan } from "./plan.ts";
 
 /** What `connect` is to do. */
@@ -19,6 +20,7 @@ export interface ConnectPlan {
   readonly timeouts: ConnectTimeouts;
   readonly signal: AbortSignal | undefined;
   readonly socket: SocketPlan;
+  readonly dial: DialPlan;
 }
 
 /** What `listen` is to do. */
@@ -29,7 +31,7 @@ export interface ListenOptionsPlan {
 }
 
 const int = 2 ** 31 - 1;
-const connectKeys = ["hostname", "port", "timeout", "signal", ...socketKeys];
+const connectKeys = ["hostname", "port", "timeout", "signal", ...dialKeys, ...socketKeys];
 const addressKeys = ["hostname", "port", "reuseAddress", "reusePort", "ipv6Only"];
 const listenKeys = [...addressKeys, "timeout", "backlog", "fd", ...socketKeys];
 
@@ -45,6 +47,7 @@ export function checkConnect(options: unknown): ConnectPlan {
     timeouts: timeouts(given.timeout, ["connect", "read", "write"], verb),
     signal: checkSignal(given.signal, verb),
     socket: withNoDelay(given, verb),
+    dial: checkDial(given, verb),
   };
 }
 

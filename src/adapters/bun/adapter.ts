@@ -16,6 +16,7 @@ import { beyondListen, listen } from "./listen.ts";
 export const bunAdapter: Adapter = {
   runtime: "bun",
   natives,
+  dialsFrom: false,
   loadKernel,
   connect,
   listen,

@@ -16,6 +16,7 @@ import { beyondListen, listen } from "./listen.ts";
 export const denoAdapter: Adapter = {
   runtime: "deno",
   natives,
+  dialsFrom: false,
   loadKernel,
   connect,
   listen,

@@ -16,6 +16,7 @@ import { adoptSocket } from "./transport.ts";
 export const nodeAdapter: Adapter = {
   runtime: "node",
   natives,
+  dialsFrom: true,
   loadKernel,
   connect,
   listen,

@@ -8,7 +8,7 @@ import type { Attempt, Target, Transport } from "../../adapter.ts";
 import { race } from "../../dial/happy_eyeballs.ts";
 import { withScopeName } from "../../kernel/scope.ts";
 import { certain } from "../../kernel/sockaddr.ts";
-import { openDialling } from "../../kernel/handshake.ts";
+import { openDialling, type Source } from "../../kernel/handshake.ts";
 import { builtin } from "../../kernel/system.ts";
 import { loadKernel } from "./kernel.ts";
 import { type NodeSocket, NodeTransport, onRead } from "./transport.ts";
@@ -21,9 +21,15 @@ interface SocketOptions {
   onread: { buffer: Uint8Array; callback: typeof onRead };
 }
 
+interface ConnectOptions extends Pick<Source, "localAddress" | "localPort"> {
+  host: string;
+  port: number;
+  autoSelectFamily: boolean;
+}
+
 interface NodeNet {
   Socket: new (options: SocketOptions) => NodeSocket & {
-    connect(options: { host: string; port: number; autoSelectFamily: boolean }): unknown;
+    connect(options: ConnectOptions): unknown;
   };
 }
 
@@ -31,15 +37,15 @@ interface NodeNet {
 let buffer: Uint8Array | undefined;
 
 /** Dials every address of the name, as RFC 8305 says. */
-export function connect({ hostname, port, before }: Target): Attempt {
+export function connect({ hostname, port, before, source }: Target): Attempt {
   const target = { hostname: withScopeName(hostname, "ENETUNREACH"), port };
   if (before === undefined) {
-    return race(target, (address, _family, port) => new NodeAttempt(address, port));
+    return race(target, (address, _family, port) => new NodeAttempt(address, port, { source }));
   }
   const calls = loadKernel().kernel!;
   return race(target, (address, _family, port) => {
     try {
-      return new NodeAttempt(address, port, openDialling(calls, address, before));
+      return new NodeAttempt(address, port, { fd: openDialling(calls, address, before) });
     } catch (cause) {
       return { opened: Promise.reject(cause), abort() {} };
     }
@@ -51,7 +57,7 @@ class NodeAttempt implements Attempt {
   readonly #socket: NodeSocket;
   #open = false;
 
-  constructor(host: string, port: number, fd?: number) {
+  constructor(host: string, port: number, { fd, source }: { fd?: number; source?: Source }) {
     const { Socket } = builtin<NodeNet>("node:net")!;
     const onread = { buffer: buffer ??= new Uint8Array(65_536), callback: onRead };
     const socket = this.#socket = fd === undefined
@@ -59,7 +65,7 @@ class NodeAttempt implements Attempt {
       : new Socket({ allowHalfOpen: true, onread, fd, manualStart: true });
     // Nobody reads yet. Before the connection is open this keeps it from reading at all.
     socket.pause();
-    socket.connect({ host, port, autoSelectFamily: false });
+    socket.connect({ host, port, autoSelectFamily: false, ...bound(source) });
     this.opened = new Promise((resolve, reject) => {
       socket.on("error", reject);
       socket.once("connect", () => {
@@ -73,4 +79,13 @@ class NodeAttempt implements Attempt {
   abort(): void {
     if (!this.#open) this.#socket.destroy();
   }
+}
+
+/** Without `undefined`, which Node takes for a value. */
+function bound(source: Source = {}): Pick<Source, "localAddress" | "localPort"> {
+  const { localAddress, localPort } = source;
+  return {
+    ...localAddress !== undefined && { localAddress },
+    ...localPort !== undefined && { localPort },
+  };
 }

@@ -1,0 +1,135 @@
+/**
+ * What happens between the making of a socket and its handshake: source address, options that the
+ * handshake depends on, and the caller's own preparation.
+ *
+ * @module
+ */
+
+import { checkInteger, copyOptions, fail, type Options } from "../check.ts";
+import { constants } from "../kernel/constants.ts";
+import { type BeforeHandshake, bindSource, type Source } from "../kernel/handshake.ts";
+import { type Obstacle, unsupported } from "../kernel/obstacle.ts";
+import { parse } from "../kernel/sockaddr.ts";
+import { systemName } from "../kernel/system.ts";
+import { adapter } from "../runtime.ts";
+import { applyPlan, type Step } from "./apply.ts";
+import type { RowName } from "./table.ts";
+import type { RetryOptions } from "./types.ts";
+
+/** Options of `connect` that concern dialling alone, checked. */
+export interface DialPlan {
+  readonly source: Source;
+  readonly prepare: ((socket: { readonly fd: number }) => void) | undefined;
+  readonly retry: Required<RetryOptions> | undefined;
+}
+
+/** Their keys. */
+export const dialKeys = ["localAddress", "localPort", "interface", "prepare", "retry"] as const;
+
+/** Options that need a way to the socket before its handshake. */
+export type BeforeName = Exclude<typeof dialKeys[number], "retry">;
+
+/** The window's scale, the SYN's own header and the first round trips depend on these. */
+const early = new Set<RowName>([
+  "receiveBufferSize",
+  "sendBufferSize",
+  "typeOfService",
+  "hopLimit",
+  "congestionControl",
+]);
+
+/** Checks the options of `connect` that concern dialling alone. */
+export function checkDial(given: Options, verb: string): DialPlan {
+  const { localAddress, localPort, interface: name, prepare, retry } = given;
+  if (localAddress !== undefined) {
+    const expected = "must be an IP address of this machine";
+    if (typeof localAddress !== "string") {
+      fail(TypeError, verb, "localAddress", expected, localAddress);
+    }
+    if (parse(localAddress.split("%", 1)[0]!) === undefined) {
+      fail(TypeError, verb, "localAddress", expected, localAddress);
+    }
+  }
+  if (localPort !== undefined) checkInteger(localPort, "localPort", 1, 65_535, verb);
+  if (name !== undefined) {
+    const expected = "must be the name of a network interface, 1 to 15 characters";
+    if (typeof name !== "string") fail(TypeError, verb, "interface", expected, name);
+    // IFNAMSIZ is 16 and counts the zero at the end.
+    if (!/^[!-.0-~]{1,15}$/.test(name)) fail(RangeError, verb, "interface", expected, name);
+  }
+  if (prepare !== undefined && typeof prepare !== "function") {
+    fail(TypeError, verb, "prepare", "must be a function", prepare);
+  }
+  return {
+    source: {
+      localAddress: localAddress as string | undefined,
+      localPort: localPort as number | undefined,
+      interface: name as string | undefined,
+    },
+    prepare: prepare as DialPlan["prepare"],
+    retry: retry === undefined ? undefined : checkRetry(retry, verb),
+  };
+}
+
+function checkRetry(value: unknown, verb: string): Required<RetryOptions> {
+  const { delay = 100, factor = 2, max = 5_000 } = copyOptions(
+    value,
+    ["delay", "factor", "max"],
+    verb,
+    "retry",
+  );
+  const time = "must be a positive number of milliseconds";
+  for (const [name, ms] of [["retry.delay", delay], ["retry.max", max]] as const) {
+    if (typeof ms !== "number") fail(TypeError, verb, name, time, ms);
+    if (!(ms > 0 && ms < Infinity)) fail(RangeError, verb, name, time, ms);
+  }
+  const expected = "must be a number from 1 to 100";
+  if (typeof factor !== "number") fail(TypeError, verb, "retry.factor", expected, factor);
+  if (!(factor >= 1 && factor <= 100)) fail(RangeError, verb, "retry.factor", expected, factor);
+  return { delay: delay as number, factor, max: max as number };
+}
+
+/** Why there is no way to a socket before its handshake, or `undefined`. */
+export function beforeObstacle(name: BeforeName): Obstacle | undefined {
+  if (name === "interface" && constants.SO_BINDTODEVICE === undefined) {
+    return { reason: `${systemName()} has no such option`, remedy: "" };
+  }
+  const { loadKernel, dialsFrom } = adapter();
+  if (dialsFrom && (name === "localAddress" || name === "localPort")) return undefined;
+  return loadKernel().obstacle;
+}
+
+/** How a plan is dialled, and what is left to be set on the open connection. */
+export interface Preparation {
+  readonly before?: BeforeHandshake;
+  /** For a runtime that binds on its own. */
+  readonly source?: Source;
+  readonly later: readonly Step[];
+}
+
+/**
+ * Decides what is done before the handshake. A plan that needs nothing there is dialled by the runtime.
+ *
+ * @throws {UnsupportedOptionError} There is no way to the socket at that time.
+ */
+export function prepareDial({ source, prepare }: DialPlan, steps: readonly Step[]): Preparation {
+  const first = steps.filter(({ entry, setter }) => setter === undefined && early.has(entry.name));
+  const wanted = { ...source, prepare };
+  const names = (Object.keys(wanted) as BeforeName[]).filter((name) => wanted[name] !== undefined);
+  if (first.length === 0 && names.length === 0) return { later: steps };
+  for (const name of names) {
+    const obstacle = beforeObstacle(name);
+    if (obstacle !== undefined) throw unsupported(name, obstacle);
+  }
+  const { kernel } = adapter().loadKernel();
+  // Only a source is left then, which this runtime binds itself.
+  if (kernel === undefined) return { source, later: steps };
+  return {
+    before(fd, address) {
+      prepare?.({ fd });
+      bindSource(kernel, fd, source, address);
+      applyPlan({ kind: "connection", fd: () => fd }, { steps: first });
+    },
+    later: steps.filter((step) => !first.includes(step)),
+  };
+}
