@@ -66,6 +66,8 @@ export interface TimeoutErrorOptions {
   bytesWritten?: number;
   /** What the kernel knew at that moment, in a sentence. */
   diagnosis?: string;
+  /** Of `connect` with `retry`: what the last attempt met. */
+  cause?: unknown;
 }
 
 /**
@@ -107,11 +109,12 @@ export class TimeoutError extends Error {
 
   /** Made by this library; construct one only to test how your code handles it. */
   constructor(options: TimeoutErrorOptions) {
-    const { operation, timeout, address, bytesWritten, diagnosis } = options;
+    const { operation, timeout, address, bytesWritten, diagnosis, cause } = options;
     const where = formatAddress(operation, address);
     const sent = bytesWritten === undefined ? "" : ` (${bytesWritten} bytes written)`;
     super(
       `Cannot ${operation}${where} within ${timeout} ms${sent}${diagnosis ? `: ${diagnosis}` : ""}`,
+      cause === undefined ? undefined : { cause },
     );
     this.operation = operation;
     this.timeout = timeout;

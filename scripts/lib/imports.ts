@@ -16,7 +16,7 @@ const layers: readonly (readonly string[])[] = [
   ["src/runtime.ts"],
   ["src/options/"],
   ["src/connection/"],
-  ["src/listener.ts", "src/process/"],
+  ["src/dialling.ts", "src/listener.ts", "src/process/"],
   ["src/connect.ts", "src/listen.ts", "src/wrap.ts", "src/listen_fds.ts"],
   ["mod.ts"],
 ];
