@@ -27,6 +27,10 @@ const linux = {
   "reuseAddress": "ffi none",
   "fd": "native none",
   "tcpInfo": "none ffi",
+  "localAddress": "ffi none",
+  "localPort": "ffi none",
+  "interface": "ffi none",
+  "prepare": "ffi none",
 };
 
 const node = {
@@ -53,6 +57,8 @@ const withoutFfi = (table: Record<string, string>): Record<string, string> => ({
     Object.entries(table).map(([name, roads]) => [name, roads.replaceAll("ffi", "none")]),
   ),
   "keepAlive.idle": "native none",
+  "localAddress": "native none",
+  "localPort": "native none",
 });
 
 /** By runtime, major version and system, and koffi where it makes a difference. */

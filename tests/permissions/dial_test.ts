@@ -1,0 +1,40 @@
+/** Dialling by system calls goes no way around Deno's permissions. */
+
+import { spawnSync } from "node:child_process";
+import process from "node:process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { assertEquals, assertMatch } from "@std/assert";
+import { connect, listen } from "@holdfast/tcp";
+import { skip } from "../support/skip.ts";
+
+const program = fileURLToPath(new URL("dial.ts", import.meta.url));
+const notDeno = "Deno" in globalThis ? undefined : "this runtime has no such permissions";
+
+for (const prepared of ["native", "prepared"]) {
+  test(`permissions: a ${prepared} dial to a host that is allowed, and to one that is not`, {
+    ...skip(notDeno),
+  }, async () => {
+    using allowed = await listen({ hostname: "127.0.0.1", port: 0, timeout: 10_000 });
+    using denied = await listen({ hostname: "127.0.0.2", port: 0, timeout: 10_000 });
+    const to = [allowed, denied].map(({ addr }) => `${addr.hostname}:${addr.port}`);
+    const flags = [`--allow-net=${to[0]}`, "--allow-ffi"];
+    const { stdout, stderr } = spawnSync(
+      process.execPath,
+      ["run", "--no-check", "--no-prompt", ...flags, program, prepared, ...to],
+      { encoding: "utf8" },
+    );
+    const [first, second] = stdout.trim().split("\n");
+    assertEquals(first, "connected", stderr);
+    assertMatch(second!, /^NotCapable Requires net access to "127\.0\.0\.2:\d+"/);
+    // Nothing reached the denied host, not even a handshake.
+    const late = await denied.accept({ timeout: 100 }).catch((error) => error.name);
+    assertEquals(late, "TimeoutError");
+    using client = await connect({
+      hostname: "127.0.0.2",
+      port: denied.addr.port,
+      timeout: 10_000,
+    });
+    assertEquals(client.remoteAddr.hostname, "127.0.0.2");
+  });
+}
