@@ -10,7 +10,7 @@ import { Call, type CallOptions, CallQueue } from "./time/calls.ts";
 import { Connection, type TcpConnection } from "./connection/connection.ts";
 import type { Guarded } from "./options/dead_peer.ts";
 import { SocketError, temporaryCodes, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
-import type { ListenTimeouts, SocketOptions } from "./options/types.ts";
+import type { KernelOptions, ListenTimeouts, SocketOptions } from "./options/types.ts";
 import { nativeTimers } from "./time/native_timers.ts";
 import { noteOpened } from "./options/ours.ts";
 import { getOptions, setOptions } from "./options/any_socket.ts";
@@ -54,7 +54,7 @@ export interface TcpListener extends AsyncIterable<TcpConnection> {
   /** `setOptions` for the listening socket. */
   setOptions(options: SocketOptions): SocketOptions;
   /** `getOptions` for the listening socket. */
-  getOptions(): SocketOptions;
+  getOptions(): KernelOptions;
   /**
    * Stops listening and closes connections that nobody accepted. A pending `accept` rejects with
    * {@linkcode SocketError} `ECANCELED`; iteration just ends. Idempotent.
@@ -217,7 +217,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
     return setOptions(this, options);
   }
 
-  getOptions(): SocketOptions {
+  getOptions(): KernelOptions {
     return getOptions(this);
   }
 

@@ -10,7 +10,7 @@ import type { NetAddr } from "../kernel/address.ts";
 import type { CallOptions } from "../time/calls.ts";
 import type { Guarded } from "../options/dead_peer.ts";
 import { Watch } from "./watch.ts";
-import type { KeepAliveOptions, SocketOptions, Timeouts } from "../options/types.ts";
+import type { KeepAliveOptions, KernelOptions, SocketOptions, Timeouts } from "../options/types.ts";
 import { adapter } from "../runtime.ts";
 import { Reader } from "./reader.ts";
 import { changeOptions, getOptions, setOptions } from "../options/any_socket.ts";
@@ -115,7 +115,7 @@ export interface TcpConnection {
   /** `setOptions` for this connection. */
   setOptions(options: SocketOptions): SocketOptions;
   /** `getOptions` for this connection. */
-  getOptions(): SocketOptions;
+  getOptions(): KernelOptions;
   /** `tcpInfo` for this connection. */
   tcpInfo(): TcpInfo;
   /** Nagle's algorithm off (`true`, the default) or on. TCP_NODELAY. */
@@ -291,7 +291,7 @@ export class Connection implements TcpConnection, Guarded {
     return setOptions(this, options);
   }
 
-  getOptions(): SocketOptions {
+  getOptions(): KernelOptions {
     return getOptions(this);
   }
 

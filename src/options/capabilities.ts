@@ -37,7 +37,10 @@ export type CapabilityName =
   | "ipv6Only"
   | "backlog"
   | "fd"
-  | BeforeName
+  | "localAddress"
+  | "localPort"
+  | "interface"
+  | "prepare"
   | "tcpInfo"
   | "reset";
 
