@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Transport } from "../adapter.ts";
+import type { Handle, Transport } from "../adapter.ts";
 import { brand, sharedSet } from "../brand.ts";
 import type { NetAddr } from "../kernel/address.ts";
 import type { CallOptions } from "../time/calls.ts";
@@ -13,7 +13,13 @@ import { Watch } from "./watch.ts";
 import type { KeepAliveOptions, KernelOptions, SocketOptions, Timeouts } from "../options/types.ts";
 import { adapter } from "../runtime.ts";
 import { Reader } from "./reader.ts";
-import { changeOptions, getOptions, setOptions } from "../options/any_socket.ts";
+import {
+  changeKeepAlive,
+  changeOptions,
+  getOptions,
+  handleOf,
+  setOptions,
+} from "../options/any_socket.ts";
 import { Streams } from "./streams.ts";
 import type { TcpInfo } from "../kernel/tcp_info.ts";
 import { kernelFor } from "../options/support.ts";
@@ -144,6 +150,7 @@ export class Connection implements TcpConnection, Guarded {
   readonly #reader: Reader;
   readonly #writer: Writer;
   #streams: Streams | undefined = undefined;
+  #handle: Handle | undefined = undefined;
 
   constructor(
     transport: Transport,
@@ -305,7 +312,8 @@ export class Connection implements TcpConnection, Guarded {
   }
 
   setKeepAlive(keepAlive: boolean | KeepAliveOptions = true): void {
-    changeOptions(this, { keepAlive });
+    this.#handle ??= handleOf(this, "set options");
+    changeKeepAlive(this, this.#handle, keepAlive);
   }
 
   ref(): void {

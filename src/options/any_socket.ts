@@ -6,7 +6,7 @@
 
 import type { Handle } from "../adapter.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { applyPlan, supportedPlan } from "./apply.ts";
+import { applyPlan, supportedPlan, supportedStep } from "./apply.ts";
 import { checkInteger, fail } from "../check.ts";
 import { Entry } from "../kernel/entry.ts";
 import { type Guarded, quickenNative } from "./dead_peer.ts";
@@ -15,7 +15,7 @@ import { closed, familyOf, kindOf, verifyTcp } from "../kernel/tcp_socket.ts";
 import type { KeepAliveOptions, KernelOptions, SocketOptions } from "./types.ts";
 import { kernelFor, placesOf } from "./support.ts";
 import { adapter } from "../runtime.ts";
-import type { SocketPlan } from "./plan.ts";
+import { keepAliveOption, type SocketPlan } from "./plan.ts";
 import { getFrom, type Value } from "./encode.ts";
 import { checkSocketOptions } from "./validate.ts";
 
@@ -74,6 +74,14 @@ export function setOptions(socket: AnySocket, options: SocketOptions): SocketOpt
 export function changeOptions(socket: AnySocket, options: SocketOptions): void {
   const plan = checkSocketOptions(options, "set options");
   withHandle(socket, "set options", (handle) => change(socket, handle, plan));
+}
+
+/** As {@linkcode changeOptions}, of keepalive alone: programs that retune pooled connections do it often. */
+export function changeKeepAlive(socket: Guarded, handle: Handle, keepAlive: unknown): void {
+  const option = keepAliveOption(keepAlive, "set options");
+  if (socket.closed) throw closed();
+  applyPlan(handle, { steps: [supportedStep(option, handle)] });
+  socket.watchPeer(undefined);
 }
 
 function change(socket: AnySocket, handle: Handle, checked: SocketPlan): void {

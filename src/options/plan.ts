@@ -62,7 +62,7 @@ export function socketPlan(
     if (value === undefined) continue;
     given.push(key);
     if (key === "deadPeerTimeout") deadPeerTimeout = checkDeadPeerTimeout(value, verb, shortest);
-    else if (key === "keepAlive") entries.push(keepAliveEntry(value, verb));
+    else if (key === "keepAlive") entries.push(keepAliveOption(value, verb));
     else entries.push({ name: key, value: checkValue(rows[key], key, value, verb) });
   }
   if (deadPeerTimeout !== undefined) {
@@ -76,7 +76,7 @@ export function socketPlan(
 }
 
 /** Checks the value of `keepAlive`. */
-export function keepAliveEntry(
+export function keepAliveOption(
   value: unknown,
   verb: string,
 ): PlannedOption & { name: "keepAlive" } {
