@@ -60,7 +60,6 @@ function range({ kind, min, max, ...row }: Row): string {
   const number = (value: number) => value.toLocaleString("en-US");
   if (kind === "flag") return `\`true\`, \`false\`${none}`;
   if (kind === "name") return `${min}-${max} characters${none}`;
-  if (kind === "time") return `more than ${min}, at most ${number(max)}${none}`;
   return `${number(min)}-${number(max)}${none}`;
 }
 

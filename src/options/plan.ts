@@ -136,10 +136,8 @@ function checkValue(row: Row, name: string, value: unknown, verb: string): Value
     }
     case "time":
     case "linger": {
-      const enough = typeof value === "number" && (kind === "time" ? value > min : value >= min);
-      if (enough && value <= max) return value;
-      const from = kind === "time" ? `greater than ${min}` : `at least ${min}`;
-      const expected = `must be a number of milliseconds ${from} and at most ${max}${or}`;
+      if (typeof value === "number" && value >= min && value <= max) return value;
+      const expected = `must be a number of milliseconds from ${min} to ${max}${or}`;
       return fail(typeof value === "number" ? RangeError : TypeError, verb, name, expected, value);
     }
     default: {

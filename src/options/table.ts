@@ -28,7 +28,7 @@ export type Kind = "flag" | "time" | "number" | "bytes" | "linger" | "name";
 /** One socket option. */
 export interface Row {
   readonly kind: Kind;
-  /** Accepted range, inclusive; of times in ms, where fractions above 0 count as more than 0. */
+  /** Accepted range, inclusive; of times in ms. */
   readonly min: number;
   readonly max: number;
   /** What `null` means, where it is accepted. */
@@ -56,8 +56,10 @@ function everywhere(place: Row["places"][KnownSystem]): Row["places"] {
 
 const int = 2 ** 31 - 1;
 const flag = { kind: "flag", min: 0, max: 1 } as const;
+/** Less is not a time in ms that anybody wants, but one in seconds. */
+const leastTime = 1_000;
 /** The keepalive limits of Linux hold everywhere, so that what is accepted is the same everywhere. */
-const seconds = { kind: "time", min: 0, max: 32_767_000 } as const;
+const seconds = { kind: "time", min: leastTime, max: 32_767_000 } as const;
 
 /**
  * All socket options, in the order in which they are set: first what the kernel may refuse, so that
@@ -89,7 +91,7 @@ export const rows: Readonly<Record<RowName, Row>> = {
   "keepAlive": { ...flag, places: everywhere(socket("SO_KEEPALIVE")) },
   "userTimeout": {
     kind: "time",
-    min: 0,
+    min: leastTime,
     max: int,
     null: "the system's default",
     places: {

@@ -18,11 +18,11 @@
  */
 export interface KeepAliveOptions {
   /**
-   * Idle time in ms before the first probe. More than 0, at most 32,767,000.
+   * Idle time in ms before the first probe, 1,000-32,767,000.
    * `TCP_KEEPIDLE`, macOS `TCP_KEEPALIVE`; RFC 9293 section 3.8.4.
    */
   idle?: number;
-  /** Time in ms between two probes. More than 0, at most 32,767,000. `TCP_KEEPINTVL`. */
+  /** Time in ms between two probes, 1,000-32,767,000. `TCP_KEEPINTVL`. */
   interval?: number;
   /** Unanswered probes after which the peer counts as dead. 1-127. `TCP_KEEPCNT`. */
   count?: number;
@@ -54,7 +54,7 @@ export interface SocketOptions {
   keepAlive?: boolean | KeepAliveOptions;
   /**
    * Time in ms that sent data may stay unacknowledged, or a closed window closed, before the kernel
-   * gives the connection up. More than 0, at most 2,147,483,647; rounded up to whole ms on Linux and
+   * gives the connection up. 1,000-2,147,483,647; rounded up to whole ms on Linux and
    * whole seconds elsewhere. `null` is the system's default. It also ends a live peer that does not
    * read for that long. `TCP_USER_TIMEOUT`, macOS `TCP_RXT_CONNDROPTIME`, FreeBSD
    * `TCP_MAXUNACKTIME`; RFC 5482.

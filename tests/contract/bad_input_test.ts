@@ -49,11 +49,11 @@ const milliseconds: Field = {
     ...ranges(0, -1, NaN, Infinity, -Infinity, -0),
   ],
 };
-const time = (from: string, max: number, nil: string, bad: number[]): Field => ({
-  says: `must be a number of milliseconds ${from} and at most ${max}${nil}`,
+const time = (min: number, max: number, nil: string): Field => ({
+  says: `must be a number of milliseconds from ${min} to ${max}${nil}`,
   bad: [
     ...types(...noNumber, ...(nil === "" ? [null] : [])),
-    ...ranges(NaN, Infinity, -Infinity, -1, max + 1, ...bad),
+    ...ranges(NaN, Infinity, -Infinity, -1, min - 0.5, max + 1),
   ],
 });
 const integer = (min: number, max: number, what = "an integer"): Field => ({
@@ -65,12 +65,12 @@ const int = 2 ** 31 - 1;
 
 const socketFields: Record<string, Field> = {
   "keepAlive": { says: "must be a boolean or an object", bad: types(1, "on", null, () => 1) },
-  "keepAlive.idle": time("greater than 0", 32_767_000, "", [0]),
-  "keepAlive.interval": time("greater than 0", 32_767_000, "", [0]),
+  "keepAlive.idle": time(1_000, 32_767_000, ""),
+  "keepAlive.interval": time(1_000, 32_767_000, ""),
   "keepAlive.count": integer(1, 127),
-  "userTimeout": time("greater than 0", int, " or null", [0]),
+  "userTimeout": time(1_000, int, " or null"),
   "noDelay": flag,
-  "linger": time("at least 0", 32_767_000, " or null", []),
+  "linger": time(0, 32_767_000, " or null"),
   "receiveBufferSize": integer(1, int, "a number of bytes"),
   "sendBufferSize": integer(1, int, "a number of bytes"),
   "typeOfService": integer(0, 255),

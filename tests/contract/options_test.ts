@@ -85,7 +85,7 @@ const rows: Record<string, Row> = {
     raw: [[linux.idle, [7_200]], [linux.interval, [75]], [linux.count, [5]]],
   },
   "keepAlive, rounded up to seconds": {
-    set: { keepAlive: { idle: 400, interval: 1_500, count: 2 } },
+    set: { keepAlive: { idle: 1_000, interval: 1_000.5, count: 2 } },
     reads: { keepAlive: { idle: 1_000, interval: 2_000, count: 2 } },
     raw: [[linux.idle, [1]], [linux.interval, [2]], [linux.count, [2]]],
   },
@@ -257,7 +257,7 @@ test("keepAlive: the kernel's timer runs, and stops", skip(notLinux), async () =
   client.setOptions({ keepAlive: false });
   assertEquals(row().timer, 0);
   // A probe is answered by the other side's kernel, and nobody notices.
-  client.setOptions({ keepAlive: { idle: 1, interval: 1, count: 1 } });
+  client.setOptions({ keepAlive: { idle: 1_000, interval: 1_000, count: 1 } });
   await sleep(2_200);
   assertEquals(client.tcpInfo().probes, 0);
   await server.write(new Uint8Array([1]));
