@@ -4,6 +4,8 @@
  * @module
  */
 
+import { suggest } from "./suggest.ts";
+
 /** A caller's options: any keys, any values. */
 export type Options = Readonly<Record<string, unknown>>;
 
@@ -33,7 +35,17 @@ export function describe(value: unknown): string {
     case "function":
       return "a function";
     default:
-      return value === null ? "null" : Array.isArray(value) ? "an array" : "an object";
+      return typeof value === "object" && value !== null ? describeObject(value) : "null";
+  }
+}
+
+function describeObject(value: object): string {
+  try {
+    if (Array.isArray(value)) return "an array";
+    return value instanceof Promise ? "a promise, await it" : "an object";
+  } catch {
+    // A proxy may throw anything.
+    return "an object";
   }
 }
 
@@ -56,8 +68,10 @@ export function copyOptions(
   for (const key of Object.keys(options)) {
     if (keys.includes(key)) continue;
     const full = within === undefined ? key : `${within}.${key}`;
+    const meant = suggest(key, keys, within);
+    const list = meant === undefined ? "the options" : `did you mean '${meant}'? The options`;
     throw new TypeError(
-      `Cannot ${verb} as '${full}' is not an option: the options are ${keys.join(", ")}`,
+      `Cannot ${verb} as '${full}' is not an option: ${list} are ${keys.join(", ")}`,
     );
   }
   const copy: Record<string, unknown> = {};

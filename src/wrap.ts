@@ -4,6 +4,7 @@
  * @module
  */
 
+import { describe } from "./check.ts";
 import { Connection, taken, type TcpConnection } from "./connection/connection.ts";
 import type { Timeouts } from "./options/types.ts";
 import { adapter } from "./runtime.ts";
@@ -67,10 +68,7 @@ export function wrap(native: object, options: WrapOptions): TcpConnection {
       return new Connection(transport, timeouts);
     }
   }
-  refuse(
-    "must be an open TCP connection of this runtime",
-    typeof native === "object" ? "another object" : String(native),
-  );
+  refuse("must be an open TCP connection of this runtime", describe(native));
 }
 
 function refuse(expected: string, value: string): never {

@@ -8,7 +8,14 @@ import { dirname, join } from "node:path/posix";
 
 /** The floors of the house, lowest first: a file imports from its own floor and from those below. */
 const layers: readonly (readonly string[])[] = [
-  ["src/kernel/", "src/brand.ts", "src/errors.ts", "src/check.ts", "src/memory.ts"],
+  [
+    "src/kernel/",
+    "src/brand.ts",
+    "src/errors.ts",
+    "src/check.ts",
+    "src/suggest.ts",
+    "src/memory.ts",
+  ],
   ["src/time/"],
   ["src/adapter.ts"],
   ["src/dial/"],

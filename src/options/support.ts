@@ -57,7 +57,7 @@ export function supportOf(entry: PlannedOption, setters: Setters): Support {
     const obstacle = kernelObstacle(option);
     if (obstacle === undefined) continue;
     if (native) return { road: "native", setter };
-    return { road: "none", option, obstacle: helped(obstacle, option, setters) };
+    return { road: "none", option, obstacle: helped(obstacle, entry, setters) };
   }
   return byKernel;
 }
@@ -91,14 +91,17 @@ export function keepAliveRows(
   return rows.filter((row): row is [RowName, number | boolean] => row[1] !== undefined);
 }
 
-/** What would help with values of keepalive, beside the kernel. */
-function helped(obstacle: Obstacle, option: RowName, setters: Setters): Obstacle {
-  if (!option.startsWith("keepAlive.")) return obstacle;
+/** An obstacle with what else would help: the runtime's own setter, which needs all values of keepalive. */
+function helped(obstacle: Obstacle, entry: PlannedOption, setters: Setters): Obstacle {
+  if (entry.name !== "keepAlive") return obstacle;
   const together = "give idle, interval and count together";
   const { tuneKeepAliveFrom } = adapter().natives();
   const ways = [obstacle.remedy];
-  if (setters.tuneKeepAlive) ways.unshift(together);
-  else if (tuneKeepAliveFrom !== undefined) ways.push(`${tuneKeepAliveFrom} and ${together}`);
+  if (setters.tuneKeepAlive) ways.push(together);
+  else if (tuneKeepAliveFrom !== undefined) {
+    const version = `use ${tuneKeepAliveFrom}`;
+    ways.push(setterFor(entry) === "tuneKeepAlive" ? version : `${version} and ${together}`);
+  }
   return { ...obstacle, remedy: ways.filter((way) => way !== "").join(", or ") };
 }
 

@@ -6,7 +6,8 @@
 
 /**
  * Values of keepalive. Times are rounded up to the next second, in which the kernel counts; what is
- * left out keeps the value it has (system's default: 7200 s, 75 s, 9 on Linux).
+ * left out keeps the value it has (system's default: 7200 s, 75 s, 9 on Linux). Only in Node.js without
+ * FFI an idle time alone brings Node's own interval and count, usually 1 s and 10.
  *
  * @example A probe after a minute, given up after 90 seconds
  * ```ts

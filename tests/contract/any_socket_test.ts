@@ -16,6 +16,7 @@ import {
   assert,
   assertEquals,
   assertInstanceOf,
+  assertMatch,
   assertNotEquals,
   assertStringIncludes,
   assertThrows,
@@ -333,6 +334,7 @@ test("a socket that is not connected yet says so", skip(noKernel), async () => {
       assertInstanceOf(error, SocketError);
       assertEquals(error.code, "ENOTCONN");
       assertStringIncludes(error.message, message);
+      assertMatch(error.message, /setOptions.*after its "connect" event/);
     }
   }
   const notListening = assertThrows(() => getOptions(net.createServer()));

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:net";
 import { once } from "node:events";
 import { test } from "node:test";
-import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import {
   connect,
   Deadline,
@@ -245,6 +245,59 @@ test("bad input: every socket option, of a connection and of a listener; nothing
   verdict();
 });
 
+test("bad input: other libraries' names are translated, misspelt ones set right", async () => {
+  const meant: Record<string, string | undefined> = {
+    host: "hostname",
+    address: "hostname",
+    timeoutMs: "timeout",
+    connectTimeout: "timeout.connect",
+    abortSignal: "signal",
+    recvBufferSize: "receiveBufferSize",
+    sndbuf: "sendBufferSize",
+    initialDelay: "keepAlive.idle",
+    keepAliveInitialDelay: "keepAlive.idle",
+    keepAliveInterval: "keepAlive.interval",
+    TCP_KEEPCNT: "keepAlive.count",
+    tcpUserTimeout: "userTimeout",
+    SO_LINGER: "linger",
+    ttl: "hopLimit",
+    tos: "typeOfService",
+    NoDelay: "noDelay",
+    keep_alive: "keepAlive",
+    hostnmae: "hostname",
+    deadPeerTimout: "deadPeerTimeout",
+    family: undefined,
+    lookup: undefined,
+    // An option of `listen`.
+    tcpBacklog: undefined,
+  };
+  for (const [key, name] of Object.entries(meant)) {
+    assertEquals(await suggestionFor(connect, key), name, key);
+  }
+  assertEquals(await suggestionFor(listen, "tcpBacklog"), "backlog");
+  assertEquals(await suggestionFor(listen, "acceptTimeout"), "timeout.accept");
+});
+
+async function suggestionFor(
+  call: (options: never) => Promise<unknown>,
+  key: string,
+): Promise<string | undefined> {
+  const error = await assertRejects(() => call({ port: 1, timeout: 5, [key]: 1 } as never));
+  return /did you mean '(.*?)'\?/.exec((error as Error).message)?.[1];
+}
+
+test("bad input: a promise is told from a socket and from a value", async () => {
+  using sockets = await pair();
+  const promise = Promise.resolve(sockets.client);
+  const says = /: current value is a promise, await it$/;
+  const port = Promise.resolve(5) as unknown as number;
+  await expect("setOptions", () => setOptions(promise, { noDelay: true }), TypeError, says);
+  await expect("getOptions", () => getOptions(promise), TypeError, says);
+  await expect("wrap", () => wrap(promise, { timeout: 5 }), TypeError, says);
+  await expect("connect", () => connect({ port, timeout: 5 }), TypeError, says);
+  verdict();
+});
+
 test("bad input: unknown keys, by name and with the ones there are", async () => {
   using sockets = await pair();
   using door = await doorman();
@@ -255,8 +308,8 @@ test("bad input: unknown keys, by name and with the ones there are", async () =>
   // deno-lint-ignore no-explicit-any -- wrong on purpose
   const any = (value: unknown): any => value;
   const times = { read: 5, write: 5 };
-  const cases: [string, string, (options: object) => unknown, object][] = [
-    ["connect", "tiemout", (o) => connect(any(o)), { port, timeout: 5, tiemout: 5 }],
+  const cases: [string, string, (options: object) => unknown, object, string?][] = [
+    ["connect", "tiemout", (o) => connect(any(o)), { port, timeout: 5, tiemout: 5 }, "timeout"],
     ["connect", "reuseAddress", (o) => connect(any(o)), { port, timeout: 5, reuseAddress: true }],
     ["connect", "timeout.accept", (o) => connect(any(o)), {
       port,
@@ -266,31 +319,52 @@ test("bad input: unknown keys, by name and with the ones there are", async () =>
       port,
       timeout: 5,
       keepAlive: { delay: 5 },
-    }],
+    }, "keepAlive.idle"],
     ["listen", "signal", (o) => listen(any(o)), { port: 0, timeout: 5, signal: undefined }],
-    ["listen", "reuseAddr", (o) => listen(any(o)), { port: 0, timeout: 5, reuseAddr: true }],
+    [
+      "listen",
+      "reuseAddr",
+      (o) => listen(any(o)),
+      { port: 0, timeout: 5, reuseAddr: true },
+      "reuseAddress",
+    ],
     ["listen", "timeout.connect", (o) => listen(any(o)), {
       port: 0,
       timeout: { ...times, accept: 5, connect: 5 },
     }],
-    ["wrap", "timeouts", (o) => wrap(client.native, any(o)), { timeout: 5, timeouts: 5 }],
+    [
+      "wrap",
+      "timeouts",
+      (o) => wrap(client.native, any(o)),
+      { timeout: 5, timeouts: 5 },
+      "timeout",
+    ],
     ["wrap", "timeout.accept", (o) => wrap(client.native, any(o)), {
       timeout: { ...times, accept: 5 },
     }],
-    ["set options", "keepalive", (o) => client.setOptions(any(o)), { keepalive: true }],
+    [
+      "set options",
+      "keepalive",
+      (o) => client.setOptions(any(o)),
+      { keepalive: true },
+      "keepAlive",
+    ],
     ["set options", "maxSegmentSize", (o) => setOptions(client, any(o)), { maxSegmentSize: 900 }],
     ["set options", "keepAlive.idel", (o) => listener.setOptions(any(o)), {
       keepAlive: { idel: 900 },
-    }],
+    }, "keepAlive.idle"],
     ["set options", "reusePort", (o) => listener.setOptions(any(o)), { reusePort: true }],
-    ["read", "tiemout", (o) => client.read(buffer, any(o)), { tiemout: 5 }],
+    ["read", "tiemout", (o) => client.read(buffer, any(o)), { tiemout: 5 }, "timeout"],
     ["write", "size", (o) => client.write(buffer, any(o)), { timeout: 5, size: 5 }],
-    ["accept", "timeOut", (o) => listener.accept(any(o)), { timeOut: 5 }],
+    ["accept", "timeOut", (o) => listener.accept(any(o)), { timeOut: 5 }, "timeout"],
     ["set timeouts", "connect", (o) => client.setTimeouts(any(o)), { connect: 5 }],
   ];
-  for (const [verb, name, call, options] of cases) {
+  for (const [verb, name, call, options, meant] of cases) {
+    const list = meant === undefined
+      ? "the options are"
+      : `did you mean '${meant}'\\? The options are`;
     const start = new RegExp(
-      `^Cannot ${verb} as '${name}' is not an option: the options are [a-zA-Z, 0-9]+$`,
+      `^Cannot ${verb} as '${name}' is not an option: ${list} [a-zA-Z, 0-9]+$`,
     );
     await expect(`${verb} ${name}`, () => call(options), TypeError, start);
   }

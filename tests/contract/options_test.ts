@@ -510,7 +510,9 @@ test(
   async () => {
     const { output, code } = await spawnRuntime(testFile("programs/without_ffi.ts"));
     assertEquals(code, 0, output);
-    const { read, late, refused, comes, options } = JSON.parse(output.trim().split("\n").at(-1)!);
+    const { read, late, refused, comes, options, timer } = JSON.parse(
+      output.trim().split("\n").at(-1)!,
+    );
     assertEquals({ read, late, comes }, {
       read: 1,
       late: "TimeoutError",
@@ -524,6 +526,7 @@ test(
       method: "linger",
       getOptions: "getOptions",
       tcpInfo: "tcpInfo",
+      interval: "keepAlive.idle",
     };
     const { runtime, version, system } = capabilities();
     for (const [name, option] of Object.entries(named)) {
@@ -538,6 +541,18 @@ test(
     }
     assertEquals(options.noDelay.set, "native");
     assertEquals(options.keepAlive.set, "native");
+    // Node sets an idle time in every version, all three values in newer ones.
+    assertEquals(options["keepAlive.idle"].set, runtime === "node" ? "native" : "none");
+    if (runtime === "node") {
+      assert(timer > 55_000 && timer <= 59_100, `first probe in ${timer} ms`);
+      const newer = options["keepAlive.interval"].set === "native";
+      const remedy =
+        /or (use Node\.js 24\.21 or 26\.4 and )?give idle, interval and count together$/
+          .exec(refused.interval.remedy);
+      assert(remedy !== null, refused.interval.remedy);
+      assertEquals(remedy[1] === undefined, newer);
+      assertEquals(/24\.21/.test(refused.connect.remedy), false);
+    }
     assertEquals(options.hopLimit.set, "none");
     assertMatch(options.hopLimit.reason, /\w+ \w+/);
   },

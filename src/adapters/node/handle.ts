@@ -185,7 +185,11 @@ function check(result: unknown, refused = false): void {
 }
 
 function notConnected(detail: string): SocketError {
-  return new SocketError({ code: "ENOTCONN", operation: "getsockopt", detail });
+  return new SocketError({
+    code: "ENOTCONN",
+    operation: "getsockopt",
+    detail: `${detail}: call setOptions, getOptions and the like after its "connect" event`,
+  });
 }
 
 /** The error for a UNIX socket. */

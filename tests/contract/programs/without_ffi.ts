@@ -42,6 +42,7 @@ const attempts: Record<string, () => unknown> = {
   method: () => client.setOptions({ linger: 9_000 }),
   getOptions: () => getOptions(client),
   tcpInfo: () => tcpInfo(client),
+  interval: () => setOptions(client, { keepAlive: { idle: 9_000, interval: 3_000 } }),
 };
 const refused: Record<string, unknown> = {};
 for (const [name, attempt] of Object.entries(attempts)) {
@@ -57,9 +58,17 @@ for (const [name, attempt] of Object.entries(attempts)) {
   }
 }
 const comes = await listener.accept({ timeout: 100 }).catch((error) => error.name);
+const { options } = capabilities();
+let timer = 0;
+if (options["keepAlive.idle"].set !== "none") {
+  // Not sooner: what it imports must not find FFI.
+  const { socketsOf } = await import("../support.ts");
+  client.setOptions({ keepAlive: { idle: 59_000 } });
+  timer = socketsOf(client.localAddr.port, "ESTABLISHED")
+    .find(({ localPort }) => localPort === client.localAddr.port)!.timerMs;
+}
 client.setNoDelay(true);
 client.setKeepAlive(false);
-const { options } = capabilities();
 if (options.reusePort.set !== "none") {
   const shared = await listen({ hostname, port: 0, timeout, reusePort: true });
   const second = await listen({ hostname, port: shared.addr.port, timeout, reusePort: true });
@@ -69,4 +78,4 @@ if (options.reusePort.set !== "none") {
 client.close();
 server.close();
 listener.close();
-console.log(JSON.stringify({ read, late, refused, comes, options }));
+console.log(JSON.stringify({ read, late, refused, comes, options, timer }));
