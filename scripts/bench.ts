@@ -11,8 +11,6 @@
  *                        --only or --runtime the others there stay
  *
  * Without `--write` JSON and SVG go to .cache/bench/.
- *
- * @module
  */
 
 import { spawn } from "node:child_process";
@@ -21,22 +19,20 @@ import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { machine } from "./bench/machine.ts";
 import type { Alone } from "./bench/measure.ts";
 import type { Ports } from "./bench/peer.ts";
 import { plot } from "./bench/plot.ts";
-import {
-  printProfile,
-  profile,
-  profiled,
-  type Profiles,
-  profilesMarkdown,
-} from "./bench/profile.ts";
-import { markdown, missed, print, type Report, summary, type Table } from "./bench/report.ts";
+import { printProfile, profile, profiled, profilesMarkdown } from "./bench/profile.ts";
+import type { Profiles } from "./bench/profile.ts";
+import { lastRun, markdown, missed, print, type Report, summary } from "./bench/report.ts";
 import type { Row } from "./bench/row.ts";
 import type { Job } from "./bench/worker.ts";
+import { json } from "./lib/json.ts";
+import { machine } from "./lib/machine.ts";
+import { fill } from "./lib/markdown.ts";
 import { must, run } from "./lib/process.ts";
 import { find, type Runtime, versions } from "./lib/runtimes.ts";
+import { npmInstall } from "./lib/tools.ts";
 
 const tables = [
   ...["echo", "limits", "bulk", "connect", "keepalive", "accept", "idle", "accuracy", "streams"],
@@ -72,66 +68,69 @@ for (const name of ["deno", "bun", "node"] as const) {
   if (values.runtime === undefined || values.runtime === name) runtimes.push(await find(name));
 }
 const directory = resolve(".cache/bench");
-await installPackages();
+await npmInstall(
+  directory,
+  ...Object.entries(versions.compared).map(([name, version]) => `${name}@${version}`),
+);
 if (only.includes("importing")) await must(process.execPath, ["task", "npm"]);
 
 const server = await startServer();
-console.log(machine());
+const start = performance.now();
+const about = {
+  machine: machine(),
+  command: ["deno task bench", ...process.argv.slice(2)].join(" "),
+};
+console.log(about.machine);
 try {
   await (values.profile ? profileAll() : measureAll());
 } finally {
   server.stop();
 }
+console.log(`\nTook ${((performance.now() - start) / 60_000).toFixed(1)} minutes.`);
 process.exit(0);
 
 async function measureAll(): Promise<void> {
-  const measured: Report = { machine: machine(), command: command(), tables: [] };
-  for (const name of tables.filter((name) => only.includes(name))) {
-    const title = await titleOf(name);
-    const table: Table = { name, title, runtimes: {} };
-    measured.tables.push(table);
-    for (const runtime of runtimes) {
-      const { rows } = await work<{ rows: Row[] }>(runtime, name);
-      table.runtimes[`${runtime.name} ${runtime.version}`] = rows;
-      print(runtime, rows);
-    }
-    await write(measured);
-  }
+  const measured: Report = { ...about, tables: [] };
+  await each(tables, measured.tables, async (runtime, name) => {
+    const { rows } = await work<{ rows: Row[] }>(runtime, name);
+    print(runtime, rows);
+    return rows;
+  }, () => write(measured));
   const misses = missed(measured);
   console.log(misses.length === 0 ? "\nEvery goal is reached." : `\nNot reached:`);
   for (const miss of misses) console.log(`  ${miss}`);
 }
 
 async function profileAll(): Promise<void> {
-  const profiles: Profiles = { machine: machine(), command: command(), tables: [] };
-  for (const name of profiled.filter((name) => only.includes(name))) {
-    const table: Profiles["tables"][number] = { name, title: await titleOf(name), runtimes: {} };
-    profiles.tables.push(table);
+  const profiles: Profiles = { ...about, tables: [] };
+  await each(profiled, profiles.tables, async (runtime, name) => {
+    const sides = await profile(runtime, name, {
+      directory,
+      quick: values.quick,
+      work: async (job, how) => (await work<{ alone: Alone }>(runtime, name, job, how)).alone,
+    });
+    printProfile(runtime, sides);
+    return sides;
+  }, () => write({ profiles }));
+}
+
+/** Measures the chosen tables on every runtime; `done` follows each table. */
+async function each<Result>(
+  names: string[],
+  results: { name: string; title: string; runtimes: Record<string, Result> }[],
+  measure: (runtime: Runtime, name: string) => Promise<Result>,
+  done: () => Promise<void>,
+): Promise<void> {
+  for (const name of names.filter((name) => only.includes(name))) {
+    const { title }: { title: string } = await import(`./bench/tables/${name}.ts`);
+    console.log(`\n${title}`);
+    const runtimesOf: Record<string, Result> = {};
+    results.push({ name, title, runtimes: runtimesOf });
     for (const runtime of runtimes) {
-      const sides = await profile(runtime, name, {
-        directory,
-        quick: values.quick,
-        work: async (job, how) => (await work<{ alone: Alone }>(runtime, name, job, how)).alone,
-      });
-      table.runtimes[`${runtime.name} ${runtime.version}`] = sides;
-      printProfile(runtime, sides);
+      runtimesOf[`${runtime.name} ${runtime.version}`] = await measure(runtime, name);
     }
-    await write({ profiles });
+    await done();
   }
-}
-
-async function titleOf(name: string): Promise<string> {
-  const { title }: { title: string } = await import(`./bench/tables/${name}.ts`);
-  console.log(`\n${title}`);
-  return title;
-}
-
-async function installPackages(): Promise<void> {
-  await mkdir(directory, { recursive: true });
-  await writeFile(join(directory, "package.json"), `{ "private": true }\n`);
-  const packages = Object.entries(versions.compared).map(([name, it]) => `${name}@${it}`);
-  const quiet = ["--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"];
-  await must("npm", ["install", ...quiet, ...packages], { cwd: directory });
 }
 
 /** The other end runs under Bun, whoever is measured. */
@@ -165,10 +164,6 @@ async function work<Result>(
   return JSON.parse(result);
 }
 
-function command(): string {
-  return ["deno task bench", ...process.argv.slice(2)].join(" ");
-}
-
 /** What an earlier run measured stays where this one measures nothing. */
 function merged<One extends { name: string; runtimes: Record<string, unknown> }>(
   before: One[] = [],
@@ -200,20 +195,17 @@ async function write(measured: Partial<Report>): Promise<void> {
   if (profiles !== undefined) {
     report.profiles = { ...profiles, tables: merged(report.profiles?.tables, profiles.tables) };
   }
-  await writeFile(file("performance.json"), `${JSON.stringify(report, undefined, 1)}\n`);
+  await writeFile(file("performance.json"), `${json(report)}\n`);
   await writeFile(file("performance.svg"), plot(report));
   if (!values.write) return;
   if (report.profiles !== undefined) {
-    await fill("docs/performance.md", "profiles", profilesMarkdown(report.profiles));
+    await fill(
+      "docs/performance.md",
+      "profiles",
+      lastRun(report.profiles) + profilesMarkdown(report.profiles),
+    );
   }
   await fill("docs/performance.md", "numbers", markdown(report));
   await fill("README.md", "numbers", summary(report));
   await must(process.execPath, ["fmt", "--quiet", "docs/performance.md", "README.md"]);
-}
-
-/** Replaces what stands between two comments. */
-async function fill(file: string, name: string, text: string): Promise<void> {
-  const marks = new RegExp(`<!-- /?${name} -->\\n`);
-  const [before, , after] = (await readFile(file, "utf8")).split(marks);
-  await writeFile(file, `${before}<!-- ${name} -->\n${text}<!-- /${name} -->\n${after}`);
 }

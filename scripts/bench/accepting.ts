@@ -1,8 +1,6 @@
 /**
  * Accepts on the port that its argument names, together with others; prints the port, and for each
  * line that it reads how many connections it has accepted.
- *
- * @module
  */
 
 import process from "node:process";

@@ -1,20 +1,33 @@
-/**
- * Round trips over promises, for every table that has them.
- *
- * @module
- */
+/** Connections of this library, and what tables do with them and with raw ones. */
 
+import { connect, type ConnectOptions, type TcpConnection } from "../../mod.ts";
 import type { Side } from "./measure.ts";
 import type { Bare } from "./raw/api.ts";
 
-/** What is sent and comes back. */
+/** A connection with a limit on every call. */
+export function dial(
+  port: number,
+  options: Partial<ConnectOptions> = {},
+): Promise<TcpConnection> {
+  return connect({ hostname: "127.0.0.1", port, timeout: 30_000, ...options });
+}
+
+/** What a round trip sends and gets back. */
 export const data: Uint8Array = new Uint8Array(64).fill(7);
+
+/** What a bulk transfer sends, over and over. */
+export const chunk: Uint8Array = new Uint8Array(65_536).fill(7);
+
+export async function take(conn: Bare, size: number, into: Uint8Array): Promise<void> {
+  for (let got = 0; got < size;) got += (await conn.read(into))!;
+}
 
 /** Round trips one after the other on one connection. */
 export async function trip(conn: Bare, times: number): Promise<void> {
   const into = new Uint8Array(data.length);
   for (let i = 0; i < times; i++) {
     await conn.write(data);
+    // Not `take`: its promise would count for every trip.
     for (let got = 0; got < data.length;) got += (await conn.read(into))!;
   }
 }

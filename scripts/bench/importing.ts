@@ -1,8 +1,4 @@
-/**
- * Imports the module that its argument names, and prints what that took as JSON.
- *
- * @module
- */
+/** Imports the module that its argument names, and prints what that took as JSON. */
 
 import { existsSync, readdirSync } from "node:fs";
 import process from "node:process";

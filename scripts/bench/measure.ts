@@ -1,11 +1,6 @@
-/**
- * Sides of a comparison take turns within one run; each round gives one ratio.
- *
- * @module
- */
+/** Sides of a comparison take turns within one run; each round gives one ratio. */
 
 import process from "node:process";
-import { setTimeout as sleep } from "node:timers/promises";
 
 /** What one side does in a round; `setup` is not measured. */
 export interface Side {
@@ -20,11 +15,8 @@ export interface Contest {
   operations: number;
 }
 
-/** Cost of one operation in each round, in us. */
-export interface Costs {
-  cpu: number[];
-  wall: number[];
-}
+/** Cost of one operation in each round, in us, by the name of the side. */
+export type Costs = Map<string, { cpu: number[]; wall: number[] }>;
 
 /** What one side does in a process of its own. */
 export interface Alone {
@@ -43,13 +35,14 @@ export interface Spread {
   p75: number;
 }
 
-export interface CompareOptions {
-  /** Operations that `run` does. */
-  operations: number;
+export interface Rounds {
   rounds: number;
   /** Rounds before the first that counts. */
   warmup: number;
 }
+
+export const sleep = (ms: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, ms));
 
 /** CPU time of this process so far, all threads, in us. */
 export function cpuTime(): number {
@@ -57,18 +50,22 @@ export function cpuTime(): number {
   return user + system;
 }
 
+async function ready(side: Side): Promise<void> {
+  await side.setup?.();
+  // Sockets that still close and what they leave behind would count for the side after them.
+  await sleep(20);
+}
+
 /** Runs every side once a round, each round in another order. */
 export async function compare(
-  sides: Side[],
-  { operations, rounds, warmup }: CompareOptions,
-): Promise<Map<string, Costs>> {
-  const costs = new Map(sides.map(({ name }) => [name, { cpu: [], wall: [] } as Costs]));
+  { sides, operations }: Contest,
+  { rounds, warmup }: Rounds,
+): Promise<Costs> {
+  const costs: Costs = new Map(sides.map(({ name }) => [name, { cpu: [], wall: [] }]));
   for (let round = -warmup; round < rounds; round++) {
     for (let i = 0; i < sides.length; i++) {
       const side = sides[(i + round + warmup) % sides.length]!;
-      await side.setup?.();
-      // Sockets that still close and what they leave behind would count for the side after them.
-      await sleep(20);
+      await ready(side);
       const wall = performance.now();
       const cpu = cpuTime();
       await side.run();
@@ -85,13 +82,12 @@ export async function compare(
 /** Runs one side and nothing else. */
 export async function alone(
   { sides, operations }: Contest,
-  { index, rounds, warmup }: { index: number; rounds: number; warmup: number },
+  { index, rounds, warmup }: Rounds & { index: number },
 ): Promise<Alone> {
   const side = sides[index]!;
   const all: Alone = { operations: operations * rounds, user: 0, system: 0, spans: [] };
   for (let round = -warmup; round < rounds; round++) {
-    await side.setup?.();
-    await sleep(20);
+    await ready(side);
     const start = performance.now();
     const before = process.cpuUsage();
     await side.run();
@@ -106,10 +102,15 @@ export async function alone(
   return all;
 }
 
-export function spread(values: number[]): Spread {
+/** The value below which this part of all values is. */
+export function quantile(values: number[], part: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  const at = (part: number) => sorted[Math.round(part * (sorted.length - 1))]!;
-  return { p25: at(0.25), median: at(0.5), p75: at(0.75) };
+  return sorted[Math.round(part * (sorted.length - 1))]!;
+}
+
+export function spread(values: number[]): Spread {
+  const [p25 = 0, median = 0, p75 = 0] = [0.25, 0.5, 0.75].map((part) => quantile(values, part));
+  return { p25, median, p75 };
 }
 
 /** Ratio of the two sides in each round. */

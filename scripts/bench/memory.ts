@@ -1,11 +1,9 @@
-/**
- * Memory that connections take, after garbage collection.
- *
- * @module
- */
+/** Memory that connections take, after garbage collection. */
 
 import process from "node:process";
+import { sleep } from "./measure.ts";
 import { many } from "./peer.ts";
+import type { Bare } from "./raw/api.ts";
 
 interface BunHeap {
   heapStats(): { heapSize: number; extraMemorySize: number };
@@ -28,20 +26,20 @@ function collect(): void {
 }
 
 /** What lives now. Closed sockets need some turns of the event loop until nothing holds them. */
-export async function memory(): Promise<Memory> {
-  let last = Infinity;
-  for (;;) {
-    const { heap, external } = await collected();
-    if (heap + external > last - 20_000) return { heap, external };
-    last = heap + external;
+async function memory(): Promise<Memory> {
+  for (let last = Infinity;;) {
+    for (let i = 0; i < 5; i++) {
+      collect();
+      await sleep(50);
+    }
+    const now = reported();
+    const sum = now.heap + now.external;
+    if (sum > last - 20_000) return now;
+    last = sum;
   }
 }
 
-async function collected(): Promise<Memory> {
-  for (let i = 0; i < 5; i++) {
-    collect();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+function reported(): Memory {
   if ("Bun" in globalThis) {
     const { heapStats } = process.getBuiltinModule("bun:jsc") as unknown as BunHeap;
     const { heapSize, extraMemorySize } = heapStats();
@@ -51,19 +49,25 @@ async function collected(): Promise<Memory> {
   return { heap: heapUsed, external };
 }
 
-/** Bytes that each of `count` holds, while `make` and its promises live. */
-export async function each<Thing extends object>(
+/** Bytes that each of `count` connections holds while it waits for bytes which never come. */
+export async function waiting(
   count: number,
-  make: () => Promise<Thing>,
-): Promise<{ memory: Memory; all: Thing[] }> {
+  dial: () => Promise<Bare>,
+  read: (conn: Bare, into: Uint8Array) => Promise<unknown> = (conn, into) => conn.read(into),
+  /** Called while they wait. */
+  look: () => void = () => {},
+): Promise<Memory> {
   const before = await memory();
-  const all = await many(count, make);
+  const all = await many(count, async () => {
+    const conn = await dial();
+    read(conn, new Uint8Array(64)).catch(() => {});
+    return conn;
+  });
   const after = await memory();
+  look();
+  for (const conn of all) conn.close();
   return {
-    memory: {
-      heap: (after.heap - before.heap) / count,
-      external: (after.external - before.external) / count,
-    },
-    all,
+    heap: (after.heap - before.heap) / count,
+    external: (after.external - before.external) / count,
   };
 }

@@ -1,8 +1,4 @@
-/**
- * The other end, as a worker sees it: ports to connect to, and a dialler to be dialled by.
- *
- * @module
- */
+/** The other end, as a worker sees it: ports to connect to, and a dialler to be dialled by. */
 
 import net from "node:net";
 
@@ -24,6 +20,7 @@ export interface Ports {
   sink: number;
   source: number;
   control: number;
+  deaf: number;
 }
 
 export class Peer {

@@ -1,9 +1,6 @@
-/**
- * The ratios of a report as a picture.
- *
- * @module
- */
+/** The ratios of a report as a picture. */
 
+import { svg, text } from "../lib/svg.ts";
 import type { Spread } from "./measure.ts";
 import type { Report } from "./report.ts";
 import { reached, type Row } from "./row.ts";
@@ -12,9 +9,9 @@ const [left, width, line] = [430, 420, 16];
 const [from, to] = [0.1, 10];
 
 /** Place of a ratio on the logarithmic axis. */
-function x(ratio: number): number {
+function x(ratio: number): string {
   const clamped = Math.min(Math.max(ratio, from), to);
-  return left + width * Math.log(clamped / from) / Math.log(to / from);
+  return (left + width * Math.log(clamped / from) / Math.log(to / from)).toFixed(1);
 }
 
 /** Less is better everywhere: rates count as their inverse. */
@@ -22,11 +19,6 @@ function asCost({ ratio, unit }: Row): Spread {
   const { p25, median, p75 } = ratio!;
   if (!/\/s/.test(unit)) return ratio!;
   return { p25: 1 / p75, median: 1 / median, p75: 1 / p25 };
-}
-
-function text(at: number, y: number, content: string, extra = ""): string {
-  const escaped = content.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-  return `<text x="${at}" y="${y}" ${extra}>${escaped}</text>`;
 }
 
 export function plot({ tables, machine }: Report): string {
@@ -45,34 +37,23 @@ export function plot({ tables, machine }: Report): string {
       const colour = reached(row) === false ? "#c0392b" : "#1f6f8b";
       const label = `${runtime.split(" ")[0]}: ${row.what} / ${row.against}`;
       marks.push(
-        text(
-          left - 8,
-          y,
-          label.length > 66 ? `${label.slice(0, 65)}…` : label,
-          `text-anchor="end"`,
-        ),
-        `<path d="M${x(p25).toFixed(1)} ${y - 4}H${
-          x(p75).toFixed(1)
+        text(left - 8, y, label.replace(/^(.{65}).{2,}/, "$1…"), `text-anchor="end"`),
+        `<path d="M${x(p25)} ${y - 4}H${
+          x(p75)
         }" stroke="${colour}" stroke-width="3" opacity=".4"/>`,
-        `<circle cx="${x(median).toFixed(1)}" cy="${y - 4}" r="3.5" fill="${colour}"/>`,
+        `<circle cx="${x(median)}" cy="${y - 4}" r="3.5" fill="${colour}"/>`,
         text(left + width + 8, y, median.toFixed(2)),
       );
     }
   }
   const height = y + 24;
   const ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10].map((ratio) =>
-    `<path d="M${x(ratio).toFixed(1)} 40V${height - 16}" stroke="${
-      ratio === 1 ? "#444" : "#ddd"
-    }"/>` +
-    text(Number(x(ratio).toFixed(1)), 34, String(ratio), `text-anchor="middle"`)
+    `<path d="M${x(ratio)} 40V${height - 16}" stroke="${ratio === 1 ? "#444" : "#ddd"}"/>` +
+    text(x(ratio), 34, String(ratio), `text-anchor="middle"`)
   );
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${left + width + 60}" height="${height}" ` +
-    `font-family="sans-serif" font-size="11">`,
-    `<rect width="100%" height="100%" fill="#fff"/>`,
+  return svg([left + width + 60, height], 11, [
     text(8, 16, `Cost beside the other side, 1 = the same, less is better. ${machine}`),
     ...ticks,
     ...marks,
-    "</svg>\n",
-  ].join("\n");
+  ]);
 }

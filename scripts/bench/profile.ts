@@ -1,16 +1,14 @@
 /**
  * Where the CPU time of an operation goes: the raw side and ours, each alone in a process of its own
  * under the runtime's own CPU profiler, and once more under strace, where there is one.
- *
- * @module
  */
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
+import { columns, sections } from "../lib/markdown.ts";
 import type { Runtime } from "../lib/runtimes.ts";
 import type { Alone } from "./measure.ts";
-import { lastRun } from "./machine.ts";
 import type { Job } from "./worker.ts";
 
 /** The tables whose two sides can run alone. */
@@ -43,8 +41,6 @@ interface SideProfile {
   /** System calls an operation; none where there is no strace. */
   calls?: Shares;
 }
-
-type Listed = Pick<SideProfile, "native" | "runtime" | "ours">;
 
 type Sides = Record<"raw" | "ours", SideProfile>;
 
@@ -95,21 +91,12 @@ export async function profile(
   const sides: Partial<Sides> = {};
   for (const [index, side] of (["raw", "ours"] as const).entries()) {
     const file = `${table}-${name}-${side}`;
-    const flags = [
-      "--cpu-prof",
-      `--cpu-prof-dir=${directory}`,
-      `--cpu-prof-name=${file}.cpuprofile`,
-      `--cpu-prof-interval=${interval}`,
-    ];
-    const alone = await work({ alone: { index, ...counts } }, { flags });
-    const taken: CpuProfile = JSON.parse(
-      await readFile(join(directory, `${file}.cpuprofile`), "utf8"),
-    );
-    const trace = join(directory, `${file}.strace`);
-    sides[side] = {
-      ...attribute(taken, alone, name === "bun"),
-      calls: await systemCalls(work, index, trace),
-    };
+    const options = { dir: directory, name: `${file}.cpuprofile`, interval };
+    const flags = Object.entries(options).map(([name, value]) => `--cpu-prof-${name}=${value}`);
+    const alone = await work({ alone: { index, ...counts } }, { flags: ["--cpu-prof", ...flags] });
+    const taken: CpuProfile = JSON.parse(await readFile(join(directory, options.name), "utf8"));
+    const calls = await systemCalls(work, index, join(directory, `${file}.strace`));
+    sides[side] = { ...attribute(taken, alone, name === "bun"), calls };
   }
   return sides as Sides;
 }
@@ -141,7 +128,7 @@ function attribute(
     const [group, label] = place;
     all.groups[group] += us;
     if (label !== undefined) {
-      const shares = all[group as keyof Listed];
+      const shares = all[group as "native" | "runtime" | "ours"];
       shares[label] = (shares[label] ?? 0) + us;
     }
   }
@@ -217,50 +204,36 @@ function cells(side: string, { user, system, groups: parts }: SideProfile): stri
 const keys = Object.keys(groups) as Group[];
 const head = ["side", "CPU", "user", "system", ...Object.values(groups)];
 
+const rowsOf = (sides: Sides) => Object.entries(sides).map(([side, it]) => cells(side, it));
+
 function lists(sides: Sides): string[] {
-  const all: string[] = [];
-  for (const [side, { user, system, native, runtime, ours, calls }] of Object.entries(sides)) {
+  return Object.entries(sides).flatMap(([side, { user, system, native, runtime, ours, calls }]) => {
     const least = (user + system) / 500;
-    for (
-      const [what, text] of [
-        ["native functions", top(native, least)],
-        ["runtime's functions", top(runtime, least)],
-        ["files", top(ours, least)],
-        ["system calls", calls === undefined ? "no strace here" : top(calls, 0.02, 12)],
-      ]
-    ) if (text !== "") all.push(`${side}, ${what}: ${text}`);
-  }
-  return all;
+    return [
+      ["native functions", top(native, least)],
+      ["runtime's functions", top(runtime, least)],
+      ["files", top(ours, least)],
+      ["system calls", calls === undefined ? "no strace here" : top(calls, 0.02, 12)],
+    ].filter(([, text]) => text !== "").map(([what, text]) => `${side}, ${what}: ${text}`);
+  });
 }
 
 export function printProfile({ name, version }: Runtime, sides: Sides): void {
   console.log(`  ${name} ${version}, us an operation`);
-  const rows = [head, ...Object.entries(sides).map(([side, it]) => cells(side, it))];
-  for (const row of rows) {
-    console.log(`    ${row.map((cell, i) => cell.padEnd(head[i]!.length)).join("  ").trimEnd()}`);
-  }
+  console.log(columns([head, ...rowsOf(sides)], head.map(({ length }) => length + 1)));
   for (const line of lists(sides)) console.log(`      ${line}`);
 }
 
 /** As Markdown, one table a title. */
-export function profilesMarkdown({ tables, ...run }: Profiles): string {
-  const parts = [`\n${lastRun(run)}\n`];
-  for (const { title, runtimes } of tables) {
-    const all = Object.entries(runtimes);
-    parts.push(
-      `### Profile: ${title}\n`,
-      [
-        `| runtime | ${head.join(" | ")} |`,
-        `|${"---|".repeat(head.length + 1)}`,
-        ...all.flatMap(([runtime, sides]) =>
-          Object.entries(sides).map(([side, it]) =>
-            `| ${[runtime, ...cells(side, it)].join(" | ")} |`
-          )
-        ),
-        "",
-        ...all.flatMap(([runtime, sides]) => lists(sides).map((line) => `- ${runtime}, ${line}`)),
-      ].join("\n") + "\n",
-    );
-  }
-  return parts.join("\n") + "\n";
+export function profilesMarkdown({ tables }: Profiles): string {
+  const all = tables.map(({ title, runtimes }) => {
+    const each = Object.entries(runtimes);
+    return {
+      title: `Profile: ${title}`,
+      head: ["runtime", ...head],
+      rows: each.flatMap(([runtime, sides]) => rowsOf(sides).map((row) => [runtime, ...row])),
+      notes: each.flatMap(([runtime, sides]) => lists(sides).map((line) => `${runtime}, ${line}`)),
+    };
+  });
+  return sections(all);
 }

@@ -1,12 +1,8 @@
-/**
- * Measured rows as text.
- *
- * @module
- */
+/** Measured rows as text. */
 
+import { columns, sections, table } from "../lib/markdown.ts";
 import type { Runtime } from "../lib/runtimes.ts";
 import type { Spread } from "./measure.ts";
-import { lastRun } from "./machine.ts";
 import type { Profiles } from "./profile.ts";
 import { type Goal, reached, type Row } from "./row.ts";
 
@@ -17,11 +13,23 @@ export interface Table {
   runtimes: Record<string, Row[]>;
 }
 
-export interface Report {
+/** Which command measured, and where. */
+export interface Run {
   machine: string;
   command: string;
+}
+
+export interface Report extends Run {
   tables: Table[];
   profiles?: Profiles;
+}
+
+/** Which run numbers are from. */
+export function lastRun({ machine, command }: Run): string {
+  const partial = /--(?:only|runtime)\b/.test(command)
+    ? " Tables that this command does not name are from earlier runs."
+    : "";
+  return `Last run: \`${command}\` on ${machine}.${partial}\n\n`;
 }
 
 function figure(value: number): string {
@@ -55,29 +63,22 @@ function cells(row: Row): string[] {
 
 export function print({ name, version }: Runtime, rows: Row[]): void {
   console.log(`  ${name} ${version}`);
-  const widths = [36, 28, 44, 20, 10, 3];
-  for (const row of rows) {
-    const line = cells(row).map((cell, i) => cell.padEnd(widths[i]!)).join(" ");
-    console.log(`    ${line.trimEnd()}`);
-  }
+  console.log(columns(rows.map(cells), [36, 28, 44, 20, 10, 3]));
 }
+
+const middle = "ratio, median (middle half)";
 
 /** The tables as Markdown, one a title. */
 export function markdown({ tables, ...run }: Report): string {
-  const parts = [`\n${lastRun(run)}\n`];
-  for (const { title, runtimes } of tables) {
-    parts.push(
-      `### ${title}\n`,
-      [
-        "| runtime | what | value | beside | ratio, median (middle half) | goal | reached |",
-        "|---|---|---|---|---|---|---|",
-        ...Object.entries(runtimes).flatMap(([runtime, rows]) =>
-          rows.map((row) => `| ${[runtime, ...cells(row)].join(" | ")} |`)
-        ),
-      ].join("\n") + "\n",
-    );
-  }
-  return parts.join("\n") + "\n";
+  const head = ["runtime", "what", "value", "beside", middle, "goal", "reached"];
+  const all = tables.map(({ title, runtimes }) => ({
+    title,
+    head,
+    rows: Object.entries(runtimes).flatMap(([runtime, rows]) =>
+      rows.map((row) => [runtime, ...cells(row)])
+    ),
+  }));
+  return lastRun(run) + sections(all);
 }
 
 /** What the README shows: the rows of these tables beside these. */
@@ -90,20 +91,18 @@ const highlights: [table: string, what: string, against: RegExp, text: string][]
 
 /** A table of ratios, a column per runtime. */
 export function summary({ tables }: Report): string {
-  const echo = tables.find(({ name }) => name === "echo");
-  const runtimes = Object.keys(echo?.runtimes ?? {});
-  const lines = highlights.map(([table, what, against, text]) => {
-    const measured = tables.find(({ name }) => name === table)?.runtimes ?? {};
+  const measured = (table: string) => tables.find(({ name }) => name === table)?.runtimes ?? {};
+  const runtimes = Object.keys(measured("echo"));
+  const rows = highlights.map(([table, what, against, text]) => {
     const ratios = runtimes.map((runtime) => {
-      const row = measured[runtime]?.find((row) =>
+      const row = measured(table)[runtime]?.find((row) =>
         row.what === what && against.test(row.against ?? "") && !row.unit.endsWith("/s of CPU")
       );
       return row?.ratio === undefined ? "" : spreadText(row.ratio);
     });
-    return `| ${[text, ...ratios].join(" | ")} |`;
+    return [text, ...ratios];
   });
-  const head = `| ratio, median (middle half) | ${runtimes.join(" | ")} |`;
-  return ["", head, `|---|${runtimes.map(() => "---|").join("")}`, ...lines, ""].join("\n") + "\n";
+  return table([middle, ...runtimes], rows);
 }
 
 /** The rows that miss their goal. */

@@ -1,8 +1,4 @@
-/**
- * One line of a table.
- *
- * @module
- */
+/** One line of a table. */
 
 import { compare, type Contest, type Costs, ratio, type Spread, spread } from "./measure.ts";
 
@@ -25,45 +21,24 @@ export interface Row {
   goal?: Goal;
 }
 
-/** CPU time an operation of two sides, and their ratio. */
-export function cpuRow(
-  costs: Map<string, Costs>,
-  what: string,
-  against: string,
-  unit: string,
-  goal?: Goal,
-): Row {
-  const side = costs.get(what)!.cpu;
-  const base = costs.get(against)!.cpu;
-  return {
-    what,
-    against,
-    unit,
-    value: spread(side),
-    base: spread(base),
-    ratio: ratio(side, base),
-    goal,
-  };
+type Names = [what: string, against: string, unit: string];
+
+function row([what, against, unit]: Names, side: number[], base: number[], goal?: Goal): Row {
+  const [value, besides] = [spread(side), spread(base)];
+  return { what, against, unit, value, base: besides, ratio: ratio(side, base), goal };
 }
 
-/** Operations a second, by CPU or wall clock time; more is better. `scale` units an operation. */
-export function rateRow(
-  costs: Map<string, Costs>,
-  clock: "cpu" | "wall",
-  [what, against, unit]: [what: string, against: string, unit: string],
-  goal?: Goal,
-): Row {
-  const side = costs.get(what)![clock].map((us) => 1e6 / us);
-  const base = costs.get(against)![clock].map((us) => 1e6 / us);
-  return {
-    what,
-    against,
-    unit,
-    value: spread(side),
-    base: spread(base),
-    ratio: ratio(side, base),
-    goal,
-  };
+/** CPU time an operation of two sides, and their ratio. */
+export function cpuRow(costs: Costs, names: Names, goal?: Goal): Row {
+  const [side, base] = names.slice(0, 2).map((name) => costs.get(name)!.cpu);
+  return row(names, side!, base!, goal);
+}
+
+/** Operations a second, by CPU or wall clock time; more is better. */
+export function rateRow(costs: Costs, clock: "cpu" | "wall", names: Names, goal?: Goal): Row {
+  const [side, base] = names.slice(0, 2)
+    .map((name) => costs.get(name)![clock].map((us) => 1e6 / us));
+  return row(names, side!, base!, goal);
 }
 
 /** A value that is compared with nothing. */
@@ -86,9 +61,9 @@ export async function throughputRows(
   least: number,
 ): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const { sides, operations } of contests) {
-    const [raw, what] = sides.map(({ name }) => name) as [string, string];
-    const costs = await compare(sides, { operations, rounds, warmup: 3 });
+  for (const contest of contests) {
+    const [raw, what] = contest.sides.map(({ name }) => name) as [string, string];
+    const costs = await compare(contest, { rounds, warmup: 3 });
     rows.push(
       rateRow(costs, "wall", [what, raw, "MiB/s"], { least }),
       rateRow(costs, "cpu", [what, raw, "MiB/s of CPU"]),

@@ -1,45 +1,26 @@
 /**
  * The other end of every measurement, in a process of its own: the same program (under Bun) for all
  * three runtimes. Prints its ports as JSON.
- *
- * @module
  */
 
-interface Socket {
-  data: { pending: Uint8Array | undefined; count: number };
-  write(data: Uint8Array): number;
-  pause(): void;
-  resume(): void;
-  end(): void;
-  terminate(): void;
-}
-
-interface Handlers {
-  open?(socket: Socket): void;
-  end?(socket: Socket): void;
-  data(socket: Socket, chunk: Uint8Array): void;
-  drain?(socket: Socket): void;
-  close?(socket: Socket): void;
-}
-
-declare const Bun: {
-  listen(options: { hostname: string; port: number; socket: Handlers }): { port: number };
-  connect(options: { hostname: string; port: number; socket: Handlers }): Promise<Socket>;
-};
-
+import { Buffer } from "node:buffer";
+import { setOptions } from "../../mod.ts";
 import { round } from "./peer.ts";
+import { Bun, type Handlers, type Listener, type Socket as BunSocket } from "./raw/bun_api.ts";
+
+type Socket = BunSocket<{ pending: Uint8Array | undefined; count: number }>;
 
 const chunk = new Uint8Array(65_536).fill(7);
 const one = new Uint8Array(1);
 
-function serve(handlers: Handlers): number {
+function serve(handlers: Handlers<Socket["data"]>): Listener {
   const open = (socket: Socket) => {
     socket.data = { pending: undefined, count: 0 };
   };
   // Answers the end with a reset, so that nothing stays in TIME_WAIT: tens of thousands of those make
   // each connect search longer for a free port, one side more than the other.
   const end = (socket: Socket) => socket.terminate();
-  return Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { open, end, ...handlers } }).port;
+  return Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { open, end, ...handlers } });
 }
 
 function send(socket: Socket, data: Uint8Array): boolean {
@@ -49,19 +30,12 @@ function send(socket: Socket, data: Uint8Array): boolean {
   return false;
 }
 
-function join(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const both = new Uint8Array(first.length + second.length);
-  both.set(first);
-  both.set(second, first.length);
-  return both;
-}
-
 /** Sends back what comes; reads no more than the peer takes. */
 const echo = serve({
   data(socket, data) {
     const { pending } = socket.data;
     if (pending !== undefined) {
-      socket.data.pending = join(pending, data);
+      socket.data.pending = Buffer.concat([pending, data]);
     } else if (!send(socket, data)) socket.pause();
   },
   drain(socket) {
@@ -109,7 +83,7 @@ const control = serve({
     for (let left = count; left > 0; left -= 50) {
       const some = Array.from(
         { length: Math.min(left, 50) },
-        () => Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } }),
+        () => Bun.connect<Socket["data"]>({ hostname: "127.0.0.1", port, socket: { data() {} } }),
       );
       dialled.push(...await Promise.all(some));
     }
@@ -117,4 +91,9 @@ const control = serve({
   },
 });
 
-console.log(JSON.stringify({ echo, sink, source, control }));
+/** Reads nothing, behind a small window: most of what is written to it stays with the writer. */
+const deaf = serve({ open: (socket) => socket.pause(), data() {} });
+setOptions(deaf, { receiveBufferSize: 4_096 });
+
+const all = Object.entries({ echo, sink, source, control, deaf });
+console.log(JSON.stringify(Object.fromEntries(all.map(([name, { port }]) => [name, port]))));

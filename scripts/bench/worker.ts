@@ -3,8 +3,6 @@
  * a profile, runs one side of it alone and prints what that took.
  *
  *     worker.ts TABLE '{"ports":...,"packages":"/dir","quick":false}'
- *
- * @module
  */
 
 import { createRequire } from "node:module";
@@ -20,6 +18,8 @@ export interface Tools {
   peer: Peer;
   raw: Raw;
   runtime: "deno" | "bun" | "node";
+  /** What starts another process of it. */
+  command: string[];
   /** Loads an npm package of the comparison. */
   load<Module>(name: string): Promise<Module>;
   /** How many rounds to run: fewer in a quick run. */
@@ -38,6 +38,7 @@ interface TableModule {
   contest?(tools: Tools): Promise<Contest>;
 }
 
+const flags = { deno: ["run", "-A", "--no-check"], bun: [], node: ["--no-warnings"] };
 const [table = "", text = ""] = process.argv.slice(2);
 const job: Job = JSON.parse(text);
 const runtime = process.versions.deno ? "deno" : process.versions.bun ? "bun" : "node";
@@ -47,6 +48,7 @@ const tools: Tools = {
   peer: new Peer(job.ports),
   raw,
   runtime,
+  command: [process.execPath, ...flags[runtime]],
   load: (name) => import(pathToFileURL(createRequire(`${job.packages}/`).resolve(name)).href),
   rounds: (full) => job.quick ? Math.max(3, Math.round(full / 4)) : full,
 };

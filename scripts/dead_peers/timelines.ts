@@ -6,16 +6,12 @@
 
 import { patience } from "../../tests/dead_peer/comparison.ts";
 import type { Result } from "../../tests/dead_peer/measure.ts";
+import { svg, text } from "../lib/svg.ts";
 
 const [left, width, line] = [210, 520, 20];
 const shown = 6_000;
 
 const x = (ms: number) => (left + width * Math.min(ms, shown) / shown).toFixed(1);
-
-function text(at: number | string, y: number, content: string, extra = ""): string {
-  const escaped = content.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-  return `<text x="${at}" y="${y}" ${extra}>${escaped}</text>`;
-}
 
 /** Good news, bad news, or only the end of a wait. */
 function colour(situation: string, outcome: string): string {
@@ -57,10 +53,7 @@ export function timelines(results: Result[], machine: string): string {
     `<path d="M${x(s * 1_000)} 46V${height - 34}" stroke="${s === 3 ? "#999" : "#e4e4e4"}"/>` +
     text(x(s * 1_000), 40, `${s} s`, `text-anchor="middle"`)
   );
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${left + width + 150}" height="${height}" ` +
-    `font-family="sans-serif" font-size="12">`,
-    `<rect width="100%" height="100%" fill="#fff"/>`,
+  return svg([left + width + 150, height], 12, [
     text(8, 18, `When does a program hear of it? Measured: ${machine}`),
     ...ticks,
     ...marks,
@@ -69,8 +62,7 @@ export function timelines(results: Result[], machine: string): string {
       height - 12,
       "green: the peer's true state; red: a dead peer unnoticed or a live one given up; brown: only our wait ended",
     ),
-    "</svg>\n",
-  ].join("\n");
+  ]);
 }
 
 function rank(name: string): number {

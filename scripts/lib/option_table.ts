@@ -6,6 +6,7 @@
 
 import { readFile } from "node:fs/promises";
 import { type Place, type Row, rows } from "../../src/options/table.ts";
+import { table } from "./markdown.ts";
 
 const file = "docs/options.md";
 const start = "<!-- deno-fmt-ignore-start -->\n\n";
@@ -18,7 +19,7 @@ export async function optionsPage(): Promise<{ file: string; text: string; wante
   const from = text.indexOf(start);
   const to = text.indexOf(end);
   if (from < 0 || to < from) throw new Error(`${file} has no place for the table`);
-  const wanted = text.slice(0, from + start.length) + table() + text.slice(to);
+  const wanted = text.slice(0, from + start.length) + optionTable() + text.slice(to);
   return { file, text, wanted };
 }
 
@@ -28,7 +29,7 @@ export async function optionsPageIsCurrent(): Promise<string[]> {
   return text === wanted ? [] : [`${file} differs from the rows; run: deno task docs`];
 }
 
-function table(): string {
+function optionTable(): string {
   const lines = Object.entries(rows).map((
     [name, row],
   ) => [
@@ -38,9 +39,7 @@ function table(): string {
     ...systems.map((system) => place(row.places[system])),
   ]);
   const head = ["option", "type", "range", "Linux", "macOS", "FreeBSD", "Windows"];
-  return [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |\n`).join(
-    "",
-  );
+  return table(head, lines);
 }
 
 function type({ kind, readOnly }: Row): string {

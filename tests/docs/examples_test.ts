@@ -6,7 +6,8 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { capabilities } from "@holdfast/tcp";
-import { spawnRuntime } from "../contract/support.ts";
+import { Pool } from "../../scripts/lib/pool.ts";
+import { type Ended, spawnRuntime } from "../contract/support.ts";
 import { skip } from "../support/skip.ts";
 import { type Block, blocks } from "./blocks.ts";
 
@@ -50,11 +51,32 @@ test("docs: excerpts are what docs/recipes.md has, which tests/recipes runs", ()
   for (const { where, code } of excerpts) assert(recipes.includes(code), where);
 });
 
+function run({ where, code }: Block): Promise<Ended> {
+  const file = `${folder}/${where.replaceAll(/[^\w]+/g, "_")}.ts`;
+  writeFileSync(file, `${code}\nexport {};\n`);
+  return spawnRuntime(file);
+}
+
+// A few at a time: most of them wait for timeouts.
+const pool = new Pool(4);
+let started: Map<Block, Promise<Ended>> | undefined;
+
+/** How the program of a block ended. All of them start with the first. */
+function ended(block: Block): Promise<Ended> {
+  started ??= new Map(
+    all.filter((block) => skipped(block) === undefined).map((block) => {
+      const ended = pool.run(() => run(block));
+      // The test that waits for it hears of it.
+      ended.catch(() => {});
+      return [block, ended];
+    }),
+  );
+  return started.get(block)!;
+}
+
 for (const block of all) {
   test(`docs: ${block.where} runs`, skip(skipped(block)), async () => {
-    const file = `${folder}/${block.where.replaceAll(/[^\w]+/g, "_")}.ts`;
-    writeFileSync(file, `${block.code}\nexport {};\n`);
-    const { code, output } = await spawnRuntime(file);
+    const { code, output } = await ended(block);
     assertEquals(code, 0, output);
     // In this order; other output may stand between.
     let rest = flat(output);

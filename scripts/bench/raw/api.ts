@@ -1,8 +1,4 @@
-/**
- * What every runtime's raw side offers, without timeouts and without this library.
- *
- * @module
- */
+/** What every runtime's raw side offers, without timeouts and without this library. */
 
 /** `read` and `write` as promises and nothing else: no limits, no queue, no errors. */
 export interface Bare {
@@ -19,15 +15,14 @@ export interface Raw {
   dial(port: number): Promise<Bare>;
   /** `count` connections, and what does `trips` round trips on each. */
   echo(port: number, count: number, data: Uint8Array): Promise<Echo>;
-  /** Answers what sends `size` bytes in chunks of `data` and waits for the answer. */
-  send(port: number, data: Uint8Array): Promise<(size: number) => Promise<unknown>>;
-  /** Answers what asks for `size` bytes and takes them. */
-  receive(port: number): Promise<(size: number) => Promise<unknown>>;
-  /** Answers what sends `size` bytes in chunks of `data` while it takes as many. */
-  both(port: number, data: Uint8Array): Promise<(size: number) => Promise<unknown>>;
+  /** Returns what sends `toSend` bytes in chunks of `data` and takes `toTake`, at the same time. */
+  transfer(
+    port: number,
+    data: Uint8Array,
+  ): Promise<(toSend: number, toTake: number) => Promise<unknown>>;
   /** Opens a connection and closes it. */
   connectClose(port: number): Promise<unknown>;
-  /** Answers what does the same and sets noDelay and keepalive with all values, by bare calls. */
+  /** Returns what does the same and sets noDelay and keepalive with all values, by bare calls. */
   connectSetClose(port: number): Promise<() => Promise<unknown>>;
   /** A listener: its port, what waits for `count` more connections, and the end of them all. */
   listen(): Promise<RawListener>;
@@ -49,7 +44,6 @@ export interface RawListener {
   accept(count: number): Promise<unknown>;
   /** Closes what was accepted. */
   drop(): void;
-  close(): void;
 }
 
 export interface Streams {

@@ -1,11 +1,8 @@
-/**
- * `Deno.connect` and `Deno.listen`.
- *
- * @module
- */
+/** `Deno.connect` and `Deno.listen`. */
 
+import { take, trip } from "../echoing.ts";
 import { many } from "../peer.ts";
-import type { Bare, Raw, RawListener, Streams } from "./api.ts";
+import type { Raw, Streams } from "./api.ts";
 import { setKeepAlive, type Setsockopt } from "./keep_alive.ts";
 
 interface Conn extends Streams {
@@ -19,7 +16,6 @@ interface Conn extends Streams {
 interface Listener {
   readonly addr: { port: number };
   accept(): Promise<Conn>;
-  close(): void;
 }
 
 interface Libc {
@@ -42,55 +38,23 @@ async function dial(port: number): Promise<Conn> {
   return conn;
 }
 
-async function writeAll(conn: Bare, data: Uint8Array): Promise<void> {
-  let sent = await conn.write(data) as number;
-  while (sent < data.length) sent += await conn.write(data.subarray(sent)) as number;
-}
-
-async function take(conn: Bare, size: number, into: Uint8Array): Promise<void> {
-  for (let got = 0; got < size;) got += (await conn.read(into))!;
-}
-
-async function put(conn: Bare, size: number, data: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < size; sent += data.length) await writeAll(conn, data);
-}
-
 export const raw: Raw = {
   style: "await",
   dial,
-  async echo(port, count, data) {
+  async echo(port, count) {
     const conns = await many(count, () => dial(port));
-    const trip = async (conn: Conn, trips: number) => {
-      const into = new Uint8Array(data.length);
-      for (let i = 0; i < trips; i++) {
-        await conn.write(data);
-        for (let got = 0; got < data.length;) got += (await conn.read(into))!;
-      }
-    };
     return {
       run: (trips) => Promise.all(conns.map((conn) => trip(conn, trips))),
       close: () => conns.forEach((conn) => conn.close()),
     };
   },
-  async send(port, data) {
-    const conn = await dial(port);
-    return async (size) => {
-      await put(conn, size, data);
-      await take(conn, 1, new Uint8Array(1));
-    };
-  },
-  async receive(port) {
+  async transfer(port, data) {
     const conn = await dial(port);
     const into = new Uint8Array(65_536);
-    return async (size) => {
-      await conn.write(new Uint8Array(1));
-      await take(conn, size, into);
+    const put = async (size: number) => {
+      for (let sent = 0; sent < size;) sent += await conn.write(data.subarray(sent % data.length));
     };
-  },
-  async both(port, data) {
-    const conn = await dial(port);
-    const into = new Uint8Array(65_536);
-    return (size) => Promise.all([put(conn, size, data), take(conn, size, into)]);
+    return (toSend, toTake) => Promise.all([put(toSend), take(conn, toTake, into)]);
   },
   async connectClose(port) {
     (await Deno.connect({ hostname: "127.0.0.1", port })).close();
@@ -112,7 +76,7 @@ export const raw: Raw = {
       conn.close();
     };
   },
-  listen(): Promise<RawListener> {
+  listen() {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const accepted: Conn[] = [];
     return Promise.resolve({
@@ -123,7 +87,6 @@ export const raw: Raw = {
       drop() {
         for (const conn of accepted.splice(0)) conn.close();
       },
-      close: () => listener.close(),
     });
   },
   leastRead(conn, into) {

@@ -1,26 +1,21 @@
-/**
- * Keepalive by bare system calls: each one's level, name and value, with Linux's numbers.
- *
- * @module
- */
+/** Keepalive by bare system calls, with Linux's numbers. */
 
 const [SOL_SOCKET, SO_KEEPALIVE] = [1, 9];
 const [IPPROTO_TCP, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT] = [6, 4, 5, 6];
 
-const calls: [level: number, name: number, value: Uint8Array][] = [
-  [IPPROTO_TCP, TCP_KEEPIDLE, int(60)],
-  [IPPROTO_TCP, TCP_KEEPINTVL, int(10)],
-  [IPPROTO_TCP, TCP_KEEPCNT, int(3)],
-  [SOL_SOCKET, SO_KEEPALIVE, int(1)],
+/** All of them, with an idle time in seconds. */
+export const keepAliveCalls = (idle: number): [level: number, name: number, value: number][] => [
+  [IPPROTO_TCP, TCP_KEEPIDLE, idle],
+  [IPPROTO_TCP, TCP_KEEPINTVL, 10],
+  [IPPROTO_TCP, TCP_KEEPCNT, 3],
+  [SOL_SOCKET, SO_KEEPALIVE, 1],
 ];
+
+const calls = keepAliveCalls(60).map(([level, name, value]) => [level, name, int(value)] as const);
 
 /** The C library's function. */
 export type Setsockopt = (
-  fd: number,
-  level: number,
-  name: number,
-  value: Uint8Array,
-  size: number,
+  ...args: [fd: number, level: number, name: number, value: Uint8Array, size: number]
 ) => number;
 
 function int(value: number): Uint8Array {

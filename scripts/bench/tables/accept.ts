@@ -1,8 +1,6 @@
 /**
  * Accepting from a listener whose options are inherited. Connections wait in the queue before they
  * are accepted: how often the process sleeps in between would be chance, and costs more than accepts.
- *
- * @module
  */
 
 import { listen, type TcpConnection } from "../../../mod.ts";
@@ -60,7 +58,6 @@ export async function contest({ peer, raw }: Tools): Promise<Contest> {
 }
 
 export async function run(tools: Tools): Promise<Row[]> {
-  const { sides, operations } = await contest(tools);
-  const costs = await compare(sides, { operations, rounds: tools.rounds(19), warmup: 5 });
+  const costs = await compare(await contest(tools), { rounds: tools.rounds(13), warmup: 5 });
   return [rateRow(costs, "cpu", ["accept", "raw", "connections/s of CPU"], { least: 0.97 })];
 }

@@ -1,10 +1,7 @@
-/**
- * Bulk transfer one way and both ways, with a limit on every call.
- *
- * @module
- */
+/** Bulk transfer one way and both ways, with a limit on every call. */
 
-import { connect, type TcpConnection } from "../../../mod.ts";
+import type { TcpConnection } from "../../../mod.ts";
+import { chunk, dial, take } from "../echoing.ts";
 import type { Contest } from "../measure.ts";
 import { round } from "../peer.ts";
 import { type Row, throughputRows } from "../row.ts";
@@ -12,47 +9,48 @@ import type { Tools } from "../worker.ts";
 
 export const title = "Bulk transfer, 64 KiB writes, a limit on every call";
 
-const data = new Uint8Array(65_536).fill(7);
+const one = new Uint8Array(1);
+const into = new Uint8Array(65_536);
 
-async function take(conn: TcpConnection, size: number, into: Uint8Array): Promise<void> {
-  for (let got = 0; got < size;) got += (await conn.read(into))!;
+async function put(conn: TcpConnection): Promise<void> {
+  for (let sent = 0; sent < round; sent += chunk.length) await conn.write(chunk);
 }
 
-async function put(conn: TcpConnection, size: number): Promise<void> {
-  for (let sent = 0; sent < size; sent += data.length) await conn.write(data);
-}
+/** What is sent to which port, how much of it, and how much is taken; and how this library does it. */
+type Way = [what: string, data: Uint8Array, size: [send: number, take: number], ours: Ours];
+type Ours = (conn: TcpConnection) => Promise<unknown>;
+
+const ways: Record<"sink" | "source" | "echo", Way> = {
+  sink: ["sending", chunk, [round, 1], async (conn) => {
+    await put(conn);
+    await take(conn, 1, into);
+  }],
+  source: ["receiving", one, [1, round], async (conn) => {
+    await conn.write(one);
+    await take(conn, round, into);
+  }],
+  echo: [
+    "both ways",
+    chunk,
+    [round, round],
+    (conn) => Promise.all([put(conn), take(conn, round, into)]),
+  ],
+};
 
 async function contests({ peer, raw }: Tools): Promise<Contest[]> {
-  const { sink, source, echo } = peer.ports;
-  const dial = (port: number) => connect({ hostname: "127.0.0.1", port, timeout: 30_000 });
-  const into = new Uint8Array(65_536);
-
-  const rawSend = await raw.send(sink, data);
-  const rawReceive = await raw.receive(source);
-  const rawBoth = await raw.both(echo, data);
-  const sending = await dial(sink);
-  const receiving = await dial(source);
-  const both = await dial(echo);
-  const pairs: [what: string, raw: () => Promise<unknown>, ours: () => Promise<unknown>][] = [
-    ["sending", () => rawSend(round), async () => {
-      await put(sending, round);
-      await take(sending, 1, into);
-    }],
-    ["receiving", () => rawReceive(round), async () => {
-      await receiving.write(new Uint8Array(1));
-      await take(receiving, round, into);
-    }],
-    [
-      "both ways",
-      () => rawBoth(round),
-      () => Promise.all([put(both, round), take(both, round, into)]),
-    ],
-  ];
-  return pairs.map(([what, rawRun, run]) => ({
-    sides: [{ name: `raw ${raw.style}`, run: rawRun }, { name: what, run }],
+  const all: Contest[] = [];
+  for (const end of ["sink", "source", "echo"] as const) {
+    const [name, data, size, ours] = ways[end];
+    const transfer = await raw.transfer(peer.ports[end], data);
+    const conn = await dial(peer.ports[end]);
+    const sides = [
+      { name: `raw ${raw.style}`, run: () => transfer(...size) },
+      { name, run: () => ours(conn) },
+    ];
     // MiB.
-    operations: round / 1_048_576,
-  }));
+    all.push({ sides, operations: round / 1_048_576 });
+  }
+  return all;
 }
 
 /** Both ways. */

@@ -1,12 +1,10 @@
-/**
- * Finding the descriptor of somebody else's socket. Bun and Node show it; in Deno it is looked for.
- *
- * @module
- */
+/** Finding the descriptor of somebody else's socket. Bun and Node show it; in Deno it is looked for. */
 
 import { once } from "node:events";
 import net from "node:net";
 import { constants, getsockopt } from "../../../mod.ts";
+import { quantile } from "../measure.ts";
+import { many } from "../peer.ts";
 import { type Row, valueRow } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
@@ -37,11 +35,6 @@ function ask(socket: object): number {
   return (performance.now() - start) * 1_000;
 }
 
-function quantile(values: number[], part: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.round(part * (sorted.length - 1))]!;
-}
-
 const batch = 100;
 
 export async function run({ peer, rounds }: Tools): Promise<Row[]> {
@@ -54,10 +47,7 @@ export async function run({ peer, rounds }: Tools): Promise<Row[]> {
   const old: Awaited<ReturnType<typeof dial>>[] = [];
   let asked = 0;
   for (const open of [10, 1_000, 10_000]) {
-    while (old.length < open) {
-      const missing = Math.min(100, open - old.length);
-      old.push(...await Promise.all(Array.from({ length: missing }, () => dial(echo))));
-    }
+    old.push(...await many(open - old.length, () => dial(echo)));
     const fresh: number[][] = [];
     const known: number[] = [];
     for (let round = 0; round < rounds(12); round++) {
@@ -71,18 +61,17 @@ export async function run({ peer, rounds }: Tools): Promise<Row[]> {
       fresh.push(times);
     }
     const name = `${open.toLocaleString("en")} open`;
-    const medians = fresh.map((times) => quantile(times, 0.5));
-    rows.push(valueRow(`${name}: a new one, median`, "us", medians, { below: 100 }));
-    const worst = fresh.map((times) => quantile(times, 0.99));
-    rows.push(valueRow(`${name}: a new one, p99`, "us", worst, { below: 1_000 }));
-    rows.push(valueRow(`${name}: asked before, median`, "us", [quantile(known, 0.5)]));
+    const add = (what: string, values: number[], goal?: Row["goal"]) =>
+      rows.push(valueRow(`${name}: ${what}`, "us", values, goal));
+    add("a new one, median", fresh.map((times) => quantile(times, 0.5)), { below: 100 });
+    add("a new one, p99", fresh.map((times) => quantile(times, 0.99)), { below: 1_000 });
+    add("asked before, median", [quantile(known, 0.5)]);
     // Never asked about, opened before all others of this table's line.
-    const first = ask(old[asked]!.socket);
+    add("an old one, the first", [ask(old[asked]!.socket)]);
     const rest = old.slice(asked + 1).map(({ socket }) => ask(socket));
     asked = old.length;
-    rows.push(valueRow(`${name}: an old one, the first`, "us", [first]));
-    rows.push(valueRow(`${name}: old ones after it, median`, "us", [quantile(rest, 0.5)]));
-    rows.push(valueRow(`${name}: old ones after it, p99`, "us", [quantile(rest, 0.99)]));
+    add("old ones after it, median", [quantile(rest, 0.5)]);
+    add("old ones after it, p99", [quantile(rest, 0.99)]);
   }
   for (const { close } of old) close();
   return rows;

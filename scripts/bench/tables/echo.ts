@@ -1,11 +1,6 @@
-/**
- * Echo round trips with a limit on every read and write, beside the raw API.
- *
- * @module
- */
+/** Echo round trips with a limit on every read and write, beside the raw API. */
 
-import { connect } from "../../../mod.ts";
-import { data, echoing } from "../echoing.ts";
+import { data, dial, echoing } from "../echoing.ts";
 import { compare, type Contest } from "../measure.ts";
 import type { Raw } from "../raw/api.ts";
 import { cpuRow, type Row } from "../row.ts";
@@ -26,11 +21,7 @@ export async function contest({ peer, raw }: Tools): Promise<Contest> {
   const theirs = await raw.echo(port, count, data);
   const sides = [
     { name: `raw ${raw.style}`, run: () => theirs.run(trips) },
-    await echoing(
-      "holdfast",
-      [count, trips],
-      () => connect({ hostname: "127.0.0.1", port, timeout: 30_000 }),
-    ),
+    await echoing("holdfast", [count, trips], () => dial(port)),
   ];
   for (const name of besides(raw)) {
     sides.push(await echoing(name, [count, trips], () => raw.dial(port)));
@@ -40,10 +31,9 @@ export async function contest({ peer, raw }: Tools): Promise<Contest> {
 
 export async function run(tools: Tools): Promise<Row[]> {
   const { raw, rounds } = tools;
-  const { sides, operations } = await contest(tools);
-  const costs = await compare(sides, { operations, rounds: rounds(41), warmup: 8 });
+  const costs = await compare(await contest(tools), { rounds: rounds(31), warmup: 8 });
   return [
-    cpuRow(costs, "holdfast", `raw ${raw.style}`, "us CPU", { most: 1.1 }),
-    ...besides(raw).map((name) => cpuRow(costs, "holdfast", name, "us CPU", { most: 1 })),
+    cpuRow(costs, ["holdfast", `raw ${raw.style}`, "us CPU"], { most: 1.1 }),
+    ...besides(raw).map((name) => cpuRow(costs, ["holdfast", name, "us CPU"], { most: 1 })),
   ];
 }

@@ -1,15 +1,10 @@
-/**
- * 10,000 open connections, each with a pending read that has a limit.
- *
- * @module
- */
+/** 10,000 open connections, each with a pending read that has a limit. */
 
-import process from "node:process";
-import { connect } from "../../../mod.ts";
+import { countNativeTimers } from "../../../tests/support/native_timers.ts";
 import { Alarm, timers } from "../../../src/time/timers.ts";
+import { dial } from "../echoing.ts";
 import { compare, type Side } from "../measure.ts";
-import { each } from "../memory.ts";
-import type { Bare } from "../raw/api.ts";
+import { type Memory, waiting } from "../memory.ts";
 import { cpuRow, type Row, valueRow } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
@@ -17,41 +12,6 @@ export const title = "10,000 open connections, each with a pending read and a li
 
 const count = 10_000;
 const operations = 20_000;
-
-/** Native timers that run, counted where the library starts them. */
-function countTimers(): () => number {
-  const module = process.getBuiltinModule("node:timers") as {
-    setTimeout: (...args: never[]) => object;
-    clearTimeout: (timer: object | undefined) => void;
-  };
-  const { setTimeout, clearTimeout } = module;
-  const running = new Set<object>();
-  module.setTimeout = (wake: (...args: never[]) => void, ...rest: never[]) => {
-    const timer: object = setTimeout(
-      ...[(...args: never[]) => {
-        running.delete(timer);
-        wake(...args);
-      }, ...rest] as never[],
-    );
-    running.add(timer);
-    return timer;
-  };
-  module.clearTimeout = (timer) => {
-    running.delete(timer!);
-    clearTimeout(timer);
-  };
-  return () => running.size;
-}
-
-/** A connection that waits for bytes which never come. */
-export async function waiting(
-  dial: () => Promise<Bare>,
-  read: (conn: Bare, into: Uint8Array) => Promise<unknown> = (conn, into) => conn.read(into),
-): Promise<Bare> {
-  const conn = await dial();
-  read(conn, new Uint8Array(64)).catch(() => {});
-  return conn;
-}
 
 class Silent extends Alarm {
   override ring(): void {}
@@ -80,34 +40,30 @@ function arming(name: string, others: number): Side {
 }
 
 export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
-  const running = countTimers();
+  const { running } = countNativeTimers();
   const port = peer.ports.sink;
-  const options = { hostname: "127.0.0.1", port, timeout: 600_000 };
+  const theirs = () => raw.dial(port);
+  const ours = () => dial(port, { timeout: 600_000 });
   // The first ones bring code and shapes with them.
-  for (const conn of (await each(100, () => waiting(() => raw.dial(port)))).all) conn.close();
-  for (const conn of (await each(100, () => waiting(() => connect(options)))).all) conn.close();
-  const theirs = await each(count, () => waiting(() => raw.dial(port)));
-  for (const conn of theirs.all.splice(0)) conn.close();
+  for (const each of [theirs, ours]) await waiting(100, each);
+  const bare = await waiting(count, theirs);
   const { leastRead } = raw;
-  const least = leastRead && await each(count, () => waiting(() => raw.dial(port), leastRead));
-  for (const conn of least?.all.splice(0) ?? []) conn.close();
-  const ours = await each(count, () => waiting(() => connect(options)));
-  const native = running();
-  for (const conn of ours.all.splice(0)) conn.close();
+  const least: Memory[] = [];
+  if (leastRead !== undefined) least.push(await waiting(count, theirs, leastRead));
+  let native = 0;
+  const limited = await waiting(count, ours, undefined, () => native = running.size);
 
   const what = "arm and disarm beside 10,000 others";
   const alone = "beside 10 others";
   const sides = [arming(alone, 10), arming(what, 10_000)];
-  const costs = await compare(sides, { operations, rounds: rounds(15), warmup: 3 });
-  const { heap, external } = theirs.memory;
+  const costs = await compare({ sides, operations }, { rounds: rounds(15), warmup: 3 });
+  const unit = "B a connection";
   return [
     valueRow("native timers", "", [native], { most: 1 }),
-    valueRow("heap above raw", "B a connection", [ours.memory.heap - heap], { most: 512 }),
-    ...(least === undefined ? [] : [least.memory.heap - heap]).map((bytes) =>
-      valueRow("heap above raw, least", "B a connection", [bytes])
-    ),
-    valueRow("buffers above raw", "B a connection", [ours.memory.external - external]),
-    valueRow("heap, raw", "B a connection", [heap]),
-    cpuRow(costs, what, alone, "us CPU"),
+    valueRow("heap above raw", unit, [limited.heap - bare.heap], { most: 512 }),
+    ...least.map(({ heap }) => valueRow("heap above raw, least", unit, [heap - bare.heap])),
+    valueRow("buffers above raw", unit, [limited.external - bare.external]),
+    valueRow("heap, raw", unit, [bare.heap]),
+    cpuRow(costs, [what, alone, "us CPU"]),
   ];
 }

@@ -1,11 +1,6 @@
-/**
- * Importing the module in a fresh process: how long, and what it touches.
- *
- * @module
- */
+/** Importing the module in a fresh process: how long, and what it touches. */
 
 import { execFileSync } from "node:child_process";
-import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { type Row, valueRow } from "../row.ts";
 import type { Tools } from "../worker.ts";
@@ -13,7 +8,6 @@ import type { Tools } from "../worker.ts";
 export const title = "Importing the module";
 
 const child = fileURLToPath(new URL("../importing.ts", import.meta.url));
-const flags = { deno: ["run", "-A", "--no-check"], bun: [], node: ["--no-warnings"] };
 
 const sources = new URL("../../../mod.ts", import.meta.url).href;
 const packed = new URL("../../../npm/esm/mod.js", import.meta.url).href;
@@ -24,11 +18,11 @@ interface Import {
   builtins: number;
 }
 
-export function run({ runtime, rounds }: Tools): Promise<Row[]> {
+export function run({ runtime, command: [program = "", ...flags], rounds }: Tools): Promise<Row[]> {
   const importing = (module: string): Import[] =>
     Array.from({ length: rounds(21) + 2 }, () => {
-      const args = [...flags[runtime], child, module];
-      return JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" }));
+      const args = [...flags, child, module];
+      return JSON.parse(execFileSync(program, args, { encoding: "utf8" }));
     }).slice(2);
   // What users of JSR get, and what users of npm get.
   const deno = runtime === "deno";

@@ -1,13 +1,12 @@
 /**
  * Keepalive of an open socket, with all three values. Values change with every call, since Node's own
  * setter does nothing when asked for the same again.
- *
- * @module
  */
 
 import net from "node:net";
-import { connect } from "../../../mod.ts";
+import { dial } from "../echoing.ts";
 import { compare, type Side } from "../measure.ts";
+import { keepAliveCalls } from "../raw/keep_alive.ts";
 import { cpuRow, type Row } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
@@ -38,8 +37,7 @@ async function packages({ load, peer }: Tools): Promise<Side[]> {
   await new Promise((resolve) => socket.once("connect", resolve));
   const keepAlive = await load<NetKeepAlive>("net-keepalive");
   const { setsockopt } = await load<Sockopt>("sockopt");
-  const [SOL_SOCKET, SO_KEEPALIVE] = [1, 9];
-  const [SOL_TCP, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT] = [6, 4, 5, 6];
+  const [minute, longer] = [60, 61].map(keepAliveCalls);
   return [
     side("npm net-keepalive", (idle) => {
       socket.setKeepAlive(true, idle);
@@ -47,10 +45,7 @@ async function packages({ load, peer }: Tools): Promise<Side[]> {
       keepAlive.setKeepAliveProbes(socket, 3);
     }),
     side("npm sockopt", (idle) => {
-      setsockopt(socket, SOL_TCP, TCP_KEEPIDLE, idle / 1_000);
-      setsockopt(socket, SOL_TCP, TCP_KEEPINTVL, 10);
-      setsockopt(socket, SOL_TCP, TCP_KEEPCNT, 3);
-      setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
+      for (const call of (idle === 60_000 ? minute : longer)!) setsockopt(socket, ...call);
     }),
   ];
 }
@@ -58,9 +53,8 @@ async function packages({ load, peer }: Tools): Promise<Side[]> {
 export async function run(tools: Tools): Promise<Row[]> {
   const { peer, raw, rounds, runtime } = tools;
   const port = peer.ports.echo;
-  const connection = await connect({ hostname: "127.0.0.1", port, timeout: 30_000 });
+  const connection = await dial(port);
   const native = await raw.keepAlive(port);
-  // `process.platform` other than linux has other numbers than those below.
   const others = runtime === "node" ? await packages(tools) : [];
   const sides = [
     side(native.what, native.set),
@@ -70,9 +64,10 @@ export async function run(tools: Tools): Promise<Row[]> {
     ),
     ...others,
   ];
-  const costs = await compare(sides, { operations: calls, rounds: rounds(31), warmup: 5 });
+  const contest = { sides, operations: calls };
+  const costs = await compare(contest, { rounds: rounds(21), warmup: 5 });
   const row = (against: string, goal?: Row["goal"]) =>
-    cpuRow(costs, "connection.setKeepAlive", against, "us CPU", goal);
+    cpuRow(costs, ["connection.setKeepAlive", against, "us CPU"], goal);
   return [
     row(native.what, runtime === "node" ? { most: 1.5 } : undefined),
     ...others.map(({ name }) => row(name, { below: 1 })),

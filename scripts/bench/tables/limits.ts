@@ -1,12 +1,9 @@
 /**
  * Echo round trips with a limit on every read and write, beside other ways to have a limit. Those
  * abandon what they waited for when it runs out; that it is lost is not counted here.
- *
- * @module
  */
 
-import { connect } from "../../../mod.ts";
-import { data, echoing } from "../echoing.ts";
+import { data, dial, echoing } from "../echoing.ts";
 import { compare } from "../measure.ts";
 import type { Bare } from "../raw/api.ts";
 import { cpuRow, type Row } from "../row.ts";
@@ -17,7 +14,6 @@ export const title = "The same, beside other ways to have a limit";
 const count = 64;
 const trips = 150;
 const timeout = 30_000;
-const unlimited = "raw, without any limit";
 
 /** Something that waits for an operation with a limit. */
 type Limit = <Result>(operation: Promise<Result>) => Promise<Result>;
@@ -39,9 +35,7 @@ function raceSignal<Result>(operation: Promise<Result>): Promise<Result> {
   });
 }
 
-type PTimeout = <Result>(operation: Promise<Result>, options: { milliseconds: number }) => Promise<
-  Result
->;
+type PTimeout = <T>(operation: Promise<T>, options: { milliseconds: number }) => Promise<T>;
 
 function limitedTrip(limit: Limit) {
   return async (conn: Bare, times: number): Promise<void> => {
@@ -56,29 +50,29 @@ function limitedTrip(limit: Limit) {
 export async function run({ peer, raw, load, rounds }: Tools): Promise<Row[]> {
   const port = peer.ports.echo;
   const { default: pTimeout } = await load<{ default: PTimeout }>("p-timeout");
+  const unlimited = "raw, without any limit";
+  const size: [number, number] = [count, trips];
   const limited = (name: string, limit: Limit) =>
-    echoing(name, [count, trips], () => raw.dial(port), limitedTrip(limit));
+    echoing(name, size, () => raw.dial(port), limitedTrip(limit));
   const sides = [
-    await echoing(
-      "holdfast",
-      [count, trips],
-      () => connect({ hostname: "127.0.0.1", port, timeout }),
-    ),
-    await echoing(unlimited, [count, trips], () => raw.dial(port)),
+    await echoing("holdfast", size, () => dial(port)),
+    await echoing(unlimited, size, () => raw.dial(port)),
     await limited("Promise.race", race),
     await limited("AbortSignal.timeout", raceSignal),
     await limited("p-timeout", (operation) => pTimeout(operation, { milliseconds: timeout })),
   ];
-  const operations = count * trips;
-  const costs = await compare(sides, { operations, rounds: rounds(21), warmup: 6 });
-  const row = (against: string, goal: Row["goal"]) =>
-    cpuRow(costs, "holdfast", against, "us CPU", goal);
+  const contest = { sides, operations: count * trips };
+  const costs = await compare(contest, { rounds: rounds(15), warmup: 6 });
   const deno = raw.style === "await";
   return [
-    row("Promise.race", deno ? { most: 0.65 } : { below: 1 }),
-    row("AbortSignal.timeout", deno ? { most: 0.4 } : { below: 1 }),
-    row("p-timeout", { below: 1 }),
+    cpuRow(costs, ["holdfast", "Promise.race", "us CPU"], deno ? { most: 0.65 } : { below: 1 }),
+    cpuRow(
+      costs,
+      ["holdfast", "AbortSignal.timeout", "us CPU"],
+      deno ? { most: 0.4 } : { below: 1 },
+    ),
+    cpuRow(costs, ["holdfast", "p-timeout", "us CPU"], { below: 1 }),
     // No limit can cost less than this.
-    cpuRow(costs, unlimited, "AbortSignal.timeout", "us CPU"),
+    cpuRow(costs, [unlimited, "AbortSignal.timeout", "us CPU"]),
   ];
 }

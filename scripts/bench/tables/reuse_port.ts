@@ -1,11 +1,6 @@
-/**
- * One and two processes that accept on one port.
- *
- * @module
- */
+/** One and two processes that accept on one port. */
 
-import { type ChildProcess, spawn } from "node:child_process";
-import process from "node:process";
+import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { type Row, valueRow } from "../row.ts";
@@ -15,48 +10,33 @@ export const title = "reusePort: one and two processes accept on one port";
 
 const count = 2_000;
 const child = fileURLToPath(new URL("../accepting.ts", import.meta.url));
-const flags = { deno: ["run", "-A", "--no-check"], bun: [], node: ["--no-warnings"] };
 
-/** A process that accepts. Each line to it is answered with a line. */
-class Accepting {
-  readonly #process: ChildProcess;
-  readonly #lines: AsyncIterator<string>;
-
-  constructor(runtime: Tools["runtime"], port: number) {
-    this.#process = spawn(process.execPath, [...flags[runtime], child, String(port)], {
-      stdio: ["pipe", "pipe", "inherit"],
-    });
-    this.#lines = createInterface(this.#process.stdout!)[Symbol.asyncIterator]();
-  }
-
-  async line(): Promise<number> {
-    return Number((await this.#lines.next()).value);
-  }
-
-  /** How many it has accepted so far. */
-  accepted(): Promise<number> {
-    this.#process.stdin!.write("\n");
-    return this.line();
-  }
-
-  end(): void {
-    this.#process.kill("SIGKILL");
-  }
+/** A process that accepts. It prints its port, then for each line to it how many it has accepted. */
+function accepting([program = "", ...flags]: string[], port: number) {
+  const all = [...flags, child, String(port)];
+  const accepting = spawn(program, all, { stdio: ["pipe", "pipe", "inherit"] });
+  const lines = createInterface(accepting.stdout)[Symbol.asyncIterator]();
+  return {
+    line: async () => Number((await lines.next()).value),
+    ask: () => accepting.stdin.write("\n"),
+    end: () => accepting.kill("SIGKILL"),
+  };
 }
 
-async function measure({ peer, runtime }: Tools, processes: number) {
-  const all = [new Accepting(runtime, 0)];
+async function measure({ peer, command }: Tools, processes: number) {
+  const all = [accepting(command, 0)];
   try {
     const port = await all[0]!.line();
     while (all.length < processes) {
-      all.push(new Accepting(runtime, port));
+      all.push(accepting(command, port));
       await all.at(-1)!.line();
     }
     const start = performance.now();
     await peer.dial(port, count);
     let counts: number[] = [];
     do {
-      counts = await Promise.all(all.map((it) => it.accepted()));
+      for (const it of all) it.ask();
+      counts = await Promise.all(all.map((it) => it.line()));
     } while (counts.reduce((sum, it) => sum + it, 0) < count);
     const rate = count / (performance.now() - start) * 1_000;
     await peer.drop();
@@ -69,7 +49,7 @@ async function measure({ peer, runtime }: Tools, processes: number) {
 export async function run(tools: Tools): Promise<Row[]> {
   const one: number[] = [];
   const two: { rate: number; share: number }[] = [];
-  for (let round = tools.rounds(5); round > 0; round--) {
+  for (let round = tools.rounds(10); round > 0; round--) {
     one.push((await measure(tools, 1)).rate);
     two.push(await measure(tools, 2));
   }

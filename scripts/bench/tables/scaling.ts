@@ -1,18 +1,12 @@
-/**
- * CPU of a round trip and memory of a connection, as connections become more.
- *
- * @module
- */
+/** CPU of a round trip and memory of a connection, as connections become more. */
 
 import { readFileSync } from "node:fs";
-import { connect } from "../../../mod.ts";
-import { data, trip } from "../echoing.ts";
+import { data, dial, trip } from "../echoing.ts";
 import { compare } from "../measure.ts";
-import { each } from "../memory.ts";
+import { type Memory, waiting } from "../memory.ts";
 import { many } from "../peer.ts";
 import { cpuRow, type Row, valueRow } from "../row.ts";
 import type { Tools } from "../worker.ts";
-import { waiting } from "./idle.ts";
 
 export const title = "Scaling: CPU of a round trip, memory of a waiting connection";
 
@@ -40,31 +34,27 @@ export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
     const { part, why } = fitting(count);
     const label = name(part) + why;
     const theirs = await raw.echo(echo, part, data);
-    const dial = () => connect({ hostname: "127.0.0.1", port: echo, timeout: 30_000 });
-    const ours = await many(part, dial);
+    const ours = await many(part, () => dial(echo));
     const trips = Math.max(2, Math.round(8_000 / part));
-    // Sixteen writes until what is made for connections that write often is there.
-    const warmup = Math.max(4, Math.ceil(16 / trips));
-    const costs = await compare([
+    const sides = [
       { name: "raw", run: () => theirs.run(trips) },
       { name: label, run: () => Promise.all(ours.map((conn) => trip(conn, trips))) },
-    ], { operations: part * trips, rounds: rounds(11), warmup });
+    ];
+    // Sixteen writes until what is made for connections that write often is there.
+    const warmup = Math.max(4, Math.ceil(16 / trips));
+    const contest = { sides, operations: part * trips };
+    const costs = await compare(contest, { rounds: rounds(11), warmup });
     for (const conn of ours) conn.close();
     theirs.close();
-    rows.push(cpuRow(costs, label, "raw", "us CPU a round trip"));
+    rows.push(cpuRow(costs, [label, "raw", "us CPU a round trip"]));
 
     if (count < 1_000) continue;
-    const bare = await each(count, () => waiting(() => raw.dial(sink)));
-    for (const conn of bare.all.splice(0)) conn.close();
-    const limited = await each(
-      count,
-      () => waiting(() => connect({ hostname: "127.0.0.1", port: sink, timeout: 600_000 })),
-    );
-    for (const conn of limited.all.splice(0)) conn.close();
-    const total = ({ heap, external }: { heap: number; external: number }) => heap + external;
+    const total = ({ heap, external }: Memory) => [heap + external];
+    const bare = total(await waiting(count, () => raw.dial(sink)));
+    const limited = total(await waiting(count, () => dial(sink, { timeout: 600_000 })));
     rows.push(
-      valueRow(`${name(count)}, memory`, "B a connection", [total(limited.memory)]),
-      valueRow(`${name(count)}, memory, raw`, "B a connection", [total(bare.memory)]),
+      valueRow(`${name(count)}, memory`, "B a connection", limited),
+      valueRow(`${name(count)}, memory, raw`, "B a connection", bare),
     );
   }
   return rows;

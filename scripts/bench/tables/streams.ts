@@ -1,10 +1,6 @@
-/**
- * Web streams, bulk, under a limit, beside the runtime's own for its sockets.
- *
- * @module
- */
+/** Web streams, bulk, under a limit, beside the runtime's own for its sockets. */
 
-import { connect } from "../../../mod.ts";
+import { chunk, dial } from "../echoing.ts";
 import type { Contest } from "../measure.ts";
 import { round } from "../peer.ts";
 import type { Streams } from "../raw/api.ts";
@@ -13,53 +9,33 @@ import type { Tools } from "../worker.ts";
 
 export const title = "Web streams of a connection, bulk";
 
-const data = new Uint8Array(65_536).fill(7);
-
-async function take(reader: ReadableStreamDefaultReader<Uint8Array>, size: number): Promise<void> {
-  for (let got = 0; got < size;) got += (await reader.read()).value!.length;
-}
-
-async function put(writer: WritableStreamDefaultWriter<Uint8Array>): Promise<void> {
-  for (let sent = 0; sent < round; sent += data.length) await writer.write(data);
-}
-
-function send({ readable, writable }: Streams): () => Promise<void> {
+/** Sends the whole of `size` in chunks of `data`, then takes the answer. */
+function transfer({ readable, writable }: Streams, data: Uint8Array, size: number, answer: number) {
   const [reader, writer] = [readable.getReader(), writable.getWriter()];
   return async () => {
-    await put(writer);
-    await take(reader, 1);
+    for (let sent = 0; sent < size; sent += data.length) await writer.write(data);
+    for (let got = 0; got < answer;) got += (await reader.read()).value!.length;
   };
 }
 
-function receive({ readable, writable }: Streams): () => Promise<void> {
-  const [reader, writer] = [readable.getReader(), writable.getWriter()];
-  return async () => {
-    await writer.write(new Uint8Array(1));
-    await take(reader, round);
-  };
-}
+const send = (streams: Streams) => transfer(streams, chunk, round, 1);
+const receive = (streams: Streams) => transfer(streams, new Uint8Array(1), 1, round);
 
 /** Writing, then reading. */
 async function contests({ peer, raw, runtime }: Tools): Promise<Contest[]> {
   const own = runtime === "deno" ? "conn.readable, conn.writable" : "Duplex.toWeb(net.Socket)";
-  const all: Contest[] = [];
-  for (
-    const [what, port, start] of [
-      ["writable", peer.ports.sink, send],
-      ["readable", peer.ports.source, receive],
-    ] as const
-  ) {
-    const ours = await connect({ hostname: "127.0.0.1", port, timeout: 30_000 });
-    all.push({
-      sides: [
-        { name: own, run: start(await raw.streams(port)) },
-        { name: what, run: start(ours) },
-      ],
-      // MiB.
-      operations: round / 1_048_576,
-    });
-  }
-  return all;
+  const contest = async (name: string, port: number, start: typeof send): Promise<Contest> => ({
+    sides: [
+      { name: own, run: start(await raw.streams(port)) },
+      { name, run: start(await dial(port)) },
+    ],
+    // MiB.
+    operations: round / 1_048_576,
+  });
+  return [
+    await contest("writable", peer.ports.sink, send),
+    await contest("readable", peer.ports.source, receive),
+  ];
 }
 
 /** Reading. */
@@ -68,5 +44,5 @@ export async function contest(tools: Tools): Promise<Contest> {
 }
 
 export async function run(tools: Tools): Promise<Row[]> {
-  return throughputRows(await contests(tools), tools.rounds(15), 1);
+  return throughputRows(await contests(tools), tools.rounds(20), 1);
 }

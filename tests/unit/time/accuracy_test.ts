@@ -1,7 +1,7 @@
-import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { Alarm, timers } from "../../../src/time/timers.ts";
+import { countNativeTimers } from "../../support/native_timers.ts";
 
 /** Remembers when it rang, on the clock that it was armed with. */
 class Stopwatch extends Alarm {
@@ -11,36 +11,8 @@ class Stopwatch extends Alarm {
   }
 }
 
-/** Native timers that the queue has started and that neither fired nor were stopped. */
-function countNative(): { running: Set<unknown>; most: number; restore(): void } {
-  const module = process.getBuiltinModule("node:timers") as unknown as {
-    setTimeout: (wake: () => void, ms: number) => { unref(): unknown };
-    clearTimeout: (timer: unknown) => void;
-  };
-  const { setTimeout, clearTimeout } = module;
-  const count = {
-    running: new Set<unknown>(),
-    most: 0,
-    restore: () => Object.assign(module, { setTimeout, clearTimeout }),
-  };
-  module.setTimeout = (wake, ms) => {
-    const timer = setTimeout(() => {
-      count.running.delete(timer);
-      wake();
-    }, ms);
-    count.running.add(timer);
-    count.most = Math.max(count.most, count.running.size);
-    return timer;
-  };
-  module.clearTimeout = (timer) => {
-    count.running.delete(timer);
-    clearTimeout(timer);
-  };
-  return count;
-}
-
 test("accuracy: of 5,000 alarms of mixed length none rings early, each rings once, on one native timer", async () => {
-  const native = countNative();
+  const native = countNativeTimers();
   try {
     const start = performance.now();
     const due = Array.from({ length: 5_000 }, (_, i) => start + 5 + (i * 7_919 % 5_000) * 0.11);

@@ -1,0 +1,106 @@
+/** What the raw sides of Bun and Node share: sockets of both push their bytes. */
+
+import { once } from "node:events";
+import net from "node:net";
+import { Duplex } from "node:stream";
+import type { Streams } from "./api.ts";
+
+/** What `node:net` has. */
+export async function netStreams(port: number): Promise<Streams> {
+  const socket = net.connect({ port, host: "127.0.0.1", noDelay: true });
+  await once(socket, "connect");
+  return Duplex.toWeb(socket) as unknown as Streams;
+}
+
+/** One promise a read. */
+export class Inbox {
+  #chunk: Uint8Array | undefined = undefined;
+  #into: Uint8Array | undefined = undefined;
+  #resolve: (size: number) => void = () => {};
+
+  read(into: Uint8Array): Promise<number> {
+    if (this.#chunk !== undefined) {
+      const chunk = this.#chunk;
+      this.#chunk = undefined;
+      return Promise.resolve(this.#give(chunk, into));
+    }
+    this.#into = into;
+    return new Promise((resolve) => this.#resolve = resolve);
+  }
+
+  received(chunk: Uint8Array): void {
+    const into = this.#into;
+    if (into === undefined) {
+      this.#chunk = chunk;
+    } else {
+      this.#into = undefined;
+      this.#resolve(this.#give(chunk, into));
+    }
+  }
+
+  #give(chunk: Uint8Array, into: Uint8Array): number {
+    if (chunk.length <= into.length) {
+      into.set(chunk);
+      return chunk.length;
+    }
+    into.set(chunk.subarray(0, into.length));
+    this.#chunk = chunk.subarray(into.length);
+    return into.length;
+  }
+}
+
+/** Round trips of `size` bytes on one connection. */
+export class Trips {
+  #left = 0;
+  #got = 0;
+  #done: () => void = () => {};
+  readonly #write: () => unknown;
+  readonly #size: number;
+
+  constructor(size: number, write: () => unknown) {
+    this.#size = size;
+    this.#write = write;
+  }
+
+  run(trips: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#left = trips;
+      this.#done = resolve;
+      this.#write();
+    });
+  }
+
+  received(chunk: Uint8Array): void {
+    this.#got += chunk.length;
+    if (this.#got < this.#size) return;
+    this.#got = 0;
+    if (--this.#left > 0) this.#write();
+    else this.#done();
+  }
+}
+
+/** Connections that a listener has accepted. */
+export class Accepted<Socket> {
+  readonly #sockets: Socket[] = [];
+  #asked = 0;
+  #done: () => void = () => {};
+
+  push(socket: Socket): void {
+    if (this.#sockets.push(socket) === this.#asked) this.#done();
+  }
+
+  /** Resolves when `count` more are there. */
+  wait(count: number): Promise<void> {
+    this.#asked += count;
+    return new Promise((resolve) => {
+      this.#done = resolve;
+      if (this.#sockets.length >= this.#asked) resolve();
+    });
+  }
+
+  /** Forgets them all. */
+  take(): Socket[] {
+    this.#asked = 0;
+    return this.#sockets.splice(0);
+  }
+}

@@ -1,0 +1,14 @@
+/**
+ * Where numbers were measured.
+ *
+ * @module
+ */
+
+import { cpus, loadavg, release, type } from "node:os";
+
+/** This machine, and how busy it is. */
+export function machine(): string {
+  const [first, ...more] = cpus();
+  const load = loadavg()[0]!.toFixed(1);
+  return `${1 + more.length} x ${first?.model.trim()}, ${type()} ${release()}, load ${load}`;
+}

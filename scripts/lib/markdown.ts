@@ -1,0 +1,41 @@
+/**
+ * Tables in Markdown, and the places of pages that a script fills.
+ *
+ * @module
+ */
+
+import { readFile, writeFile } from "node:fs/promises";
+
+/** A table, a line each. */
+export function table(head: string[], rows: string[][]): string {
+  const line = (cells: string[]) => `| ${cells.join(" | ")} |\n`;
+  return [head, head.map(() => "---"), ...rows].map(line).join("");
+}
+
+/** A table under a title, and a list after it. */
+export interface Section {
+  title: string;
+  head: string[];
+  rows: string[][];
+  notes?: string[];
+}
+
+export function sections(all: Section[]): string {
+  return all.map(({ title, head, rows, notes = [] }) =>
+    `### ${title}\n\n${table(head, rows)}\n${notes.map((note) => `- ${note}\n`).join("")}\n`
+  ).join("");
+}
+
+/** Replaces what stands between the two comments of that name. */
+export async function fill(file: string, name: string, text: string): Promise<void> {
+  const marks = new RegExp(`<!-- /?${name} -->\\n`);
+  const [before, , after] = (await readFile(file, "utf8")).split(marks);
+  if (after === undefined) throw new Error(`${file} has no place for the ${name}`);
+  await writeFile(file, `${before}<!-- ${name} -->\n\n${text}\n<!-- /${name} -->\n${after}`);
+}
+
+/** Columns of these widths for the terminal. */
+export function columns(rows: string[][], widths: number[]): string {
+  const line = (row: string[]) => row.map((cell, i) => cell.padEnd(widths[i]!)).join(" ").trimEnd();
+  return rows.map((row) => `    ${line(row)}`).join("\n");
+}

@@ -1,0 +1,40 @@
+/** Counts the native timers that the library starts. */
+
+import process from "node:process";
+
+export interface NativeTimers {
+  /** Those that neither fired nor were stopped. */
+  running: Set<unknown>;
+  /** The most that ran at once. */
+  most: number;
+  /** Ends the count. */
+  restore(): void;
+}
+
+/** From now on, in this process. */
+export function countNativeTimers(): NativeTimers {
+  const module = process.getBuiltinModule("node:timers") as unknown as {
+    setTimeout: (wake: () => void, ms: number) => { unref(): unknown };
+    clearTimeout: (timer: unknown) => void;
+  };
+  const { setTimeout, clearTimeout } = module;
+  const count: NativeTimers = {
+    running: new Set(),
+    most: 0,
+    restore: () => void Object.assign(module, { setTimeout, clearTimeout }),
+  };
+  module.setTimeout = (wake, ms) => {
+    const timer = setTimeout(() => {
+      count.running.delete(timer);
+      wake();
+    }, ms);
+    count.running.add(timer);
+    count.most = Math.max(count.most, count.running.size);
+    return timer;
+  };
+  module.clearTimeout = (timer) => {
+    count.running.delete(timer);
+    clearTimeout(timer);
+  };
+  return count;
+}
