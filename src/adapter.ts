@@ -27,6 +27,8 @@ export interface Incoming {
 export interface Outgoing {
   /** All that `write` took has reached the kernel: `writing` is false now. */
   drained(): void;
+  /** So many bytes that `write` took are lost by `close`, and the peer cannot be told. */
+  lost?(bytes: number): void;
   /** The connection is gone; `cause` is the runtime's own error. */
   failed(cause: unknown): void;
 }
@@ -76,8 +78,12 @@ export interface Transport {
    * error when they have not.
    */
   flushed?(): Promise<void> | undefined;
-  /** Closes the descriptor now. What the kernel has is still delivered. Idempotent. */
-  close(): void;
+  /**
+   * Closes the descriptor. What the kernel has is still delivered, unless something is cut off: with
+   * `cut`, or when `writing` bytes are lost. The peer must not take the rest for the whole then, so it
+   * gets RST where the runtime can send one. Idempotent.
+   */
+  close(cut?: boolean): void;
   /**
    * Closes with RST: the peer reads ECONNRESET. Idempotent. `kernel` returns the system calls, or throws
    * UnsupportedOptionError; it is called only where the runtime cannot do it alone.

@@ -108,7 +108,11 @@ export interface TcpConnection {
   closeWrite(): Promise<void>;
   /**
    * Closes the connection now. Pending calls reject with {@linkcode SocketError} `ECANCELED`, later
-   * ones with `EBADF`. What the kernel has is still delivered. Idempotent.
+   * ones with `EBADF`. What the kernel has is still delivered, with two exceptions. While a write waits
+   * or bytes of one that timed out are not in the kernel yet, the peer sees a reset (`ECONNRESET`), so
+   * that it cannot take a part for the whole; Deno without `--allow-ffi` sends FIN, and takes what is
+   * lost back from `bytesWritten`. And with bytes that have arrived and nobody has read, Linux itself
+   * resets, and the peer loses what it has not read yet (RFC 2525 section 2.17). Idempotent.
    */
   close(): void;
   /**
@@ -268,9 +272,10 @@ export class Connection implements TcpConnection, Guarded {
 
   close(): void {
     this.#endWatch(true);
+    const cut = this.#writer.flush();
     this.#reader.close();
     this.#writer.close();
-    this.#transport.close();
+    this.#transport.close(cut);
   }
 
   #endWatch(release: boolean): void {

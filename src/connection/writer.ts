@@ -92,11 +92,19 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
     return this.transport.writing;
   }
 
+  /** Hands over what only waits for the event loop to turn. Returns whether anything still waits. */
+  flush(): boolean {
+    if (!this.transport.writing) this.drained(true);
+    let call = this.head;
+    while (call !== undefined && call.offset === call.size) call = call.next;
+    return call !== undefined;
+  }
+
   /** The kernel has all it was given. */
-  drained(): void {
+  drained(hurry = false): void {
     for (let call = this.head; call !== undefined; call = this.head) {
       if (call.offset < call.size) {
-        if (over) return this.turn();
+        if (over && !hurry) return this.turn();
         if (call.data.length !== call.size) {
           this.leave(call);
           call.reject(changed("write", "data"));
@@ -127,6 +135,10 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
       );
     }
     super.close();
+  }
+
+  lost(bytes: number): void {
+    this.bytesWritten -= bytes;
   }
 
   create(): WriteCall {

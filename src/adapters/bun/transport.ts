@@ -101,7 +101,9 @@ export class BunTransport implements Transport, Receiver {
     return kernel !== undefined && kernel.getpeername(fd, name) < 0;
   }
 
-  close(): void {
+  /** What Bun takes the kernel has; but while more waits, what it has is not the whole. */
+  close(cut: boolean = false): void {
+    if (cut || this.writing) return this.reset();
     this.#incoming = this.#outgoing = nobody;
     this.native.end();
   }

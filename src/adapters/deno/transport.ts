@@ -14,6 +14,7 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import { disconnect, lingerZero } from "../../kernel/tcp_socket.ts";
 import { Direct } from "./direct.ts";
 import { handle } from "./handle.ts";
+import { loadKernel } from "./kernel.ts";
 
 /** What this file uses of `Deno.TcpConn` and `Deno.TlsConn`. */
 export interface DenoConn {
@@ -33,6 +34,8 @@ export interface DenoConn {
 const chunkSize = 65_536;
 /** A read that has to wait asks for at least this much, so that small reads share one. */
 const smallest = 1_024;
+/** A write that the kernel has room for is over by then, ms. */
+const settling = 20;
 /** About half a millisecond at memory's speed. */
 const farthest = 1_048_576;
 
@@ -49,6 +52,7 @@ export class DenoTransport implements Transport {
   #outgoing!: Outgoing;
   #reading = false;
   #closed = false;
+  #cut = false;
   #buffer: Uint8Array | undefined = undefined;
   /** So many bytes may be received directly before the event loop has to turn. */
   #ahead = 0;
@@ -165,9 +169,26 @@ export class DenoTransport implements Transport {
     }
   }
 
-  close(): void {
+  close(cut: boolean = false): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#cut = cut;
+    if (!this.writing) return this.#shut(cut);
+    // What the kernel takes at once, Deno tells some turns of the event loop later.
+    nativeTimers().setTimeout(() => {
+      if (this.writing) this.#shut(true);
+    }, settling);
+  }
+
+  #shut(cut: boolean): void {
+    const lost = this.writing ? this.#out!.length - this.#written : 0;
+    this.writing = false;
+    // TLS says by itself when a stream is cut off.
+    if (cut && this.native.setNoDelay !== undefined) {
+      const { kernel } = loadKernel();
+      if (kernel === undefined) this.#outgoing.lost?.(lost);
+      else this.#sendReset(kernel);
+    }
     try {
       this.native.close();
     } catch (error) {
@@ -178,10 +199,14 @@ export class DenoTransport implements Transport {
 
   reset(kernel: () => Kernel): void {
     if (this.#closed) return;
-    const target = handle(this.native)!;
+    this.#sendReset(kernel());
+    this.#closed = true;
+    this.#shut(false);
+  }
+
+  #sendReset(calls: Kernel): void {
     try {
-      const calls = kernel();
-      const fd = target.fd();
+      const fd = handle(this.native)!.fd();
       lingerZero(calls, fd);
       // Deno shuts its writing half down before it closes, and a peer that sees that FIN is never
       // told of the RST: https://docs.rs/tokio/1/tokio/net/tcp/struct.OwnedWriteHalf.html
@@ -190,7 +215,6 @@ export class DenoTransport implements Transport {
       // The kernel has ended the connection, and nobody is left to be told.
       if ((error as { code?: string }).code !== "EBADF") throw error;
     }
-    this.close();
   }
 
   ref(): void {
@@ -245,7 +269,9 @@ export class DenoTransport implements Transport {
   #wrote(size: number): void {
     this.#written += size;
     if (this.#closed) {
-      if (this.#written === this.#out!.length) this.#settled?.resolve();
+      const whole = this.#written === this.#out!.length;
+      if (this.writing) this.#shut(this.#cut || !whole);
+      if (whole) this.#settled?.resolve();
       else this.#settled?.reject(Object.assign(new Error("closed"), { code: "ECANCELED" }));
       return this.#giveBack();
     }
@@ -260,6 +286,7 @@ export class DenoTransport implements Transport {
   }
 
   #writeError(cause: unknown): void {
+    if (this.#closed && this.writing) this.#shut(true);
     this.#giveBack();
     if (this.#closed) return this.#settled?.reject(cause);
     this.writing = false;

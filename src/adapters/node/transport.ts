@@ -202,27 +202,32 @@ export class NodeTransport implements Transport {
     return destroyed || (_handle?.getpeername?.({}) ?? 0) < 0;
   }
 
-  close(): void {
+  close(cut: boolean = false): void {
     if (this.#closed) return;
+    if ((cut || this.writing) && this.#reset()) return;
     this.#closed = true;
     this.native.destroy();
   }
 
   reset(kernel: () => Kernel): void {
-    if (this.#closed) return;
     const { native } = this;
-    if (this.#plain && native.resetAndDestroy !== undefined) {
-      this.#closed = true;
-      const reset = () => native.resetAndDestroy!();
-      // While FIN is being sent libuv refuses with EINVAL, and Node then loses the descriptor.
-      // https://docs.libuv.org/en/v1.x/tcp.html#c.uv_tcp_close_reset
-      if (native.writableEnded && !native.writableFinished && native.writableLength === 0) {
-        native.once("finish", reset);
-      } else reset();
-      return;
-    }
+    if (this.#closed || this.#reset()) return;
     if (!native.destroyed) lingerZero(kernel(), handle(native)!.fd());
     this.close();
+  }
+
+  /** Whether the socket itself can. TLS cannot, and says by itself when a stream is cut off. */
+  #reset(): boolean {
+    const { native } = this;
+    if (!this.#plain || native.resetAndDestroy === undefined) return false;
+    this.#closed = true;
+    const reset = () => native.resetAndDestroy!();
+    // While FIN is being sent libuv refuses with EINVAL, and Node then loses the descriptor.
+    // https://docs.libuv.org/en/v1.x/tcp.html#c.uv_tcp_close_reset
+    if (native.writableEnded && !native.writableFinished && native.writableLength === 0) {
+      native.once("finish", reset);
+    } else reset();
+    return true;
   }
 
   ref(): void {
