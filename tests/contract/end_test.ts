@@ -1,27 +1,10 @@
 /** How a connection ends: what close() cuts off must not look whole, and end() leaves nothing behind. */
 
 import { test } from "node:test";
-import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
-import {
-  capabilities,
-  Deadline,
-  SocketError,
-  type TcpConnection,
-  TimeoutError,
-} from "@holdfast/tcp";
+import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { capabilities, SocketError, type TcpConnection, TimeoutError } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
-import {
-  firstDifference,
-  noTables,
-  pair,
-  patience,
-  sleep,
-  socketsOf,
-  spySignal,
-  streamBytes,
-  until,
-  within,
-} from "./support.ts";
+import { firstDifference, pair, patience, sleep, streamBytes, within } from "./support.ts";
 
 const { set: reset, reason } = capabilities().options.reset;
 const noReset = reset === "none" ? `reset: ${reason}` : undefined;
