@@ -6,11 +6,14 @@
 
 import type { ListenerTransport } from "./adapter.ts";
 import { canonical } from "./dial/hostname.ts";
-import { toSocketError } from "./errors.ts";
+import { SocketError, toSocketError } from "./errors.ts";
 import { unsupported } from "./kernel/obstacle.ts";
 import { supportOfListen } from "./options/support.ts";
 import { Listener, type Prepare, type TcpListener } from "./listener.ts";
 import type { ListenOptions } from "./options/types.ts";
+import type { ListenPlan } from "./kernel/listening.ts";
+import { portHolder } from "./kernel/port_holder.ts";
+import { knownSystem } from "./kernel/system.ts";
 import { adapter } from "./runtime.ts";
 import { applyPlan, inheritPlan, supportedPlan } from "./options/apply.ts";
 import { timers } from "./time/timers.ts";
@@ -69,6 +72,23 @@ export async function listen(options: ListenOptions): Promise<TcpListener> {
     return new Listener(transport, timeouts, prepare, timers, socket.deadPeerTimeout);
   } catch (error) {
     transport?.close();
-    throw toSocketError(error, "listen", address);
+    throw withHolder(toSocketError(error, "listen", address), plan);
   }
+}
+
+/** `EADDRINUSE` with who has the port, where the system tells. */
+function withHolder(error: Error, { port, reuseAddress }: ListenPlan): Error {
+  if (!(error instanceof SocketError) || error.code !== "EADDRINUSE") return error;
+  if (knownSystem() !== "linux") return error;
+  try {
+    // Where Deno may not read there, it must not ask either.
+    adapter().list("/proc/self/fd");
+  } catch {
+    return error;
+  }
+  const holder = portHolder(port, reuseAddress);
+  if (holder === undefined) return error;
+  const { code, operation, address, cause } = error;
+  const detail = `address already in use: ${holder}`;
+  return new SocketError({ code, operation, address, cause, detail });
 }

@@ -114,11 +114,16 @@ function change(socket: AnySocket, handle: Handle, checked: SocketPlan): void {
  * ```
  */
 export function getOptions(socket: AnySocket): KernelOptions {
-  return withHandle(socket, "get options", (handle) => read(handle, topLevel));
+  return withHandle(
+    socket,
+    "get options",
+    (handle) => read(handle, handle.kind === "listener" ? ofListeners : ofConnections),
+  );
 }
 
-const topLevel = (Object.keys(rows) as RowName[])
+const ofListeners = (Object.keys(rows) as RowName[])
   .filter((name) => !name.includes(".")) as (keyof KernelOptions)[];
+const ofConnections = ofListeners.filter((name) => !rows[name as RowName].bind);
 
 function read(handle: Handle, keys: readonly (keyof KernelOptions)[]): KernelOptions {
   const kernel = kernelFor("getOptions");

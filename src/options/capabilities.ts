@@ -217,7 +217,8 @@ function ofBind(name: keyof typeof binds): Capability {
     ...binds[name],
   };
   const { road, obstacle } = supportOfListen(plan);
-  return { set: road, get: "none", ...because(obstacle) };
+  const readable = name in rows && kernelObstacle(name as RowName) === undefined;
+  return { set: road, get: readable ? "ffi" : "none", ...because(obstacle) };
 }
 
 /** Where the kernel can be reached it is used, also by a runtime that binds a source itself. */

@@ -13,7 +13,10 @@ import type { KnownSystem } from "../kernel/system.ts";
 export type RowName =
   | Exclude<keyof SocketOptions, "deadPeerTimeout">
   | `keepAlive.${keyof KeepAliveOptions}`
-  | "maxSegmentSize";
+  | "maxSegmentSize"
+  | "reuseAddress"
+  | "reusePort"
+  | "ipv6Only";
 
 /** Where one system keeps an option: its level and name, and the unit of times. */
 export interface Place {
@@ -34,6 +37,8 @@ export interface Row {
   /** What `null` means, where it is accepted. */
   readonly null?: string;
   readonly readOnly?: true;
+  /** Set before bind: `listen` does that, and reading it is of use for listeners only. */
+  readonly bind?: true;
   /** Systems that have it. Two places: the first for IPv4, the second for IPv6. */
   readonly places: Partial<Record<KnownSystem, readonly [Place] | readonly [Place, Place]>>;
 }
@@ -60,6 +65,7 @@ const flag = { kind: "flag", min: 0, max: 1 } as const;
 const leastTime = 1_000;
 /** The keepalive limits of Linux hold everywhere, so that what is accepted is the same everywhere. */
 const seconds = { kind: "time", min: leastTime, max: 32_767_000 } as const;
+const bind = { ...flag, readOnly: true, bind: true } as const;
 
 /**
  * All socket options, in the order in which they are set: first what the kernel may refuse, so that
@@ -142,4 +148,15 @@ export const rows: Readonly<Record<RowName, Row>> = {
     readOnly: true,
     places: everywhere(tcp("TCP_MAXSEG")),
   },
+  "reuseAddress": { ...bind, places: everywhere(socket("SO_REUSEADDR")) },
+  "reusePort": {
+    ...bind,
+    places: {
+      linux: socket("SO_REUSEPORT"),
+      darwin: socket("SO_REUSEPORT"),
+      freebsd: socket("SO_REUSEPORT"),
+    },
+  },
+  // An IPv4 socket has none.
+  "ipv6Only": { ...bind, places: everywhere([{ level: "IPPROTO_IPV6", name: "IPV6_V6ONLY" }]) },
 };

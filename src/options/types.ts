@@ -130,6 +130,12 @@ export interface SocketOptions {
 export interface KernelOptions extends SocketOptions {
   /** Largest segment the connection sends, in bytes. `TCP_MAXSEG`. */
   readonly maxSegmentSize?: number;
+  /** Of a listener: whether it takes ports in TIME_WAIT. `SO_REUSEADDR`. */
+  readonly reuseAddress?: boolean;
+  /** Of a listener: whether others may share its port. `SO_REUSEPORT`. */
+  readonly reusePort?: boolean;
+  /** Of an IPv6 listener: whether it leaves IPv4 alone. `IPV6_V6ONLY`. */
+  readonly ipv6Only?: boolean;
 }
 
 /**

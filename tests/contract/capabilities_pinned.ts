@@ -23,8 +23,8 @@ const linux = {
   "notSentLowWaterMark": "ffi ffi",
   "maxSegmentSize": "none ffi",
   "deadPeerTimeout": "ffi none",
-  "reusePort": "native none",
-  "reuseAddress": "ffi none",
+  "reusePort": "native ffi",
+  "reuseAddress": "ffi ffi",
   "fd": "native none",
   "tcpInfo": "none ffi",
   "localAddress": "ffi none",
@@ -35,7 +35,7 @@ const linux = {
 
 const node = {
   ...linux,
-  "ipv6Only": "native none",
+  "ipv6Only": "native ffi",
   "backlog": "native none",
   "reset": "native none",
 };
@@ -49,7 +49,7 @@ const tuningNode = {
 };
 
 /** `listen({ reusePort })` came with 22.12. */
-const node20 = { ...node, "reusePort": "ffi none" };
+const node20 = { ...node, "reusePort": "ffi ffi" };
 
 /** An idle time alone is what every Node's own `setKeepAlive` takes. */
 const withoutFfi = (table: Record<string, string>): Record<string, string> => ({
@@ -65,13 +65,13 @@ const withoutFfi = (table: Record<string, string>): Record<string, string> => ({
 export const pinned: Record<string, Record<string, string> | undefined> = {
   "deno 2 linux": {
     ...linux,
-    "ipv6Only": "ffi none",
+    "ipv6Only": "ffi ffi",
     "backlog": "native none",
     "reset": "ffi none",
   },
   "bun 1 linux": {
     ...linux,
-    "ipv6Only": "ffi none",
+    "ipv6Only": "ffi ffi",
     "backlog": "ffi none",
     "reset": "native none",
   },

@@ -1,0 +1,78 @@
+/**
+ * Who has a port: what Linux tells in `/proc`.
+ *
+ * @module
+ */
+
+import { builtin, host } from "./system.ts";
+
+interface NodeFs {
+  readFileSync(path: string, encoding: "latin1"): string;
+  readdirSync(path: string): string[];
+  readlinkSync(path: string): string;
+}
+
+const LISTEN = "0A";
+const TIME_WAIT = "06";
+
+/**
+ * Who keeps a listener from the port, in a few words, or `undefined` when nothing tells. The caller makes
+ * sure that this process may read `/proc`.
+ */
+export function portHolder(port: number, reuseAddress: boolean): string | undefined {
+  const fs = builtin<NodeFs>("node:fs")!;
+  try {
+    const rows = rowsOf(fs, port);
+    const listening = rows.find(({ state }) => state === LISTEN);
+    if (listening !== undefined) return ownerOf(fs, listening);
+    const waiting = rows.filter(({ state }) => state === TIME_WAIT).length;
+    if (waiting > 0 && !reuseAddress) {
+      return `${waiting} of its connections ${waiting === 1 ? "is" : "are"} in TIME_WAIT, ` +
+        "and reuseAddress is false";
+    }
+    return rows.length > 0 && !reuseAddress
+      ? `${rows.length} of its connections are open, and reuseAddress is false`
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+interface Row {
+  readonly state: string;
+  readonly user: string;
+  readonly inode: string;
+}
+
+/** Sockets with that local port, of both families. */
+function rowsOf(fs: NodeFs, port: number): Row[] {
+  const end = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((file) => {
+    const rows: Row[] = [];
+    for (const line of fs.readFileSync(file, "latin1").split("\n").slice(1)) {
+      const [, local, , state, , , , user, , inode] = line.trim().split(/\s+/);
+      if (local?.endsWith(end)) rows.push({ state: state!, user: user!, inode: inode! });
+    }
+    return rows;
+  });
+}
+
+/** The process that has the socket, as far as this one may look. */
+function ownerOf(fs: NodeFs, { inode, user }: Row): string {
+  const link = `socket:[${inode}]`;
+  for (const pid of fs.readdirSync("/proc")) {
+    if (!/^\d+$/.test(pid)) continue;
+    try {
+      const has = fs.readdirSync(`/proc/${pid}/fd`)
+        .some((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`) === link);
+      if (!has) continue;
+      const name = fs.readFileSync(`/proc/${pid}/comm`, "latin1").trim();
+      return pid === String(host().pid)
+        ? "this process listens there"
+        : `process ${pid} (${name}) listens there`;
+    } catch {
+      // It has ended, or belongs to somebody else.
+    }
+  }
+  return `a process of user ${user} listens there`;
+}
