@@ -57,6 +57,7 @@ export type { Capabilities, Capability, CapabilityName } from "./src/options/cap
 export type { Road } from "./src/options/support.ts";
 
 // Every socket of the process
+export { evict, type EvictCriteria } from "./src/process/evict.ts";
 export { guard } from "./src/process/guard.ts";
 export type { Guard, GuardOptions, GuardStats } from "./src/process/guard.ts";
 export { sockets } from "./src/process/sockets.ts";

@@ -51,7 +51,14 @@ export interface SocketCriteria {
 /** A filter as a function. */
 export type Matches = (entry: SocketEntry) => boolean;
 
-const keys = ["kind", "localPort", "remotePort", "localAddress", "remoteAddress"];
+/** Names of the criteria. */
+export const criteria: readonly string[] = [
+  "kind",
+  "localPort",
+  "remotePort",
+  "localAddress",
+  "remoteAddress",
+];
 
 /**
  * Checks a filter. `undefined` matches every socket.
@@ -63,7 +70,7 @@ export function checkFilter(filter: unknown, verb: string): Matches {
   if (typeof filter === "function") return filter as Matches;
   const { kind, localPort, remotePort, localAddress, remoteAddress } = copyOptions(
     filter,
-    keys,
+    criteria,
     verb,
   );
   if (kind !== undefined && kind !== "connection" && kind !== "listener") {

@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { connect as netConnect, type Socket } from "node:net";
 import {
   constants,
+  evict,
   getOptions,
   guard,
   type GuardOptions,
@@ -166,6 +167,22 @@ export const guardRows: Plan[] = [
     ),
     // Bun takes nothing more from a connection that has failed; a reset by the guard it must not be.
     accepted: ["read", "ETIMEDOUT"],
+  },
+  {
+    ...gone("evicted after our address has gone", async (row) => {
+      const socket = netConnect({ host: row.peer, port: 7001 });
+      socket.on("error", () => {});
+      await once(socket, "connect");
+      socket.resume();
+      const ended = once(socket, "error").catch((error) => [error]);
+      const before = evict({ unreachable: true }).length;
+      await row.loseAddress();
+      const evicted = evict({ unreachable: true }).map(({ localAddr }) => localAddr.hostname);
+      const [error] = await ended;
+      if (before !== 0 || evicted.join() !== row.us) throw new Error(`${before} ${evicted}`);
+      return { ms: row.elapsed, error: (error as { code: string }).code };
+    }, 0),
+    accepted: ["ECONNRESET"],
   },
   alive("a reader that is slow", async (row) => {
     using guarded = guarding(row);

@@ -59,6 +59,12 @@ export class Row {
     this.start = performance.now();
   }
 
+  /** Our address goes, as when the network changes. */
+  async loseAddress(): Promise<void> {
+    await ip(`addr del ${this.us}/24 dev cable0`);
+    this.start = performance.now();
+  }
+
   /** The kernel's table has no connection of this row. */
   get ended(): boolean {
     const [number] = new Uint32Array(Uint8Array.from(this.us.split("."), Number).buffer);

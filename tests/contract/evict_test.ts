@@ -1,0 +1,115 @@
+/**
+ * `evict()`: ends connections, whoever opened them, and never a listener.
+ *
+ * @module
+ */
+
+import { once } from "node:events";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { test } from "node:test";
+import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import { evict, type EvictCriteria, SocketError, sockets } from "@holdfast/tcp";
+import { skip } from "../support/skip.ts";
+import { noTables, pair, patience, until, within } from "./support.ts";
+import { noKernel } from "./support_listen.ts";
+
+/** A server that counts its connections and answers `/slow` only when told. */
+async function web() {
+  const waiting: ServerResponse[] = [];
+  let connections = 0;
+  const server = createServer((request, response) => {
+    if (request.url === "/slow") waiting.push(response);
+    else response.end("hello");
+  });
+  server.keepAliveTimeout = 60_000;
+  server.on("connection", () => connections++);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    waiting,
+    connections: () => connections,
+    fetch: async (path: string, init?: RequestInit) => {
+      const response = await fetch(`http://127.0.0.1:${port}${path}`, init);
+      return await response.text();
+    },
+    [Symbol.dispose]() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+test("a pool opens a new connection after its idle one was ended", skip(noKernel), async () => {
+  using site = await web();
+  const remotePort = site.port;
+  assertEquals(await within(patience, site.fetch("/")), "hello");
+  const before = site.connections();
+  const ended = evict({ remotePort });
+  assertEquals(ended.length, before);
+  assertEquals(ended.map((entry) => entry.remoteAddr?.port), ended.map(() => remotePort));
+  // The runtime sees it in its next turn.
+  await until(() => sockets({ remotePort }).length === 0, "the pool has closed them");
+  assertEquals(await within(patience, site.fetch("/")), "hello");
+  assert(site.connections() > before, `${site.connections()} connections`);
+});
+
+test(
+  "a request that is under way fails or is repeated, and never hangs",
+  skip(noKernel),
+  async () => {
+    for (const method of ["GET", "POST"]) {
+      using site = await web();
+      await within(patience, site.fetch("/"));
+      const request = site.fetch("/slow", { method, body: method === "POST" ? "x" : undefined })
+        .catch((error: Error) => error);
+      await until(() => site.waiting.length === 1, "the request has come");
+      assert(evict({ remotePort: site.port }).length > 0);
+      const settled = request.then(() => {});
+      const repeated = until(() => site.waiting.length > 1, "repeated").catch(() => {});
+      await within(2 * patience, Promise.race([settled, repeated]));
+      for (const response of site.waiting) response.end("late");
+      const result = await within(patience, request);
+      if (typeof result !== "string") assertInstanceOf(result, Error);
+      else assertEquals(result, "late");
+    }
+  },
+);
+
+test("our own connections can be ended, listeners never", skip(noKernel), async () => {
+  using ends = await pair();
+  const { port } = ends.listener.addr;
+  const pending = ends.client.read(new Uint8Array(1)).catch((error: unknown) => error);
+  // Both ends are in this process.
+  const ended = evict(({ localAddr, remoteAddr }) =>
+    localAddr.port === port || remoteAddr?.port === port
+  );
+  assertEquals(ended.map(({ kind }) => kind), ["connection", "connection"]);
+  const error = await within(patience, pending);
+  assertInstanceOf(error, SocketError);
+  assertEquals(error.code, "ECONNRESET");
+  assertEquals(sockets({ localPort: port, kind: "listener" }).length, 1);
+});
+
+test("only what is unreachable is ended", skip(noKernel ?? noTables), async () => {
+  using ends = await pair();
+  const { port } = ends.listener.addr;
+  assertEquals(evict({ unreachable: true, remotePort: port }), []);
+  assertEquals(evict({ unreachable: true }), []);
+  assertEquals(evict({ unreachable: false, remotePort: port }).length, 1);
+});
+
+test("a filter of evict that is missing or wrong is refused", skip(noKernel), () => {
+  const rows: [filter: unknown, message: string][] = [
+    [undefined, "'options'"],
+    [null, "'options'"],
+    [{ kind: "listener" }, "'kind' is not an option"],
+    [{ unreachable: 1 }, "'unreachable'"],
+    [{ port: 1 }, "'port'"],
+  ];
+  for (const [filter, message] of rows) {
+    assertThrows(() => evict(filter as EvictCriteria), TypeError, message);
+  }
+});
