@@ -80,9 +80,9 @@ export interface TimeoutErrorOptions {
  * import { connect, listen, TimeoutError } from "@holdfast/tcp";
  *
  * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
- * using socket = await connect({ port: listener.addr.port, timeout: 20 });
+ * using socket = await connect({ port: listener.addr.port, timeout: 5_000 });
  * try {
- *   await socket.read(new Uint8Array(64));
+ *   await socket.read(new Uint8Array(64), { timeout: 20 });
  * } catch (error) {
  *   if (!(error instanceof TimeoutError)) throw error;
  *   console.log(error.operation, error.timeout); // read 20

@@ -16,7 +16,8 @@ import { host } from "./kernel/system.ts";
  *
  * const passed: ListenFd[] = listenFds();
  * const listeners = await Promise.all(passed.map(({ fd }) => listen({ fd, timeout: 30_000 })));
- * console.log(listeners.length); // 0, unless a service manager started this process
+ * // None, unless a service manager started this process.
+ * console.log(listeners.length); // 0
  * ```
  */
 export interface ListenFd {

@@ -37,8 +37,7 @@ export async function echoing(
   name: string,
   [count, trips]: [count: number, trips: number],
   dial: () => Promise<Bare>,
-  run: (conn: Bare, trips: number) => Promise<void> = trip,
 ): Promise<Side> {
   const conns = await Promise.all(Array.from({ length: count }, dial));
-  return { name, run: () => Promise.all(conns.map((conn) => run(conn, trips))) };
+  return { name, run: () => Promise.all(conns.map((conn) => trip(conn, trips))) };
 }

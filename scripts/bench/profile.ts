@@ -66,16 +66,11 @@ export type Work = (
 
 /** What is used of a `.cpuprofile`: https://chromedevtools.github.io/devtools-protocol/tot/Profiler/ */
 interface CpuProfile {
-  nodes: { id: number; callFrame: Frame }[];
+  nodes: { id: number; callFrame: { functionName: string; url: string } }[];
   startTime: number;
   endTime: number;
   samples: number[];
   timeDeltas: number[];
-}
-
-interface Frame {
-  functionName: string;
-  url: string;
 }
 
 /** Between two samples, in us. */
@@ -151,7 +146,9 @@ function fitted(all: SideProfile): SideProfile {
 }
 
 /** What a sample counts for, or `undefined` where it is no JavaScript or none that runs. */
-function placeOf({ functionName, url }: Frame): [group: Group, label?: string] | undefined {
+function placeOf(
+  { functionName, url }: CpuProfile["nodes"][number]["callFrame"],
+): [group: Group, label?: string] | undefined {
   // The event loop is one of these.
   if (["(idle)", "(program)", "(root)"].includes(functionName)) return undefined;
   if (functionName === "(garbage collector)") return ["collector"];

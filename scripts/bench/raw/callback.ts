@@ -5,11 +5,16 @@ import net from "node:net";
 import { Duplex } from "node:stream";
 import type { Streams } from "./api.ts";
 
-/** What `node:net` has. */
-export async function netStreams(port: number): Promise<Streams> {
-  const socket = net.connect({ port, host: "127.0.0.1", noDelay: true });
+/** A connection of `node:net`. */
+export async function dialNet(port: number, noDelay: boolean = true): Promise<net.Socket> {
+  const socket = net.connect({ port, host: "127.0.0.1", noDelay });
   await once(socket, "connect");
-  return Duplex.toWeb(socket) as unknown as Streams;
+  return socket;
+}
+
+/** Its streams. */
+export async function netStreams(port: number): Promise<Streams> {
+  return Duplex.toWeb(await dialNet(port)) as unknown as Streams;
 }
 
 /** One promise a read. */

@@ -13,22 +13,13 @@ interface Conn extends Streams {
   setKeepAlive(on: boolean): void;
 }
 
-interface Listener {
-  readonly addr: { port: number };
-  accept(): Promise<Conn>;
-}
-
-interface Libc {
-  setsockopt: Setsockopt;
-  dup(fd: number): number;
-  close(fd: number): number;
-}
-
 const { Deno } = globalThis as unknown as {
   Deno: {
     connect(options: { hostname: string; port: number }): Promise<Conn>;
-    listen(options: { hostname: string; port: number }): Listener;
-    dlopen(file: string, symbols: object): { symbols: Libc };
+    listen(options: object): { readonly addr: { port: number }; accept(): Promise<Conn> };
+    dlopen(file: string, symbols: object): {
+      symbols: { setsockopt: Setsockopt } & Record<"dup" | "close", (fd: number) => number>;
+    };
   };
 };
 

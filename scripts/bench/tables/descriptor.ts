@@ -1,28 +1,22 @@
 /** Finding the descriptor of somebody else's socket. Bun and Node show it; in Deno it is looked for. */
 
-import { once } from "node:events";
-import net from "node:net";
 import { constants, getsockopt } from "../../../mod.ts";
 import { quantile } from "../measure.ts";
 import { many } from "../peer.ts";
+import { dialNet } from "../raw/callback.ts";
 import { type Row, valueRow } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
 export const title = "The descriptor of a socket that is not ours, and one getsockopt";
 
-interface DenoConnect {
-  connect(options: object): Promise<{ close(): void }>;
-}
-
 /** A connection as the runtime opens it, and how to close it. */
-async function dial(port: number): Promise<{ socket: object; close(): void }> {
-  const { Deno } = globalThis as unknown as { Deno?: DenoConnect };
-  if (Deno !== undefined) {
-    const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+async function dial({ raw }: Tools, port: number): Promise<{ socket: object; close(): void }> {
+  // In Deno that is the runtime's own.
+  if (raw.style === "await") {
+    const conn = await raw.dial(port);
     return { socket: conn, close: () => conn.close() };
   }
-  const socket = net.connect(port, "127.0.0.1");
-  await once(socket, "connect");
+  const socket = await dialNet(port);
   return { socket, close: () => void socket.destroy() };
 }
 
@@ -37,9 +31,9 @@ function ask(socket: object): number {
 
 const batch = 100;
 
-export async function run({ peer, rounds }: Tools): Promise<Row[]> {
-  const { echo } = peer.ports;
-  const warm = await dial(echo);
+export async function run(tools: Tools): Promise<Row[]> {
+  const { peer: { ports: { echo } }, rounds } = tools;
+  const warm = await dial(tools, echo);
   for (let i = 0; i < 2_000; i++) ask(warm.socket);
   warm.close();
 
@@ -47,13 +41,13 @@ export async function run({ peer, rounds }: Tools): Promise<Row[]> {
   const old: Awaited<ReturnType<typeof dial>>[] = [];
   let asked = 0;
   for (const open of [10, 1_000, 10_000]) {
-    old.push(...await many(open - old.length, () => dial(echo)));
+    old.push(...await many(open - old.length, () => dial(tools, echo)));
     const fresh: number[][] = [];
     const known: number[] = [];
     for (let round = 0; round < rounds(12); round++) {
       const times: number[] = [];
       for (let i = 0; i < batch; i++) {
-        const { socket, close } = await dial(echo);
+        const { socket, close } = await dial(tools, echo);
         times.push(ask(socket));
         known.push(ask(socket));
         close();

@@ -3,9 +3,10 @@
  * setter does nothing when asked for the same again.
  */
 
-import net from "node:net";
+import type net from "node:net";
 import { dial } from "../echoing.ts";
 import { compare, type Side } from "../measure.ts";
+import { dialNet } from "../raw/callback.ts";
 import { keepAliveCalls } from "../raw/keep_alive.ts";
 import { cpuRow, type Row } from "../row.ts";
 import type { Tools } from "../worker.ts";
@@ -33,8 +34,7 @@ function side(name: string, set: (idle: number) => unknown): Side {
 
 /** The packages do Node's sockets only. */
 async function packages({ load, peer }: Tools): Promise<Side[]> {
-  const socket = net.connect(peer.ports.echo, "127.0.0.1");
-  await new Promise((resolve) => socket.once("connect", resolve));
+  const socket = await dialNet(peer.ports.echo);
   const keepAlive = await load<NetKeepAlive>("net-keepalive");
   const { setsockopt } = await load<Sockopt>("sockopt");
   const [minute, longer] = [60, 61].map(keepAliveCalls);

@@ -3,7 +3,7 @@
  * abandon what they waited for when it runs out; that it is lost is not counted here.
  */
 
-import { data, dial, echoing } from "../echoing.ts";
+import { dial, echoing } from "../echoing.ts";
 import { compare } from "../measure.ts";
 import type { Bare } from "../raw/api.ts";
 import { cpuRow, type Row } from "../row.ts";
@@ -37,14 +37,11 @@ function raceSignal<Result>(operation: Promise<Result>): Promise<Result> {
 
 type PTimeout = <T>(operation: Promise<T>, options: { milliseconds: number }) => Promise<T>;
 
-function limitedTrip(limit: Limit) {
-  return async (conn: Bare, times: number): Promise<void> => {
-    const into = new Uint8Array(data.length);
-    for (let i = 0; i < times; i++) {
-      await limit(conn.write(data));
-      for (let got = 0; got < data.length;) got += (await limit(conn.read(into)))!;
-    }
-  };
+/** A connection whose every call has that limit. */
+function limited(conn: Bare, limit: Limit): Bare {
+  const read = (into: Uint8Array) => limit(conn.read(into));
+  const write = (data: Uint8Array) => limit(conn.write(data));
+  return { read, write, close: () => conn.close() };
 }
 
 export async function run({ peer, raw, load, rounds }: Tools): Promise<Row[]> {
@@ -52,14 +49,14 @@ export async function run({ peer, raw, load, rounds }: Tools): Promise<Row[]> {
   const { default: pTimeout } = await load<{ default: PTimeout }>("p-timeout");
   const unlimited = "raw, without any limit";
   const size: [number, number] = [count, trips];
-  const limited = (name: string, limit: Limit) =>
-    echoing(name, size, () => raw.dial(port), limitedTrip(limit));
+  const side = (name: string, limit: Limit) =>
+    echoing(name, size, async () => limited(await raw.dial(port), limit));
   const sides = [
     await echoing("holdfast", size, () => dial(port)),
     await echoing(unlimited, size, () => raw.dial(port)),
-    await limited("Promise.race", race),
-    await limited("AbortSignal.timeout", raceSignal),
-    await limited("p-timeout", (operation) => pTimeout(operation, { milliseconds: timeout })),
+    await side("Promise.race", race),
+    await side("AbortSignal.timeout", raceSignal),
+    await side("p-timeout", (operation) => pTimeout(operation, { milliseconds: timeout })),
   ];
   const contest = { sides, operations: count * trips };
   const costs = await compare(contest, { rounds: rounds(15), warmup: 6 });
