@@ -26,10 +26,15 @@
 export { connect } from "./src/connect.ts";
 export { listen } from "./src/listen.ts";
 export { type ListenFd, listenFds } from "./src/listen_fds.ts";
+export { startTls } from "./src/tls/upgrade.ts";
 export { wrap, type WrapOptions } from "./src/wrap.ts";
 export type { TcpConnection } from "./src/connection/connection.ts";
 export type { TcpListener } from "./src/listener.ts";
 export type { NetAddr } from "./src/kernel/address.ts";
+
+// TLS
+export type { ServerTlsOptions, TlsCertificate, TlsOptions } from "./src/tls/options.ts";
+export type { PeerCertificate, TlsInformation } from "./src/tls/information.ts";
 
 // Time
 export { Deadline } from "./src/time/deadline.ts";

@@ -9,6 +9,8 @@ import type { NetAddr } from "./kernel/address.ts";
 import type { BeforeHandshake, Source } from "./kernel/handshake.ts";
 import type { Kernel, KernelAccess } from "./kernel/kernel.ts";
 import type { ListenPlan } from "./kernel/listening.ts";
+import type { TlsInformation } from "./tls/information.ts";
+import type { TlsPlan } from "./tls/options.ts";
 
 /** The receiving half of a connection, as its transport sees it. */
 export interface Incoming {
@@ -40,8 +42,12 @@ export interface Outgoing {
 export interface Transport {
   /** The runtime's own socket. */
   readonly native: object;
+  /** The runtime's TCP socket, where `native` only knows the way to it. */
+  readonly below?: object | undefined;
   readonly localAddr: NetAddr;
   readonly remoteAddr: NetAddr;
+  /** What the TLS handshake has settled; `undefined` without TLS. */
+  readonly tls?: TlsInformation | undefined;
   /** Called once, before anything else; data, end and failure go to these from now on. */
   start(incoming: Incoming, outgoing: Outgoing): void;
   /**
@@ -119,10 +125,12 @@ export interface IncomingConnections {
   failed(cause: unknown): void;
 }
 
-/** An attempt to connect that can be called off. */
+/** An attempt to connect, or to agree on TLS, that can be called off. */
 export interface Attempt {
   /** Rejects with the runtime's own error. */
   readonly opened: Promise<Transport>;
+  /** What it waits for, where that is not the TCP handshake. */
+  readonly waitsFor?: string | undefined;
   /**
    * Ends the attempt: whatever it opened is closed, also in SYN-SENT. `opened` rejects, with
    * anything, or stays pending. Idempotent; without effect once `opened` has resolved.
@@ -187,6 +195,13 @@ export interface Adapter {
   loadKernel(): KernelAccess;
   /** Dials every address of the name as RFC 8305 says; first one wins, the rest is closed. */
   connect(target: Target): Attempt;
+  /**
+   * Agrees on TLS over an open connection, which is nobody else's from now on. Whatever goes wrong, or
+   * when it is called off, that connection is closed.
+   *
+   * @throws SocketError `EPROTO` when bytes have arrived that nobody has read.
+   */
+  secure(transport: Transport, plan: TlsPlan): Attempt;
   /** Rejects with the runtime's own error. Called only with what it can do: see `beyondListen`. */
   listen(plan: ListenPlan): Promise<ListenerTransport>;
   /**

@@ -15,6 +15,7 @@ import { adapter } from "./runtime.ts";
 import { applyPlan, supportedPlan } from "./options/apply.ts";
 import { noteDialled, noteOpened } from "./options/ours.ts";
 import { timers } from "./time/timers.ts";
+import { secured } from "./tls/dial.ts";
 
 /**
  * Opens a TCP connection. `timeout` is required: it bounds name resolution, every address tried and
@@ -25,7 +26,8 @@ import { timers } from "./time/timers.ts";
  * @throws {TypeError | RangeError} An option is unknown, missing or out of range; nothing was dialled.
  * @throws {UnsupportedOptionError} An option cannot be set on this platform; nothing was dialled.
  * @throws {TimeoutError} Our clock ran out.
- * @throws {SocketError} Such as `ECONNREFUSED` or `ENOTFOUND`.
+ * @throws {SocketError} Such as `ECONNREFUSED` or `ENOTFOUND`; with `tls` what the peer's certificate
+ * lacks, such as `CERT_HAS_EXPIRED`, or `EPROTO` when the two cannot agree.
  *
  * @example Connect with limits and keepalive
  * ```ts
@@ -45,16 +47,24 @@ export async function connect(options: ConnectOptions): Promise<TcpConnection> {
   const plan = checkConnect(options);
   const runtime = adapter();
   const socket = supportedPlan(plan.socket, runtime.natives());
-  const { target, timeouts, signal } = plan;
+  const { target, timeouts, signal, tls } = plan;
   signal?.throwIfAborted();
   const { later, ...how } = prepareDial(plan.dial, socket.steps);
+  const prepare = ({ native }: Transport) => {
+    applyPlan(runtime.openedHandle(native), { steps: later });
+  };
   const dialled = noteDialled(target.port);
   let transport: Transport | undefined;
   try {
     const dialling = new Dialling(target, timeouts.connect, signal, plan.dial.retry);
-    transport = await dialling.open((target) => runtime.connect({ ...target, ...how }));
-    applyPlan(runtime.openedHandle(transport.native), { steps: later });
-    const connection = new Connection(transport, timeouts, timers, socket.deadPeerTimeout);
+    transport = await dialling.open((target) => {
+      const attempt = runtime.connect({ ...target, ...how });
+      return tls === undefined ? attempt : secured(attempt, tls, prepare);
+    });
+    if (tls === undefined) prepare(transport);
+    const { deadPeerTimeout } = socket;
+    const name = target.hostname;
+    const connection = new Connection(transport, timeouts, timers, deadPeerTimeout, name);
     noteOpened(connection);
     return connection;
   } catch (error) {

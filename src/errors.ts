@@ -6,6 +6,7 @@
 
 import { brand } from "./brand.ts";
 import { errnoName } from "./kernel/errno.ts";
+import { tlsCode } from "./tls/codes.ts";
 import type { NetAddr } from "./kernel/address.ts";
 
 /**
@@ -328,6 +329,7 @@ const meanings: Record<string, string> = {
   ENOTCONN: "the socket is not connected",
   ENOTFOUND: "host name not found",
   EPIPE: "the sending side is closed",
+  EPROTO: "the peer breaks the protocol",
   ETIMEDOUT: "the kernel gave the peer up",
 };
 
@@ -357,7 +359,8 @@ export function toSocketError(
   if (code === undefined && cause instanceof Error) return cause;
   const established = operation === "read" || operation === "write";
   const Class = established && deadPeerCodes.has(code ?? "") ? DeadPeerError : SocketError;
-  return new Class({ code: code ?? "EIO", operation, address, cause });
+  const detail = isTlsError(cause) ? (cause as Error).message : undefined;
+  return new Class({ code: code ?? "EIO", operation, address, cause, detail });
 }
 
 /** Class names of `Deno.errors` that stand for one POSIX code, where an error has no `code`. */
@@ -376,12 +379,19 @@ const denoNames: Record<string, string> = {
   TimedOut: "ETIMEDOUT",
 };
 
+function isTlsError(cause: unknown): boolean {
+  const { code } = (cause ?? {}) as { code?: unknown };
+  return typeof code === "string" && tlsCode(code) !== undefined;
+}
+
 function codeOf(cause: unknown): string | undefined {
   if (typeof cause !== "object" || cause === null) return undefined;
   const { code, name, message } = cause as { code?: unknown; name?: string; message?: string };
   // Deno's word for a call that the socket's closing ended, with the code EINTR:
   // https://github.com/denoland/deno/blob/v2.9.6/libs/core/async_cancel.rs
   if (name === "Interrupted") return "ECANCELED";
+  const known = typeof code === "string" ? tlsCode(code) : undefined;
+  if (known !== undefined) return known;
   if (typeof code === "string" && /^E[A-Z0-9_]+$/.test(code) && !code.startsWith("ERR_")) {
     return code === "EAI_NONAME" || code === "EAI_NODATA" ? "ENOTFOUND" : code;
   }

@@ -17,6 +17,7 @@ import { knownSystem } from "./kernel/system.ts";
 import { adapter } from "./runtime.ts";
 import { applyPlan, inheritPlan, supportedPlan } from "./options/apply.ts";
 import { timers } from "./time/timers.ts";
+import { TlsListener } from "./tls/listener.ts";
 import { checkListen } from "./options/validate.ts";
 
 /** Node's, the only runtime whose own setters work on listeners. */
@@ -49,7 +50,7 @@ const defaultBacklog = 511;
  * ```
  */
 export async function listen(options: ListenOptions): Promise<TcpListener> {
-  const { listen: plan, timeouts, socket: checked } = checkListen(options);
+  const { listen: plan, timeouts, socket: checked, tls } = checkListen(options);
   const runtime = adapter();
   const socket = supportedPlan(checked, runtime.natives());
   const support = supportOfListen(plan);
@@ -69,6 +70,10 @@ export async function listen(options: ListenOptions): Promise<TcpListener> {
       before--;
       applyPlan(runtime.openedHandle(native), socket);
     };
+    if (tls !== undefined) {
+      const secured = new TlsListener(transport, tls, timeouts.handshake!, prepare);
+      return new Listener(secured, timeouts, () => {}, timers, socket.deadPeerTimeout);
+    }
     return new Listener(transport, timeouts, prepare, timers, socket.deadPeerTimeout);
   } catch (error) {
     transport?.close();

@@ -13,6 +13,7 @@ import { Watch } from "./watch.ts";
 import type { KeepAliveOptions, KernelOptions, SocketOptions, Timeouts } from "../options/types.ts";
 import { adapter } from "../runtime.ts";
 import { Reader } from "./reader.ts";
+import { SocketError } from "../errors.ts";
 import {
   changeKeepAlive,
   changeOptions,
@@ -24,6 +25,7 @@ import { Streams } from "./streams.ts";
 import type { TcpInfo } from "../kernel/tcp_info.ts";
 import { kernelFor } from "../options/support.ts";
 import { tcpInfo } from "../options/tcp_info.ts";
+import type { TlsInformation } from "../tls/information.ts";
 import { type TimerQueue, timers as sharedTimers } from "../time/timers.ts";
 import { checkCall, checkData, checkFlag, checkTimeouts } from "../options/validate.ts";
 import { Writer } from "./writer.ts";
@@ -57,6 +59,8 @@ export interface TcpConnection {
   readonly localAddr: NetAddr;
   /** Address of the peer. */
   readonly remoteAddr: NetAddr;
+  /** What the TLS handshake has settled; `undefined` without TLS, and where {@linkcode wrap} was used. */
+  readonly tls: TlsInformation | undefined;
   /** The limits that hold for calls without one of their own, in ms; `null` is none. To change them: `setTimeouts`. */
   readonly timeouts: Readonly<Timeouts>;
   /** Bytes that reads have returned so far. */
@@ -155,14 +159,17 @@ export class Connection implements TcpConnection, Guarded {
   readonly #writer: Writer;
   #streams: Streams | undefined = undefined;
   #handle: Handle | undefined = undefined;
+  readonly #peerName: string | undefined;
 
   constructor(
     transport: Transport,
     timeouts: Timeouts,
     timers: TimerQueue = sharedTimers,
     deadPeerTimeout?: number,
+    peerName?: string,
   ) {
     this.#transport = transport;
+    this.#peerName = peerName;
     this.#reader = new Reader(transport, timeouts.read, timers);
     this.#writer = new Writer(transport, timeouts.write, timers);
     transport.start(this.#reader, this.#writer);
@@ -203,7 +210,50 @@ export class Connection implements TcpConnection, Guarded {
   }
 
   get inner(): object {
-    return this.#transport.native;
+    return this.#transport.below ?? this.#transport.native;
+  }
+
+  get tls(): TlsInformation | undefined {
+    return this.#transport.tls;
+  }
+
+  /** The name that was dialled, or else the peer's address. */
+  get peerName(): string {
+    return this.#peerName ?? this.remoteAddr.hostname;
+  }
+
+  /** What it watches for, until it is closed. */
+  get deadPeerTimeout(): number | undefined {
+    return this.#writer.watch?.timeout;
+  }
+
+  /**
+   * Leaves the transport to the caller and is closed.
+   *
+   * @throws {SocketError} `EBUSY`, `EPIPE`, `EPROTO` for TLS over TLS or after unread bytes, or what ended
+   * the connection. Only after unread bytes it is closed.
+   */
+  handOver(): Transport {
+    const refused = this.#reader.notIdle() ?? this.#writer.notIdle();
+    if (refused === "EPROTO") this.close();
+    if (refused !== undefined || this.tls !== undefined) {
+      throw new SocketError({
+        code: refused ?? "EPROTO",
+        operation: "connect",
+        address: this.remoteAddr,
+        detail: refused === "EPROTO"
+          ? "bytes arrived before TLS began, and nobody has read them"
+          : refused === "EBUSY"
+          ? "a call is under way"
+          : refused === undefined
+          ? "the connection has TLS already"
+          : undefined,
+      });
+    }
+    this.#endWatch(false);
+    this.#reader.close();
+    this.#writer.close();
+    return this.#transport;
   }
 
   get gone(): boolean {
@@ -271,6 +321,7 @@ export class Connection implements TcpConnection, Guarded {
   }
 
   close(): void {
+    if (this.closed) return;
     this.#endWatch(true);
     const cut = this.#writer.flush();
     this.#reader.close();
@@ -287,6 +338,7 @@ export class Connection implements TcpConnection, Guarded {
   }
 
   reset(): void {
+    if (this.closed) return;
     this.#transport.reset(() => kernelFor("reset"));
     this.#endWatch(false);
     this.#reader.close();

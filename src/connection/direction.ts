@@ -29,6 +29,14 @@ export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Res
 
   #turning = false;
 
+  /** Why this half cannot be handed over as it is: a code, or `undefined`. */
+  notIdle(): string | undefined {
+    if (this.closed) return "EBADF";
+    if (this.head !== undefined) return "EBUSY";
+    if (this.failure === undefined) return undefined;
+    return (this.error() as { code?: string }).code ?? "EIO";
+  }
+
   protected abstract get operation(): "read" | "write";
 
   /** Serves what waits, as far as it can be served at once. */

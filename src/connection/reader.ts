@@ -114,6 +114,11 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
     super.close();
   }
 
+  override notIdle(): string | undefined {
+    return super.notIdle() ??
+      (this.#backlog.size > 0 ? "EPROTO" : this.#ended ? "EPIPE" : undefined);
+  }
+
   create(): ReadCall {
     return new ReadCall(this);
   }

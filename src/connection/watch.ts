@@ -24,7 +24,8 @@ import { Alarm, type TimerQueue } from "../time/timers.ts";
  */
 export class Watch extends Alarm {
   readonly #handle: Handle;
-  readonly #timeout: number;
+  /** In ms. */
+  readonly timeout: number;
   readonly #timers: TimerQueue;
   readonly #gone: (cause: Error) => void;
   readonly #interval: number;
@@ -43,7 +44,7 @@ export class Watch extends Alarm {
   ) {
     super();
     this.#handle = handle;
-    this.#timeout = timeout;
+    this.timeout = timeout;
     this.#timers = timers;
     this.#gone = gone;
     this.#interval = probeInterval(timeout);
@@ -62,7 +63,7 @@ export class Watch extends Alarm {
   /** Something was sent. On the path of every write: one comparison while awake. */
   wake(): void {
     if (this.due !== Infinity || this.#condemned) return;
-    const due = Math.max(this.#timers.now() + this.#interval / 2, this.#heard + this.#timeout);
+    const due = Math.max(this.#timers.now() + this.#interval / 2, this.#heard + this.timeout);
     // On a grid, so that many connections share a tick.
     const grid = this.#interval / 10;
     this.#timers.arm(this, Math.floor(due / grid) * grid);
@@ -88,7 +89,7 @@ export class Watch extends Alarm {
     if (next > 0 && !this.#condemned) return next;
     if (!this.#condemned) setInt(kernel, fd, "TCP_USER_TIMEOUT", 1);
     this.#condemned = true;
-    this.#gone(timedOut(this.#timeout));
+    this.#gone(timedOut(this.timeout));
     // A read that comes later must not wait either.
     return this.#interval;
   }
@@ -132,7 +133,7 @@ export class Watch extends Alarm {
       if (typeof info === "number" || info.state === "CLOSED") return;
       setInt(kernel, fd, "TCP_RTO_MAX_MS", longestInterval);
       const slow = info.unacknowledged === 0 && info.notSent! > 0 && info.probes! < 2;
-      if (!slow) setInt(kernel, fd, "TCP_USER_TIMEOUT", Math.min(this.#timeout, 2 ** 31 - 1));
+      if (!slow) setInt(kernel, fd, "TCP_USER_TIMEOUT", Math.min(this.timeout, 2 ** 31 - 1));
     } catch {
       // The runtime has closed it already.
     }

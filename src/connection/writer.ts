@@ -87,6 +87,11 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
     }
   }
 
+  override notIdle(): string | undefined {
+    return super.notIdle() ??
+      (this.#fin !== undefined ? "EPIPE" : this.transport.writing ? "EBUSY" : undefined);
+  }
+
   /** Whether bytes wait for the kernel to take them. */
   get waiting(): boolean {
     return this.transport.writing;

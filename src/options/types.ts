@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { ServerTlsOptions, TlsOptions } from "../tls/options.ts";
+
 /**
  * Values of keepalive. Times are rounded up to the next second, in which the kernel counts; what is
  * left out keeps the value it has (system's default: 7200 s, 75 s, 9 on Linux). Only in Node.js without
@@ -192,6 +194,11 @@ export interface ConnectTimeouts extends Timeouts {
 export interface ListenTimeouts extends Timeouts {
   /** Longest wait of an `accept`. */
   accept: number | null;
+  /**
+   * Longest time of a client's TLS handshake, after which it is closed. With `tls` only; never none.
+   * @default the read timeout, or 10,000 when that is `null`
+   */
+  handshake?: number;
 }
 
 /**
@@ -287,6 +294,12 @@ export interface ConnectOptions extends SocketOptions {
   retry?: RetryOptions;
   /** Ends the attempt with its reason. It has no effect once connected. */
   signal?: AbortSignal;
+  /**
+   * Agrees on TLS within the limit of connecting, with socket options already set. `true` is all
+   * defaults: the peer's certificate comes from an authority that the runtime trusts, and names
+   * `hostname`. RFC 8446.
+   */
+  tls?: boolean | TlsOptions;
 }
 
 /**
@@ -338,4 +351,9 @@ export interface ListenOptions extends SocketOptions {
   backlog?: number;
   /** A descriptor that listens already, such as one from socket activation. Instead of an address. */
   fd?: number;
+  /**
+   * Agrees on TLS with every client before `accept` gives it to anyone. Handshakes run side by side,
+   * each under `timeout.handshake`; a client that fails is closed and nobody is told. RFC 8446.
+   */
+  tls?: ServerTlsOptions;
 }

@@ -13,6 +13,7 @@ import { Deadline } from "../time/deadline.ts";
 import type { ConnectTimeouts, ListenTimeouts, Timeouts } from "./types.ts";
 import { checkDial, dialKeys, type DialPlan } from "./dial.ts";
 import { socketKeys, type SocketPlan, socketPlan } from "./plan.ts";
+import { checkServerTls, checkTls, type ClientPlan, type ServerPlan } from "../tls/options.ts";
 
 /** What `connect` is to do. */
 export interface ConnectPlan {
@@ -21,6 +22,7 @@ export interface ConnectPlan {
   readonly signal: AbortSignal | undefined;
   readonly socket: SocketPlan;
   readonly dial: DialPlan;
+  readonly tls: ClientPlan | undefined;
 }
 
 /** What `listen` is to do. */
@@ -28,26 +30,28 @@ export interface ListenOptionsPlan {
   readonly listen: ListenPlan;
   readonly timeouts: ListenTimeouts;
   readonly socket: SocketPlan;
+  readonly tls: ServerPlan | undefined;
 }
 
 const int = 2 ** 31 - 1;
-const connectKeys = ["hostname", "port", "timeout", "signal", ...dialKeys, ...socketKeys];
+const connectKeys = ["hostname", "port", "timeout", "signal", "tls", ...dialKeys, ...socketKeys];
 const addressKeys = ["hostname", "port", "reuseAddress", "reusePort", "ipv6Only"];
-const listenKeys = [...addressKeys, "timeout", "backlog", "fd", ...socketKeys];
+const listenKeys = [...addressKeys, "timeout", "backlog", "fd", "tls", ...socketKeys];
 
 /** Checks the options of `connect`. */
 export function checkConnect(options: unknown): ConnectPlan {
   const verb = "connect";
   const given = copyOptions(options, connectKeys, verb);
+  const host = hostname(given, "127.0.0.1", verb);
   return {
-    target: {
-      hostname: hostname(given, "127.0.0.1", verb),
-      port: checkInteger(given.port, "port", 1, 65_535, verb),
-    },
+    target: { hostname: host, port: checkInteger(given.port, "port", 1, 65_535, verb) },
     timeouts: timeouts(given.timeout, ["connect", "read", "write"], verb),
     signal: checkSignal(given.signal, verb),
     socket: withNoDelay(given, verb),
     dial: checkDial(given, verb),
+    tls: given.tls === undefined || given.tls === false
+      ? undefined
+      : checkTls(given.tls, verb, "tls", host),
   };
 }
 
@@ -63,9 +67,7 @@ export function checkListen(options: unknown): ListenOptionsPlan {
     }
   }
   const flag = (key: string) => optional(given[key], (on) => checkFlag(on, key, verb));
-  const { accept, read, write } = typeof given.timeout === "object" && given.timeout !== null
-    ? timeouts(given.timeout, ["accept", "read", "write"], verb)
-    : { ...timeouts(given.timeout, ["read", "write"], verb), accept: null };
+  const tls = optional(given.tls, (tls) => checkServerTls(tls, verb, "tls"));
   return {
     listen: {
       hostname: hostname(given, "0.0.0.0", verb),
@@ -76,9 +78,31 @@ export function checkListen(options: unknown): ListenOptionsPlan {
       backlog: optional(given.backlog, (length) => checkInteger(length, "backlog", 1, int, verb)),
       fd,
     },
-    timeouts: { accept, read, write },
+    timeouts: listenTimeouts(given.timeout, tls !== undefined, verb),
     socket: withNoDelay(given, verb),
+    tls,
   };
+}
+
+/** Longest handshake where no other limit is given, ms. */
+const longestHandshake = 10_000;
+
+function listenTimeouts(value: unknown, secure: boolean, verb: string): ListenTimeouts {
+  const named = typeof value === "object" && value !== null;
+  const { handshake, ...rest } = (named ? value : {}) as Options;
+  if (handshake !== undefined && !secure) {
+    throw new TypeError(`Cannot ${verb} as 'timeout.handshake' is for 'tls' only`);
+  }
+  const { accept, read, write } = named
+    ? timeouts(rest, ["accept", "read", "write"], verb)
+    : { ...timeouts(value, ["read", "write"], verb), accept: null };
+  if (!secure) return { accept, read, write };
+  if (handshake === null) {
+    const expected = "must be a positive number of milliseconds";
+    fail(TypeError, verb, "timeout.handshake", expected, handshake);
+  }
+  const limit = optional(handshake, (limit) => timeout(limit, "timeout.handshake", verb));
+  return { accept, read, write, handshake: limit ?? read ?? longestHandshake };
 }
 
 /** Checks the options of `wrap`. */

@@ -11,6 +11,7 @@ import { handle, natives, openedHandle } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
 import { list } from "../node/list.ts";
 import { beyondListen, listen } from "./listen.ts";
+import { secure } from "./tls.ts";
 
 /** The adapter for Bun. */
 export const bunAdapter: Adapter = {
@@ -21,6 +22,7 @@ export const bunAdapter: Adapter = {
   connect,
   listen,
   beyondListen,
+  secure,
   adopt,
   handle,
   openedHandle,

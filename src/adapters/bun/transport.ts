@@ -10,7 +10,16 @@ import { SocketError } from "../../errors.ts";
 import { SOCKADDR_SIZE, unmapped } from "../../kernel/sockaddr.ts";
 import { systemError } from "../../kernel/system_error.ts";
 import { loadKernel } from "./kernel.ts";
+import type { TlsInformation } from "../../tls/information.ts";
+import { truncation, unread } from "../node/transport.ts";
 import type { BunSocket, Receiver } from "./socket.ts";
+
+/** TLS that we have started ourselves on a socket. */
+interface Session {
+  readonly tls: TlsInformation;
+  /** Whether an end that comes now is the peer's FIN, not its `close_notify`. */
+  readonly silent: boolean;
+}
 
 /** Push: Bun hands over each chunk in memory of its own, and takes what the kernel takes. */
 export class BunTransport implements Transport, Receiver {
@@ -22,10 +31,24 @@ export class BunTransport implements Transport, Receiver {
   #outgoing: Outgoing = nobody;
   #paused = false;
   #finished = false;
+  readonly #session: Session | undefined;
 
-  constructor(native: BunSocket) {
+  constructor(native: BunSocket, session?: Session) {
     this.native = native;
+    this.#session = session;
     native.data = this;
+  }
+
+  get tls(): TlsInformation | undefined {
+    return this.#session?.tls;
+  }
+
+  /** Leaves the socket to somebody else. */
+  release(): BunSocket {
+    if (this.#incoming instanceof Early && this.#incoming.any) throw unread();
+    this.#incoming = this.#outgoing = nobody;
+    this.pull();
+    return this.native;
   }
 
   /** Keeps what happens before `start`, for when that is not called at once. */
@@ -129,6 +152,11 @@ export class BunTransport implements Transport, Receiver {
 
   ended(): void {
     const incoming = this.#incoming;
+    if (incoming !== deaf && incoming !== nobody && this.#session?.silent) {
+      const cause = truncation();
+      incoming.failed(cause);
+      return this.#outgoing.failed(cause);
+    }
     if (!(incoming instanceof Early)) this.#incoming = deaf;
     incoming.end();
   }
@@ -183,6 +211,10 @@ class Early implements Incoming, Outgoing {
   readonly #chunks: Uint8Array[] = [];
   #ended = false;
   #failure: { cause: unknown } | undefined = undefined;
+
+  get any(): boolean {
+    return this.#chunks.length > 0;
+  }
 
   data(chunk: Uint8Array): void {
     this.#chunks.push(chunk);

@@ -11,6 +11,7 @@ import { handle, natives, openedHandle } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
 import { list } from "./descriptor.ts";
 import { beyondListen, listen } from "./listen.ts";
+import { secure } from "./tls.ts";
 
 /** `Deno.connect` and `Deno.listen`; for sockets of `node:net`, what Node's adapter does. */
 export const denoAdapter: Adapter = {
@@ -21,6 +22,7 @@ export const denoAdapter: Adapter = {
   connect,
   listen,
   beyondListen,
+  secure,
   adopt,
   handle,
   openedHandle,

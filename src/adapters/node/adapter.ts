@@ -11,6 +11,7 @@ import { loadKernel } from "./kernel.ts";
 import { list } from "./list.ts";
 import { beyondListen, listen } from "./listen.ts";
 import { adoptSocket } from "./transport.ts";
+import { secure } from "./tls.ts";
 
 /** The adapter for Node.js. */
 export const nodeAdapter: Adapter = {
@@ -21,6 +22,7 @@ export const nodeAdapter: Adapter = {
   connect,
   listen,
   beyondListen,
+  secure,
   adopt: adoptSocket,
   handle,
   openedHandle,

@@ -10,7 +10,10 @@ import { unmapped } from "../../kernel/sockaddr.ts";
 import { builtin } from "../../kernel/system.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { part } from "../../memory.ts";
+import { nativeTimers } from "../../time/native_timers.ts";
 import { lingerZero } from "../../kernel/tcp_socket.ts";
+import { SocketError } from "../../errors.ts";
+import type { TlsInformation } from "../../tls/information.ts";
 import { handle } from "./handle.ts";
 
 /** Whose events a socket's are. */
@@ -39,11 +42,13 @@ export interface NodeSocket {
   readonly readableEnded: boolean;
   readonly writableEnded: boolean;
   readonly writableFinished: boolean;
+  readonly readableLength: number;
   readonly writableLength: number;
   /** Not documented; the descriptor has no other place either. */
   readonly _handle: {
     getpeername?(into: Name): number;
     getsockname?(into: Name): number;
+    readStart?(): number;
   } | null;
   on(event: string, listener: (...args: never[]) => void): unknown;
   once(event: string, listener: (...args: never[]) => void): unknown;
@@ -58,6 +63,8 @@ export interface NodeSocket {
   end(done: (error?: Error | null) => void): unknown;
   destroy(): unknown;
   resetAndDestroy?(): unknown;
+  /** What `resetAndDestroy` sets before it destroys. */
+  resetAndClosing?: boolean;
   ref(): unknown;
   unref(): unknown;
 }
@@ -73,6 +80,19 @@ interface NodeBuffer {
 /** What this file uses of `node:net`. */
 interface NodeNet {
   Socket: abstract new (...args: never[]) => NodeSocket & object;
+}
+
+/** TLS that we have started ourselves on a socket. */
+export interface Session {
+  readonly tls: TlsInformation;
+  /** The runtime's TCP socket, where the TLS socket does not know the way to it. */
+  readonly below?: object | undefined;
+  /** The stream has ended without `close_notify`. */
+  readonly truncated: boolean;
+  /** Sees to it that the TCP socket ends with RST, now or when the TLS socket is destroyed. */
+  reset(kernel: () => Kernel): void;
+  ref(): void;
+  unref(): void;
 }
 
 /** Memory for the copy of one write, shared by all connections until a write has to wait. */
@@ -110,10 +130,12 @@ export class NodeTransport implements Transport {
   #doneWithoutError: Done | undefined = undefined;
   /** Not TLS, which takes data without sending it, and takes no empty write in Deno. */
   readonly #plain: boolean;
+  readonly #session: Session | undefined;
 
   /** `native` is connected and paused, with nobody else listening to it. */
-  constructor(native: NodeSocket, known: KnownEnds = {}) {
+  constructor(native: NodeSocket, known: KnownEnds = {}, session?: Session) {
     this.native = native;
+    this.#session = session;
     this.#plain = native.encrypted !== true;
     this.localAddr = known.local ?? localAddr(native) ?? nowhere;
     this.remoteAddr = known.remote ?? remoteAddr(native) ?? nowhere;
@@ -125,10 +147,34 @@ export class NodeTransport implements Transport {
     native._write = write;
   }
 
+  get tls(): TlsInformation | undefined {
+    return this.#session?.tls;
+  }
+
+  get below(): object | undefined {
+    return this.#session?.below;
+  }
+
   start(incoming: Incoming, outgoing: Outgoing): void {
     this.#incoming = incoming;
     this.#outgoing = outgoing;
     if (this.native.readableEnded) incoming.end();
+  }
+
+  /**
+   * Leaves the socket to somebody else, and is closed.
+   *
+   * @throws {SocketError} `EPROTO`: bytes have arrived that nobody has read.
+   */
+  release(): NodeSocket {
+    const { native } = this;
+    if (native.readableLength > 0) throw unread();
+    this.#closed = true;
+    native.off("error", onError);
+    native.off("end", onEnd);
+    native.off("close", onClose);
+    native.off("data", onData);
+    return native;
   }
 
   /** Bytes have arrived. `lent`: in memory that the next ones overwrite. */
@@ -204,39 +250,53 @@ export class NodeTransport implements Transport {
 
   close(cut: boolean = false): void {
     if (this.#closed) return;
-    if ((cut || this.writing) && this.#reset()) return;
+    if ((cut || this.writing) && this.#plain && this.#reset()) return;
     this.#closed = true;
-    this.native.destroy();
+    const { native } = this;
+    if (this.#plain || cut || this.writing || native.destroyed) return void native.destroy();
+    // The peer is told that the stream is whole, unless it is not. It goes out within this turn of the
+    // event loop, or there is no room for it and nobody waits.
+    native.end(ignore);
+    nativeTimers().setImmediate(() => native.destroy());
   }
 
   reset(kernel: () => Kernel): void {
     const { native } = this;
-    if (this.#closed || this.#reset()) return;
+    if (this.#closed || this.#reset(kernel)) return;
     if (!native.destroyed) lingerZero(kernel(), handle(native)!.fd());
     this.close();
   }
 
-  /** Whether the socket itself can. TLS cannot, and says by itself when a stream is cut off. */
-  #reset(): boolean {
+  /** Whether the socket itself can. A TLS socket that we have not made cannot. */
+  #reset(kernel?: () => Kernel): boolean {
     const { native } = this;
-    if (!this.#plain || native.resetAndDestroy === undefined) return false;
-    this.#closed = true;
-    const reset = () => native.resetAndDestroy!();
+    const session = this.#session;
+    if (session === undefined && (!this.#plain || native.resetAndDestroy === undefined)) {
+      return false;
+    }
+    const reset = () => {
+      if (session === undefined) return void native.resetAndDestroy!();
+      session.reset(kernel!);
+      native.destroy();
+    };
     // While FIN is being sent libuv refuses with EINVAL, and Node then loses the descriptor.
     // https://docs.libuv.org/en/v1.x/tcp.html#c.uv_tcp_close_reset
     if (native.writableEnded && !native.writableFinished && native.writableLength === 0) {
       native.once("finish", reset);
     } else reset();
+    this.#closed = true;
     return true;
   }
 
   ref(): void {
     this.native.ref();
+    this.#session?.ref();
   }
 
   /** A write that waits keeps the process alive all the same: libuv counts it apart from its socket. */
   unref(): void {
     this.native.unref();
+    this.#session?.unref();
   }
 
   /**
@@ -299,6 +359,7 @@ export class NodeTransport implements Transport {
       const result = native._handle?.getpeername?.({}) ?? 0;
       if (result < 0) return this.#fail(coded("ECONNRESET", "read ECONNRESET"));
     }
+    if (this.#session?.truncated) return this.#fail(truncation());
     this.#incoming.end();
   }
 
@@ -328,8 +389,12 @@ export class NodeTransport implements Transport {
 }
 
 /** A socket with nobody else reading from it, as a transport that gets its `data` events. */
-export function listenTo(native: NodeSocket, known?: KnownEnds): NodeTransport {
-  const transport = new NodeTransport(native, known);
+export function listenTo(
+  native: NodeSocket,
+  known?: KnownEnds,
+  session?: Session,
+): NodeTransport {
+  const transport = new NodeTransport(native, known, session);
   native.on("data", onData);
   return transport;
 }
@@ -427,6 +492,19 @@ export function remoteAddr(native: NodeSocket): NetAddr | undefined {
 function address(hostname: string | undefined, port: number | undefined): NetAddr | undefined {
   if (hostname === undefined || port === undefined) return undefined;
   return { transport: "tcp", hostname: unmapped(hostname), port };
+}
+
+function ignore(): void {}
+
+/** FIN without `close_notify` before it: somebody may have cut the stream short (RFC 8446 section 6.1). */
+export function truncation(): Error {
+  return coded("ECONNRESET", "the stream ended without close_notify");
+}
+
+/** Bytes that came before TLS: whoever sent them must not have them taken for something secured. */
+export function unread(): SocketError {
+  const detail = "bytes arrived before TLS began, and nobody has read them";
+  return new SocketError({ code: "EPROTO", operation: "connect", detail });
 }
 
 function destroyed(): Error {

@@ -1,0 +1,220 @@
+/**
+ * TLS through Bun's own sockets, which change to it in place.
+ *
+ * @module
+ */
+
+import type { Attempt, Transport } from "../../adapter.ts";
+import { builtin } from "../../kernel/system.ts";
+import { nativeTimers } from "../../time/native_timers.ts";
+import { inform, type TlsInformation } from "../../tls/information.ts";
+import type { SecureContext, TlsPlan } from "../../tls/options.ts";
+import { secure as secureNode } from "../node/tls.ts";
+import { NodeTransport } from "../node/transport.ts";
+import { type BunSocket, handlers, type Receiver } from "./socket.ts";
+import { BunTransport } from "./transport.ts";
+
+/** What this file uses of a TLS socket of Bun's. */
+interface TlsSocket extends Omit<BunSocket, "data"> {
+  data: unknown;
+  readonly alpnProtocol: string | null;
+  getCipher(): { standardName?: string; name: string } | null;
+  getPeerCertificate(detailed: true): { raw?: Uint8Array } | null;
+  getServername(): string | null | undefined;
+  /** Goes on with a handshake that waits for the certificate of a name. Not documented. */
+  resumeSNI(context: object | undefined, failed: boolean): void;
+}
+
+interface PlainSocket {
+  upgradeTLS(options: {
+    data: unknown;
+    isServer: boolean;
+    allowHalfOpen: boolean;
+    socket: typeof tlsHandlers;
+    tls: {
+      secureContext: object;
+      serverName: string | undefined;
+      ALPNProtocols: Uint8Array | undefined;
+      requestCert: boolean;
+      rejectUnauthorized: boolean;
+    };
+  }): [raw: { data: Receiver }, native: TlsSocket];
+}
+
+interface NodeTls {
+  checkServerIdentity(name: string, certificate: object): Error | undefined;
+}
+
+type Problem = { code?: string; message?: string } | null | undefined;
+
+const tlsHandlers = {
+  ...handlers,
+  handshake(socket: TlsSocket, success: boolean, problem: Problem): void {
+    if (socket.data instanceof Handshake) socket.data.shaken(socket, success, problem);
+  },
+  /** Answers what to do about the name that a client asks for. Not documented. */
+  serverName(data: unknown, name: string, socket: TlsSocket): true | undefined {
+    return data instanceof Handshake ? data.asked(name, socket) : undefined;
+  },
+};
+
+/** Agrees on TLS over any of Bun's connections. */
+export function secure(transport: Transport, plan: TlsPlan): Attempt {
+  if (transport instanceof NodeTransport) return secureNode(transport, plan);
+  return new Handshake(transport as BunTransport, plan);
+}
+
+class Handshake implements Attempt, Receiver {
+  readonly opened: Promise<Transport>;
+  readonly #plain: BunTransport;
+  readonly #plan: TlsPlan;
+  readonly #wire = new Wire();
+  #native: TlsSocket | undefined = undefined;
+  #over = false;
+  #resolve!: (transport: Transport) => void;
+  #reject!: (cause: unknown) => void;
+
+  constructor(plain: BunTransport, plan: TlsPlan) {
+    this.#plain = plain;
+    this.#plan = plan;
+    this.opened = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    const { server, context, alpnProtocols, rejectUnauthorized } = plan;
+    const socket = plain.release() as unknown as PlainSocket;
+    // It keeps the events that it has: those of a listener's sockets are the listener's too.
+    const [raw, native] = socket.upgradeTLS({
+      data: this,
+      isServer: server,
+      allowHalfOpen: true,
+      socket: tlsHandlers,
+      tls: {
+        secureContext: context.context,
+        serverName: server ? undefined : plan.serverName,
+        ALPNProtocols: alpnProtocols && encode(alpnProtocols),
+        requestCert: server ? plan.requestCert : true,
+        rejectUnauthorized: server ? rejectUnauthorized : false,
+      },
+    });
+    this.#native = native;
+    raw.data = this.#wire;
+  }
+
+  abort(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#native?.terminate();
+  }
+
+  open(): void {}
+  received(): void {}
+  writable(): void {}
+
+  closed(cause: unknown): void {
+    this.#fail(cause ?? lost());
+  }
+
+  ended(): void {
+    this.#fail(lost());
+  }
+
+  /** The handshake is over; maybe within `upgradeTLS`. */
+  shaken(native: TlsSocket, success: boolean, problem: Problem): void {
+    this.#native = native;
+    if (this.#over) return;
+    const plan = this.#plan;
+    // Bun checks the name, whatever it was told; the handshake itself is over then.
+    const misnamed = problem?.code === "ERR_TLS_CERT_ALTNAME_INVALID";
+    if (!success && !(misnamed && !plan.rejectUnauthorized)) return this.#fail(toError(problem));
+    if (plan.rejectUnauthorized && (!plan.server || plan.requestCert)) {
+      const refused = problem?.code !== undefined ? toError(problem) : this.#misnamed();
+      if (refused !== undefined) return this.#fail(refused);
+    }
+    this.#over = true;
+    const name = plan.server ? native.getServername() : plan.serverName;
+    this.#wire.tls = inform(native, native.getTLSVersion(), name);
+    const transport = new BunTransport(native as unknown as BunSocket, this.#wire).collect();
+    const { localAddr, remoteAddr } = this.#plain;
+    transport.locate({ local: localAddr, remote: remoteAddr });
+    this.#resolve(transport);
+  }
+
+  #misnamed(): Error | undefined {
+    const plan = this.#plan;
+    if (plan.server) return undefined;
+    const certificate = this.#native!.getPeerCertificate(true);
+    return builtin<NodeTls>("node:tls")!.checkServerIdentity(plan.name, certificate ?? {});
+  }
+
+  /** Looks the certificate up, while the handshake waits. */
+  asked(name: string, native: TlsSocket): true | undefined {
+    const plan = this.#plan;
+    if (!plan.server || plan.sni === undefined || !name) return undefined;
+    plan.sni(name).then(
+      (found: SecureContext | undefined) => native.resumeSNI(found?.context, false),
+      () => native.resumeSNI(undefined, true),
+    );
+    return true;
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#over) return;
+    this.#reject(cause);
+    this.abort();
+  }
+}
+
+let turn = 0;
+let counting = false;
+
+/**
+ * Bun takes FIN for an end like any other. What is encrypted comes first, and what it means within the
+ * same turn of the event loop: an end to which nothing has come in its turn is FIN. Can go when Bun
+ * tells them apart.
+ */
+class Wire implements Receiver {
+  tls!: TlsInformation;
+  #turn = -1;
+
+  open(): void {}
+  ended(): void {}
+  writable(): void {}
+  closed(): void {}
+
+  /** What is encrypted has come from the network. */
+  received(): void {
+    this.#turn = turn;
+    if (counting) return;
+    counting = true;
+    nativeTimers().setImmediate(nextTurn);
+  }
+
+  /** Whether an end that comes now is the peer's FIN, not its `close_notify`. */
+  get silent(): boolean {
+    return this.#turn !== turn;
+  }
+}
+
+function nextTurn(): void {
+  counting = false;
+  turn++;
+}
+
+/** Each protocol behind its length, RFC 7301 section 3.1. */
+function encode(protocols: readonly string[]): Uint8Array {
+  const encoder = new TextEncoder();
+  return Uint8Array.from(protocols.flatMap((name) => [name.length, ...encoder.encode(name)]));
+}
+
+function toError(problem: Problem): Error {
+  const { code = "EPROTO", message = "the handshake failed" } = problem ?? {};
+  return Object.assign(new Error(message), { code });
+}
+
+function lost(): Error {
+  return toError({
+    code: "ECONNRESET",
+    message: "the peer has gone before the handshake was over",
+  });
+}

@@ -1,0 +1,231 @@
+/**
+ * TLS through `node:tls`, over a `net.Socket` or any other duplex stream; also in Deno and Bun.
+ *
+ * @module
+ */
+
+import type { Attempt, Transport } from "../../adapter.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
+import { builtin } from "../../kernel/system.ts";
+import { inform, type TlsInformation } from "../../tls/information.ts";
+import type { SecureContext, TlsPlan } from "../../tls/options.ts";
+import { listenTo, type NodeSocket, type NodeTransport, type Session } from "./transport.ts";
+
+/** What this file uses of `tls.TLSSocket`. */
+export interface TlsSocket extends Omit<NodeSocket, "_handle"> {
+  readonly alpnProtocol: string | false | null;
+  readonly servername: string | false | null;
+  /** The same as `_handle`. Not documented: `tls.Server` checks clients by it. */
+  readonly ssl: { verifyError?(): Error | string | null | undefined } | null;
+  readonly _handle: NodeSocket["_handle"] & { readonly reading?: boolean };
+  getProtocol(): string | null;
+  getCipher(): { standardName?: string; name: string } | null;
+  getPeerCertificate(): { raw?: Uint8Array; valid_from?: string; valid_to?: string } | null;
+  /** Of streams: bytes have arrived, or `null` at the end. */
+  push: (chunk: unknown) => boolean;
+}
+
+type SniDone = (error: Error | null, context?: SecureContext) => void;
+
+/** Options of both sides. */
+interface SharedOptions {
+  readonly secureContext: SecureContext;
+  readonly ALPNProtocols?: readonly string[];
+  readonly rejectUnauthorized: boolean;
+}
+
+interface NodeTls {
+  connect(
+    options: SharedOptions & {
+      socket: object;
+      servername: string | undefined;
+      checkServerIdentity(): undefined;
+    },
+  ): TlsSocket;
+  TLSSocket: new (
+    socket: object,
+    options: SharedOptions & {
+      isServer: true;
+      requestCert: boolean;
+      SNICallback?: (name: string, done: SniDone) => void;
+    },
+  ) => TlsSocket;
+  checkServerIdentity(name: string, certificate: object): Error | undefined;
+}
+
+interface NodeUtil {
+  getSystemErrorName(errno: number): string;
+}
+
+/** Agrees on TLS over a `net.Socket`. */
+export function secure(transport: Transport, plan: TlsPlan): Attempt {
+  const socket = (transport as NodeTransport).release();
+  return new Handshake(socket, transport, plan, (native) => new NodeSession(native, socket));
+}
+
+/** What a handshake makes of its socket. */
+export interface OpeningSession extends Session {
+  tls: TlsInformation;
+  /** After the certificate for a name was looked up. */
+  flush?(): void;
+}
+
+/** One handshake over `wire`, a duplex stream. */
+export class Handshake implements Attempt {
+  readonly opened: Promise<Transport>;
+  readonly #native: TlsSocket;
+  #over = false;
+
+  constructor(
+    wire: object,
+    { localAddr, remoteAddr }: Transport,
+    plan: TlsPlan,
+    open: (native: TlsSocket) => OpeningSession,
+  ) {
+    const native = this.#native = start(wire, plan, () => session.flush?.());
+    const session = open(native);
+    this.opened = new Promise((resolve, reject) => {
+      const fail = (cause: unknown) => {
+        reject(cause);
+        this.abort();
+      };
+      const gone = () => fail(lost());
+      native.on("error", fail);
+      native.on("close", gone);
+      native.once(plan.server ? "secure" : "secureConnect", () => {
+        if (this.#over) return;
+        const refused = refusal(native, plan);
+        if (refused !== undefined) return fail(refused);
+        this.#over = true;
+        native.off("error", fail);
+        native.off("close", gone);
+        native.pause();
+        session.tls = inform(
+          native,
+          native.getProtocol(),
+          plan.server ? native.servername : plan.serverName,
+        );
+        const known = { local: localAddr, remote: remoteAddr };
+        resolve(listenTo(native as unknown as NodeSocket, known, session));
+      });
+    });
+  }
+
+  abort(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#native.destroy();
+  }
+}
+
+function start(wire: object, plan: TlsPlan, flush: () => void): TlsSocket {
+  const { connect, TLSSocket } = builtin<NodeTls>("node:tls")!;
+  const { context, alpnProtocols, rejectUnauthorized } = plan;
+  const shared = {
+    secureContext: context,
+    // Of a server that it refuses, Deno does not show the certificate: so `refusal` does it.
+    rejectUnauthorized: plan.server && rejectUnauthorized,
+    ...alpnProtocols && { ALPNProtocols: alpnProtocols },
+  };
+  if (!plan.server) {
+    return connect({
+      ...shared,
+      socket: wire,
+      servername: plan.serverName,
+      checkServerIdentity: () => undefined,
+    });
+  }
+  const { requestCert, sni } = plan;
+  const options = { ...shared, isServer: true as const, requestCert };
+  if (sni === undefined) return new TLSSocket(wire, options);
+  const SNICallback = (name: string, done: SniDone) => {
+    // Deno asks also when nobody has.
+    if (name === "") return done(null, context);
+    sni(name).then(
+      (found) => done(null, found ?? context),
+      (error) => done(error instanceof Error ? error : new Error(String(error))),
+    ).finally(flush);
+  };
+  return new TLSSocket(wire, { ...options, SNICallback });
+}
+
+/** What is wrong with the peer's certificate, where it has to be right. */
+function refusal(native: TlsSocket, plan: TlsPlan): Error | undefined {
+  if (!plan.rejectUnauthorized || plan.server && !plan.requestCert) return undefined;
+  if (native.ssl?.verifyError === undefined) return unverified("CERT_UNTRUSTED");
+  const error = native.ssl.verifyError();
+  if (error instanceof Error) return error;
+  const certificate = native.getPeerCertificate() ?? {};
+  if (!error) {
+    const { checkServerIdentity } = builtin<NodeTls>("node:tls")!;
+    return plan.server ? undefined : checkServerIdentity(plan.name, certificate);
+  }
+  // Deno has one name for most problems.
+  const { valid_from: from = "", valid_to: to = "" } = certificate;
+  if (Date.parse(to) < Date.now()) return unverified("CERT_HAS_EXPIRED");
+  return unverified(Date.parse(from) > Date.now() ? "CERT_NOT_YET_VALID" : error);
+}
+
+function unverified(code: string): Error {
+  const message = `the peer's certificate is not trusted: ${
+    code.toLowerCase().replaceAll("_", " ")
+  }`;
+  return Object.assign(new Error(message), { code });
+}
+
+/** What a socket of `node:tls` shows: whose end it is that it has come to. */
+export abstract class EndSession implements OpeningSession {
+  tls!: TlsInformation;
+  truncated = false;
+
+  /** The end comes when `native` is told so; the event that says so may come much later. */
+  constructor(native: TlsSocket) {
+    const { push } = native;
+    native.push = (chunk) => {
+      if (chunk === null) this.truncated = this.endsByFin();
+      return push.call(native, chunk);
+    };
+  }
+
+  /** Whether the end that `native` is being told of is the peer's FIN, not its `close_notify`. */
+  protected abstract endsByFin(): boolean;
+  abstract reset(kernel: () => Kernel): void;
+
+  ref(): void {}
+  unref(): void {}
+}
+
+/**
+ * Node takes FIN for an end like any other: https://github.com/nodejs/node/issues/38870. After
+ * `close_notify` libuv is still reading, after FIN it is not, and starting it tells which. Can go when
+ * Node tells them apart.
+ */
+class NodeSession extends EndSession {
+  readonly #native: TlsSocket;
+  readonly #socket: NodeSocket;
+
+  constructor(native: TlsSocket, socket: NodeSocket) {
+    super(native);
+    this.#native = native;
+    this.#socket = socket;
+  }
+
+  protected override endsByFin(): boolean {
+    // Nobody reads from the network, so it is not from there.
+    if (this.#native._handle?.reading === false) return false;
+    const result = this.#socket._handle?.readStart?.();
+    if (result === undefined) return false;
+    return result === 0 ||
+      builtin<NodeUtil>("node:util")!.getSystemErrorName(result) !== "EALREADY";
+  }
+
+  /** By way of the TLS socket, which has to go first: otherwise Node crashes. Not documented. */
+  override reset(): void {
+    this.#socket.resetAndClosing = true;
+  }
+}
+
+function lost(): Error {
+  const message = "the peer has gone before the handshake was over";
+  return Object.assign(new Error(message), { code: "ECONNRESET" });
+}

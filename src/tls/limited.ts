@@ -1,0 +1,84 @@
+/**
+ * A handshake on an open connection, under a limit.
+ *
+ * @module
+ */
+
+import type { Attempt, Transport } from "../adapter.ts";
+import { TimeoutError, type TimeoutErrorOptions, toSocketError } from "../errors.ts";
+import { adapter } from "../runtime.ts";
+import { Alarm, type TimerQueue } from "../time/timers.ts";
+import type { TlsPlan } from "./options.ts";
+
+/** Handshakes that may take only so long, each on a connection of its own. */
+export class LimitedHandshake extends Alarm {
+  /** Rejects with what the caller is to see; the connection is closed then. */
+  readonly opened: Promise<Transport>;
+  readonly #timers: TimerQueue;
+  readonly #attempt: Attempt | undefined;
+  readonly #error: TimeoutErrorOptions;
+  readonly #signal: AbortSignal | undefined;
+  #reject!: (reason: unknown) => void;
+  #over = false;
+
+  /** `due` is when `timeout`, in ms, has passed; `Infinity` is never. */
+  constructor(
+    transport: Transport,
+    plan: TlsPlan,
+    error: TimeoutErrorOptions,
+    due: number,
+    timers: TimerQueue,
+    signal?: AbortSignal,
+  ) {
+    super();
+    this.#timers = timers;
+    this.#error = error;
+    this.#signal = signal;
+    let resolve!: (transport: Transport) => void;
+    this.opened = new Promise((settle, reject) => {
+      resolve = settle;
+      this.#reject = reject;
+    });
+    try {
+      this.#attempt = adapter().secure(transport, plan);
+    } catch (cause) {
+      this.#over = true;
+      transport.close();
+      this.#reject(this.#ours(cause));
+      return;
+    }
+    this.#attempt.opened.then((secured) => {
+      if (this.#over) return secured.close();
+      this.#end();
+      resolve(secured);
+    }, (cause) => this.callOff(this.#ours(cause)));
+    if (due < Infinity) timers.arm(this, due);
+    signal?.addEventListener("abort", this);
+  }
+
+  #ours(cause: unknown): Error {
+    return toSocketError(cause, this.#error.operation as "connect" | "accept", this.#error.address);
+  }
+
+  override ring(): void {
+    this.callOff(new TimeoutError(this.#error));
+  }
+
+  handleEvent(): void {
+    this.callOff(this.#signal!.reason);
+  }
+
+  /** Ends it, and closes the connection. */
+  callOff(reason: unknown): void {
+    if (this.#over) return;
+    this.#end();
+    this.#reject(reason);
+    this.#attempt!.abort();
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#timers.remove(this);
+    this.#signal?.removeEventListener("abort", this);
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * A listener whose connections agree on TLS before anyone sees them.
+ *
+ * @module
+ */
+
+import type { IncomingConnections, ListenerTransport, Transport } from "../adapter.ts";
+import type { NetAddr } from "../kernel/address.ts";
+import { type TimerQueue, timers as sharedTimers } from "../time/timers.ts";
+import { LimitedHandshake } from "./limited.ts";
+import type { ServerPlan } from "./options.ts";
+
+/** Handshakes run side by side, each under the same limit; one that fails is nobody's concern but its client's. */
+export class TlsListener implements ListenerTransport, IncomingConnections {
+  readonly #inner: ListenerTransport;
+  readonly #plan: ServerPlan;
+  /** Limit of a handshake, ms. */
+  readonly #timeout: number;
+  readonly #prepare: (transport: Transport) => void;
+  readonly #timers: TimerQueue;
+  readonly #running = new Set<LimitedHandshake>();
+  #incoming!: IncomingConnections;
+
+  constructor(
+    inner: ListenerTransport,
+    plan: ServerPlan,
+    timeout: number,
+    prepare: (transport: Transport) => void,
+    timers: TimerQueue = sharedTimers,
+  ) {
+    this.#inner = inner;
+    this.#plan = plan;
+    this.#timeout = timeout;
+    this.#prepare = prepare;
+    this.#timers = timers;
+  }
+
+  get native(): object {
+    return this.#inner.native;
+  }
+
+  get addr(): NetAddr {
+    return this.#inner.addr;
+  }
+
+  start(incoming: IncomingConnections): void {
+    this.#incoming = incoming;
+    this.#inner.start(this);
+    // A client's handshake must not wait until somebody calls `accept`.
+    this.#inner.pull();
+  }
+
+  pull(): void {
+    this.#inner.pull();
+  }
+
+  /** A TCP connection has come. */
+  accepted(transport: Transport): void {
+    try {
+      this.#prepare(transport);
+      this.#secure(transport);
+    } catch {
+      // The client has gone already.
+      transport.close();
+    }
+    // A client that takes its time must not hold up those behind it.
+    this.#inner.pull();
+  }
+
+  failed(cause: unknown): void {
+    this.#incoming.failed(cause);
+  }
+
+  #secure(transport: Transport): void {
+    const timeout = this.#timeout;
+    const handshake = new LimitedHandshake(
+      transport,
+      this.#plan,
+      { operation: "accept", timeout, address: transport.remoteAddr },
+      this.#timers.now() + timeout,
+      this.#timers,
+    );
+    this.#running.add(handshake);
+    handshake.opened.then((secured) => {
+      this.#running.delete(handshake);
+      this.#incoming.accepted(secured);
+    }, () => this.#running.delete(handshake));
+  }
+
+  close(): void {
+    this.#inner.close();
+    for (const handshake of this.#running) handshake.callOff(undefined);
+  }
+
+  ref(): void {
+    this.#inner.ref();
+  }
+
+  unref(): void {
+    this.#inner.unref();
+  }
+}

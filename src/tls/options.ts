@@ -1,0 +1,301 @@
+/**
+ * What callers say about TLS, checked before anything is opened.
+ *
+ * @module
+ */
+
+import { copyOptions, describe, fail, type Options } from "../check.ts";
+import { parse } from "../kernel/sockaddr.ts";
+import { builtin } from "../kernel/system.ts";
+
+/**
+ * TLS of a connection that we open. Everything that holds a certificate or a key is PEM text.
+ *
+ * @example An authority of your own
+ * ```ts
+ * import type { TlsOptions } from "@holdfast/tcp";
+ *
+ * const tls: TlsOptions = { serverName: "db.internal", alpnProtocols: ["postgresql"] };
+ * console.log(tls.serverName); // db.internal
+ * ```
+ */
+export interface TlsOptions {
+  /**
+   * Authorities to trust, instead of those that the runtime trusts.
+   * @default the runtime's
+   */
+  ca?: string | readonly string[];
+  /** Our own certificate, followed by those that lead to its authority. Together with `key`. */
+  cert?: string;
+  /** The private key of `cert`. */
+  key?: string;
+  /**
+   * Name that is asked for (SNI, RFC 6066 section 3) and that the peer's certificate must have.
+   * @default the `hostname` of the connection
+   */
+  serverName?: string;
+  /** Protocols to offer, most wanted first (ALPN, RFC 7301). `connection.tls` tells which it is. */
+  alpnProtocols?: readonly string[];
+  /**
+   * Oldest version to agree on.
+   * @default "TLSv1.2"
+   */
+  minVersion?: "TLSv1.2" | "TLSv1.3";
+  /**
+   * Whether the peer needs a valid certificate with the right name. With `false` anybody who sits
+   * between can read and change everything.
+   * @default true
+   */
+  rejectUnauthorized?: boolean;
+}
+
+/**
+ * A certificate, followed by those that lead to its authority, and its private key. PEM text.
+ *
+ * @example Read from files
+ * ```ts
+ * import { readFileSync } from "node:fs";
+ * import type { TlsCertificate } from "@holdfast/tcp";
+ *
+ * const load = (name: string): TlsCertificate => ({
+ *   cert: readFileSync(`${name}.crt`, "utf8"),
+ *   key: readFileSync(`${name}.key`, "utf8"),
+ * });
+ * console.log(typeof load); // function
+ * ```
+ */
+export interface TlsCertificate {
+  /** The certificate. */
+  cert: string;
+  /** Its private key. */
+  key: string;
+}
+
+/**
+ * TLS of connections that we accept. Everything that holds a certificate or a key is PEM text.
+ *
+ * @example One certificate for every name but one
+ * ```ts
+ * import type { ServerTlsOptions, TlsCertificate } from "@holdfast/tcp";
+ *
+ * const serve = (usual: TlsCertificate, other: TlsCertificate): ServerTlsOptions => ({
+ *   ...usual,
+ *   sni: (name) => name === "other.example" ? other : undefined,
+ * });
+ * console.log(typeof serve); // function
+ * ```
+ */
+export interface ServerTlsOptions extends TlsCertificate {
+  /** Authorities that client certificates have to come from. Together with `requestCert`. */
+  ca?: string | readonly string[];
+  /**
+   * Asks clients for a certificate (RFC 8446 section 4.3.2).
+   * @default false
+   */
+  requestCert?: boolean;
+  /**
+   * Whether a client that was asked needs a valid certificate.
+   * @default true
+   */
+  rejectUnauthorized?: boolean;
+  /** Protocols to choose from, most wanted first (ALPN). A client with none of them is refused. */
+  alpnProtocols?: readonly string[];
+  /**
+   * Oldest version to agree on.
+   * @default "TLSv1.2"
+   */
+  minVersion?: "TLSv1.2" | "TLSv1.3";
+  /**
+   * The certificate for the name that a client asks for (SNI); `undefined` is the usual one. Throwing
+   * refuses the client.
+   */
+  sni?: (name: string) => TlsCertificate | undefined | Promise<TlsCertificate | undefined>;
+}
+
+/** A context of `node:tls`, which every runtime has; `context` is the runtime's own. */
+export interface SecureContext {
+  readonly context: object;
+}
+
+/** What both sides of a handshake are to do. */
+interface Plan {
+  readonly context: SecureContext;
+  readonly alpnProtocols: readonly string[] | undefined;
+  readonly rejectUnauthorized: boolean;
+}
+
+/** What a client's handshake is to do. */
+export interface ClientPlan extends Plan {
+  readonly server: false;
+  /** The name or the IP address that the peer's certificate must have. */
+  readonly name: string;
+  /** The name to ask for; an IP address is never asked for. */
+  readonly serverName: string | undefined;
+}
+
+/** What a server's handshake is to do. */
+export interface ServerPlan extends Plan {
+  readonly server: true;
+  readonly requestCert: boolean;
+  readonly sni: ((name: string) => Promise<SecureContext | undefined>) | undefined;
+}
+
+/** What a handshake is to do. */
+export type TlsPlan = ClientPlan | ServerPlan;
+
+interface NodeCrypto {
+  X509Certificate: new (pem: string) => { checkPrivateKey(key: object): boolean };
+  createPrivateKey(pem: string): object;
+}
+
+interface NodeTls {
+  createSecureContext(options: {
+    ca: readonly string[] | undefined;
+    cert: string | undefined;
+    key: string | undefined;
+    minVersion: string;
+  }): SecureContext;
+}
+
+const sharedKeys = ["ca", "cert", "key", "alpnProtocols", "minVersion", "rejectUnauthorized"];
+
+/**
+ * Checks the options of a client; `true` is all defaults.
+ *
+ * @param within What they are called, such as `tls`; `undefined` when they stand alone.
+ * @param hostname The name of the peer as far as it is known.
+ */
+export function checkTls(
+  options: unknown,
+  verb: string,
+  within: string | undefined,
+  hostname: string,
+): ClientPlan {
+  if (within !== undefined && options !== true && (typeof options !== "object" || !options)) {
+    fail(TypeError, verb, within, "must be true or an object of options", options);
+  }
+  const keys = [...sharedKeys, "serverName"];
+  const given = options === true ? {} : copyOptions(options, keys, verb, within);
+  const name = naming(within);
+  const { serverName = hostname } = given;
+  // As RFC 6066 has it; what no name has, but a URL or a line of a log might.
+  if (typeof serverName !== "string" || serverName === "" || /[\s\0/[\]]/.test(serverName)) {
+    fail(TypeError, verb, name("serverName"), "must be a host name", serverName);
+  }
+  if ((given.cert === undefined) !== (given.key === undefined)) {
+    throw new TypeError(
+      `Cannot ${verb} as '${name("cert")}' and '${name("key")}' must be given together`,
+    );
+  }
+  return {
+    ...shared(given, verb, name),
+    server: false,
+    name: serverName,
+    serverName: parse(serverName.split("%", 1)[0]!) === undefined ? serverName : undefined,
+  };
+}
+
+/** Checks the options of a server. */
+export function checkServerTls(
+  options: unknown,
+  verb: string,
+  within: string | undefined,
+): ServerPlan {
+  const given = copyOptions(options, [...sharedKeys, "requestCert", "sni"], verb, within);
+  const name = naming(within);
+  for (const key of ["cert", "key"]) {
+    if (given[key] === undefined) fail(TypeError, verb, name(key), "must be PEM text", undefined);
+  }
+  const requestCert = flag(given, "requestCert", verb, name) ?? false;
+  const { sni } = given;
+  if (sni !== undefined && typeof sni !== "function") {
+    fail(TypeError, verb, name("sni"), "must be a function", sni);
+  }
+  const minVersion = version(given, verb, name);
+  return {
+    ...shared(given, verb, name),
+    server: true,
+    requestCert,
+    sni: sni && (async (asked) => {
+      const found = await (sni as NonNullable<ServerTlsOptions["sni"]>)(asked);
+      if (found === undefined) return undefined;
+      const { cert, key } = copyOptions(found, ["cert", "key"], verb, "sni's result");
+      return contextOf({ cert, key, ca: given.ca }, minVersion, verb, (key) => `sni.${key}`);
+    }),
+  };
+}
+
+type Naming = (key: string) => string;
+
+function naming(within: string | undefined): Naming {
+  return (key) => within === undefined ? key : `${within}.${key}`;
+}
+
+function shared(given: Options, verb: string, name: Naming): Plan {
+  const { alpnProtocols } = given;
+  if (alpnProtocols !== undefined) {
+    // RFC 7301 section 3.1: a byte tells the length of each.
+    const fits = Array.isArray(alpnProtocols) && alpnProtocols.length > 0 &&
+      alpnProtocols.every((one) => typeof one === "string" && /^[\x21-\x7e]{1,255}$/.test(one));
+    if (!fits) {
+      const expected = "must be an array of protocol names, 1 to 255 visible ASCII characters each";
+      fail(TypeError, verb, name("alpnProtocols"), expected, alpnProtocols);
+    }
+  }
+  return {
+    context: contextOf(given, version(given, verb, name), verb, name),
+    alpnProtocols: alpnProtocols as readonly string[] | undefined,
+    rejectUnauthorized: flag(given, "rejectUnauthorized", verb, name) ?? true,
+  };
+}
+
+function version({ minVersion = "TLSv1.2" }: Options, verb: string, name: Naming): string {
+  if (minVersion === "TLSv1.2" || minVersion === "TLSv1.3") return minVersion;
+  fail(TypeError, verb, name("minVersion"), 'must be "TLSv1.2" or "TLSv1.3"', minVersion);
+}
+
+function flag(given: Options, key: string, verb: string, name: Naming): boolean | undefined {
+  const value = given[key];
+  if (value === undefined || typeof value === "boolean") return value;
+  fail(TypeError, verb, name(key), "must be a boolean", value);
+}
+
+/** Reads the certificates and the key, so that what is wrong with them shows before anything is opened. */
+function contextOf(given: Options, minVersion: string, verb: string, name: Naming): SecureContext {
+  const { cert, key } = given;
+  const ca = given.ca === undefined || Array.isArray(given.ca) ? given.ca : [given.ca];
+  const pem = Object.entries({ cert, key }).concat(
+    (ca as unknown[] | undefined ?? []).map((one) => ["ca", one]),
+  );
+  for (const [which, value] of pem) {
+    if (value === undefined) continue;
+    if (typeof value === "string" && value.includes("-----BEGIN ")) continue;
+    // Never shown: it may be a key after all.
+    const shown = typeof value === "string" ? "another text" : describe(value);
+    throw new TypeError(
+      `Cannot ${verb} as '${name(which)}' must be PEM text: current value is ${shown}`,
+    );
+  }
+  try {
+    // Not every runtime looks at them before a handshake needs them.
+    const { X509Certificate, createPrivateKey } = builtin<NodeCrypto>("node:crypto")!;
+    for (const one of ca as string[] | undefined ?? []) new X509Certificate(one);
+    const own = cert === undefined ? undefined : new X509Certificate(cert as string);
+    if (own?.checkPrivateKey(createPrivateKey(key as string)) === false) {
+      throw new Error("the key belongs to another certificate");
+    }
+    return builtin<NodeTls>("node:tls")!.createSecureContext({
+      ca: ca as readonly string[] | undefined,
+      cert: cert as string | undefined,
+      key: key as string | undefined,
+      minVersion,
+    });
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new TypeError(
+      `Cannot ${verb} as '${name("cert")}', '${name("key")}' and '${name("ca")}' ` +
+        `must be certificates and the key that belongs to them: ${message}`,
+      { cause },
+    );
+  }
+}

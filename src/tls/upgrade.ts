@@ -1,0 +1,76 @@
+/**
+ * TLS on a connection that is open already, as STARTTLS does it.
+ *
+ * @module
+ */
+
+import { fail } from "../check.ts";
+import { Connection, type TcpConnection } from "../connection/connection.ts";
+import { checkCall } from "../options/validate.ts";
+import type { CallOptions } from "../time/calls.ts";
+import { TimeoutError } from "../errors.ts";
+import { timers } from "../time/timers.ts";
+import { LimitedHandshake } from "./limited.ts";
+import { checkServerTls, checkTls, type ServerTlsOptions, type TlsOptions } from "./options.ts";
+
+/**
+ * Agrees on TLS over an open connection, after both sides have said in plain text that they will
+ * (STARTTLS). `connection` is unusable from then on, also when this rejects; it is closed then. Its
+ * timeouts and its `deadPeerTimeout` go on.
+ *
+ * Bytes that have arrived and that nobody has read reject it, since whoever sent them in plain text
+ * must not have them taken for something secured (RFC 3207 section 4.2 and CVE-2011-0411). So a
+ * server calls this right after it has written its consent.
+ *
+ * @param connection A connection of ours without TLS and without a call under way.
+ * @param options As `tls` of `connect`; with `server: true` as `tls` of `listen`.
+ * @param limits Limits of the handshake; the earliest counts. Default: the read timeout.
+ * @throws {TypeError | RangeError} An option is wrong, or `connection` is none of ours; it stays as it was.
+ * @throws {TimeoutError} The handshake took too long.
+ * @throws {SocketError} `EPROTO`: unread bytes, or no TLS; `EBUSY`: a call is under way, and the
+ * connection stays as it was; what the certificate lacks, such as `CERT_HAS_EXPIRED`; `ECONNRESET`.
+ *
+ * @example A client of a server that speaks plain text first
+ * ```ts
+ * import { startTls, type TcpConnection } from "@holdfast/tcp";
+ *
+ * async function secure(socket: TcpConnection): Promise<TcpConnection> {
+ *   await socket.write(new TextEncoder().encode("STARTTLS\r\n"));
+ *   await socket.read(new Uint8Array(512)); // "220 go ahead"
+ *   return await startTls(socket, { serverName: "mail.example" }, { timeout: 10_000 });
+ * }
+ * console.log(typeof secure); // function
+ * ```
+ */
+export async function startTls(
+  connection: TcpConnection,
+  options: TlsOptions | ServerTlsOptions & { server: true },
+  limits: CallOptions = {},
+): Promise<TcpConnection> {
+  const verb = "start TLS";
+  if (!(connection instanceof Connection)) {
+    fail(TypeError, verb, "connection", "must be a TcpConnection", connection);
+  }
+  if (typeof options !== "object" || options === null) {
+    fail(TypeError, verb, "options", "must be an object", options);
+  }
+  const { server, ...rest } = options as ServerTlsOptions & { server?: unknown };
+  if (server !== undefined && typeof server !== "boolean") {
+    fail(TypeError, verb, "server", "must be a boolean", server);
+  }
+  const plan = server
+    ? checkServerTls(rest, verb, undefined)
+    : checkTls(rest, verb, undefined, connection.peerName);
+  const { timeout: limit = connection.timeouts.read, deadline, signal } = checkCall(limits, "read");
+  signal?.throwIfAborted();
+  let timeout = limit ?? 0;
+  let due = limit === null ? Infinity : timers.now() + limit;
+  if (deadline !== undefined && deadline.at < due) ({ at: due, timeout } = deadline);
+  const operation = server ? "accept" : "connect";
+  const error = { operation, timeout, address: connection.remoteAddr } as const;
+  if (due <= timers.now()) throw new TimeoutError(error);
+  const transport = connection.handOver();
+  const { timeouts, peerName, deadPeerTimeout } = connection;
+  const secured = await new LimitedHandshake(transport, plan, error, due, timers, signal).opened;
+  return new Connection(secured, timeouts, timers, deadPeerTimeout, peerName);
+}

@@ -1,0 +1,527 @@
+/** TLS: what a handshake settles, what it refuses, how long it may take, and how a stream ends. */
+
+import { connect as netConnect, createServer, type Socket } from "node:net";
+import { once } from "node:events";
+import test from "node:test";
+import tls from "node:tls";
+import {
+  connect,
+  type ConnectOptions,
+  listen,
+  type ListenOptions,
+  SocketError,
+  startTls,
+  type TcpConnection,
+  type TcpListener,
+  TimeoutError,
+} from "@holdfast/tcp";
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { ca, certificate as cert, privateKey as key } from "../support/certificate.ts";
+import {
+  client as clientPair,
+  early,
+  expired,
+  otherCa,
+  otherName,
+  selfSigned,
+} from "../support/other_certificates.ts";
+import { skip } from "../support/skip.ts";
+import { noTables, patience, socketsOf, until, within } from "./support.ts";
+import { assertCode, errorOf } from "./support_listen.ts";
+
+const text = (value: string) => new TextEncoder().encode(value);
+
+async function readText(socket: TcpConnection): Promise<string | null> {
+  const into = new Uint8Array(1_000);
+  const size = await within(patience, socket.read(into));
+  return size === null ? null : new TextDecoder().decode(into.subarray(0, size));
+}
+
+type Tls = NonNullable<ListenOptions["tls"]>;
+
+function secureListener(options: Partial<Tls> = {}, more: Partial<ListenOptions> = {}) {
+  const timeout = patience;
+  return listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    timeout,
+    tls: { cert, key, ...options },
+    ...more,
+  });
+}
+
+function dial(
+  { addr }: TcpListener,
+  tls: ConnectOptions["tls"],
+  more: Partial<ConnectOptions> = {},
+) {
+  return connect({ hostname: "localhost", port: addr.port, timeout: patience, tls, ...more });
+}
+
+/** How many connections to this port have somebody at the dialling end. */
+function dialledTo(port: number): number {
+  return socketsOf(port).filter(({ remotePort, state }) =>
+    remotePort === port && state === "ESTABLISHED"
+  ).length;
+}
+
+/** The end of a socket, with an error or without. */
+function closing(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.resume().once("close", () => resolve()));
+}
+
+/** A TCP server that does with each connection what the test says. */
+async function rawServer(serve: (socket: Socket) => void) {
+  const sockets: Socket[] = [];
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.push(socket);
+    socket.on("error", () => {});
+    serve(socket);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    port: (server.address() as { port: number }).port,
+    [Symbol.dispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}
+
+test("both ends know what was settled", async () => {
+  using listener = await secureListener({ alpnProtocols: ["http/1.1", "two"] });
+  const accepting = listener.accept();
+  using client = await dial(listener, { ca, alpnProtocols: ["one", "two"] });
+  using server = await accepting;
+  for (const { tls } of [client, server]) {
+    assertEquals(tls?.protocol, "TLSv1.3");
+    assert(/^TLS_[A-Z0-9_]+$/.test(tls!.cipher), tls!.cipher);
+    assertEquals(tls?.alpnProtocol, "two");
+    assertEquals(tls?.serverName, "localhost");
+  }
+  assertEquals(server.tls?.peerCertificate, undefined);
+  const certificate = client.tls!.peerCertificate!;
+  assertEquals(certificate.subject, "CN=localhost");
+  assertEquals(certificate.issuer, "CN=holdfast test CA");
+  assertEquals(certificate.subjectAltName, "DNS:localhost, IP Address:127.0.0.1");
+  assertEquals(certificate.validFrom.toISOString(), "2026-11-20T22:48:05.000Z");
+  assertEquals(certificate.validTo.getUTCFullYear(), 2126);
+  assertEquals(certificate.serialNumber, "32DF28C46CE257D72FB82E1ACCF7BA972B2160C2");
+  assertEquals(certificate.raw.length, 416);
+  assertEquals(certificate.fingerprint256.length, 95);
+});
+
+test("an address is checked against the certificate, and is no name to ask for", async () => {
+  using listener = await secureListener();
+  const accepting = listener.accept();
+  using client = await dial(listener, { ca }, { hostname: "127.0.0.1" });
+  using server = await accepting;
+  assertEquals(client.tls?.serverName, undefined);
+  assertEquals(server.tls?.serverName, undefined);
+});
+
+test("a connection without TLS tells so", async () => {
+  using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
+  using client = await connect({ port: listener.addr.port, timeout: patience, tls: false });
+  using server = await listener.accept();
+  assertEquals(client.tls, undefined);
+  assertEquals(server.tls, undefined);
+});
+
+const refusals: [code: string, presented: Partial<Tls>, trusted: string, name?: string][] = [
+  ["CERT_HAS_EXPIRED", expired, otherCa],
+  ["CERT_NOT_YET_VALID", early, otherCa],
+  ["DEPTH_ZERO_SELF_SIGNED_CERT", selfSigned, otherCa],
+  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", { cert, key }, otherCa],
+  ["SELF_SIGNED_CERT_IN_CHAIN", { cert: `${cert}\n${ca}`, key }, otherCa],
+  ["ERR_TLS_CERT_ALTNAME_INVALID", otherName, otherCa],
+  ["ERR_TLS_CERT_ALTNAME_INVALID", { cert, key }, ca, "other.example"],
+];
+
+for (const [index, [code, presented, trusted, serverName]] of refusals.entries()) {
+  test(`a certificate is refused with ${code} (${index})`, async () => {
+    using listener = await secureListener(presented);
+    const error = await assertCode(dial(listener, { ca: trusted, serverName }), code);
+    assertEquals(error.operation, "connect");
+    assertEquals(error.address, { hostname: "localhost", port: listener.addr.port });
+    assert(error.cause instanceof Error);
+    // And only because of the certificate.
+    const accepting = listener.accept();
+    using client = await dial(listener, { ca: trusted, serverName, rejectUnauthorized: false });
+    using server = await accepting;
+    await client.write(text("all the same"));
+    assertEquals(await readText(server), "all the same");
+  });
+}
+
+test("the authorities that the runtime trusts do not include a test's", async () => {
+  using listener = await secureListener();
+  await assertCode(dial(listener, true), "UNABLE_TO_VERIFY_LEAF_SIGNATURE");
+});
+
+test("a refused connection leaves no socket", skip(noTables), async () => {
+  using listener = await secureListener(expired);
+  const { port } = listener.addr;
+  await assertCode(dial(listener, { ca: otherCa }), "CERT_HAS_EXPIRED");
+  await until(() => dialledTo(port) === 0, "the client's socket is closed");
+});
+
+test("sni picks the certificate, and may take its time", async () => {
+  const asked: string[] = [];
+  using listener = await secureListener({
+    sni: async (name) => {
+      asked.push(name);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return name === "other.example" ? otherName : undefined;
+    },
+  });
+  for (
+    const [serverName, authority, subject] of [
+      ["other.example", otherCa, "CN=other.example"],
+      ["localhost", ca, "CN=localhost"],
+    ]
+  ) {
+    const accepting = listener.accept();
+    using client = await dial(listener, { ca: authority, serverName });
+    using server = await accepting;
+    assertEquals(client.tls?.peerCertificate?.subject, subject);
+    assertEquals(server.tls?.serverName, serverName);
+  }
+  assertEquals(asked, ["other.example", "localhost"]);
+});
+
+test("a name that sni refuses fails that client alone", async () => {
+  using listener = await secureListener({
+    sni: (name) => {
+      if (name !== "localhost") throw new Error("no such name");
+      return undefined;
+    },
+  });
+  assertInstanceOf(
+    await errorOf(dial(listener, { ca, serverName: "nobody.example" })),
+    SocketError,
+  );
+  const accepting = listener.accept();
+  using _client = await dial(listener, { ca });
+  using server = await accepting;
+  assertEquals(server.tls?.serverName, "localhost");
+});
+
+const clients: [name: string, given: object, wanted: Partial<Tls>, accepted: string | undefined][] =
+  [
+    ["a good one", clientPair, { ca: otherCa }, "CN=a client"],
+    ["none", {}, { ca: otherCa }, undefined],
+    ["one of another authority", clientPair, { ca }, undefined],
+    ["one that has expired", expired, { ca: otherCa }, undefined],
+    [
+      "a bad one where it does not matter",
+      clientPair,
+      { ca, rejectUnauthorized: false },
+      "CN=a client",
+    ],
+  ];
+
+for (const [name, given, wanted, accepted] of clients) {
+  test(`client certificates: ${name}`, async () => {
+    using listener = await secureListener({ requestCert: true, ...wanted });
+    const accepting = listener.accept();
+    const dialled = await dial(listener, { ca, ...given }).catch((error) => error);
+    if (accepted !== undefined) {
+      using _client = dialled as TcpConnection;
+      using server = await accepting;
+      assertEquals(server.tls?.peerCertificate?.subject, accepted);
+      return;
+    }
+    // With TLS 1.3 a client is done before the server has seen its certificate.
+    const failed = dialled instanceof SocketError
+      ? dialled
+      : await errorOf((dialled as TcpConnection).read(new Uint8Array(1)));
+    assertInstanceOf(failed, SocketError);
+    assert(["EPROTO", "ECONNRESET"].includes(failed.code), failed.code);
+    if ("close" in dialled) dialled.close();
+    // Nobody was accepted, and the next good one is.
+    using client = await dial(listener, { ca, ...wanted.ca === ca ? { cert, key } : clientPair });
+    using server = await accepting;
+    await client.write(text("in"));
+    assertEquals(await readText(server), "in");
+  });
+}
+
+test("versions that do not meet are EPROTO", async () => {
+  const server = tls.createServer({ cert, key, maxVersion: "TLSv1.2" }).listen(0, "127.0.0.1");
+  server.on("tlsClientError", () => {});
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  const attempt = connect({ port, timeout: patience, tls: { ca, minVersion: "TLSv1.3" } });
+  await assertCode(attempt, "EPROTO");
+  using client = await connect({ port, timeout: patience, tls: { ca } });
+  assertEquals(client.tls?.protocol, "TLSv1.2");
+  server.close();
+});
+
+test("protocols that do not meet are refused", async () => {
+  using listener = await secureListener({ alpnProtocols: ["one"] });
+  const error = await errorOf(dial(listener, { ca, alpnProtocols: ["two"] }));
+  assertInstanceOf(error, SocketError);
+  assert(["EPROTO", "ECONNRESET"].includes(error.code), error.code);
+});
+
+test("a server without TLS is EPROTO", async () => {
+  using server = await rawServer((socket) => socket.write("220 speak\r\n"));
+  await assertCode(connect({ port: server.port, timeout: patience, tls: { ca } }), "EPROTO");
+});
+
+test("a server that hangs up is ECONNRESET", async () => {
+  using server = await rawServer((socket) => socket.end());
+  await assertCode(connect({ port: server.port, timeout: patience, tls: { ca } }), "ECONNRESET");
+});
+
+test("the connect timeout covers the handshake, and leaves nothing", skip(noTables), async () => {
+  using server = await rawServer((socket) => socket.resume());
+  const start = performance.now();
+  const error = await errorOf(connect({ port: server.port, timeout: 150, tls: { ca } }));
+  assertInstanceOf(error, TimeoutError);
+  assert(performance.now() - start >= 149);
+  assertEquals(error.operation, "connect");
+  assert(error.diagnosis?.includes("TLS handshake"), error.diagnosis);
+  await until(() => dialledTo(server.port) === 0, "the client's socket is closed");
+});
+
+test("an abort in the middle of the handshake leaves nothing", skip(noTables), async () => {
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  using server = await rawServer((socket) => {
+    socket.once("data", () => controller.abort(reason));
+  });
+  const { signal } = controller;
+  const error = await errorOf(
+    connect({ port: server.port, timeout: patience, signal, tls: { ca } }),
+  );
+  assertEquals(error, reason);
+  await until(() => dialledTo(server.port) === 0, "the client's socket is closed");
+});
+
+test("a client that says nothing is closed, and holds up nobody", async () => {
+  const timeout = { accept: patience, read: patience, write: patience, handshake: 300 };
+  using listener = await secureListener({}, { timeout });
+  assertEquals(listener.timeouts.handshake, 300);
+  const accepting = listener.accept();
+  const start = performance.now();
+  const silent = netConnect(listener.addr.port, "127.0.0.1");
+  silent.on("error", () => {});
+  const over = closing(silent);
+  await once(silent, "connect");
+  using _client = await dial(listener, { ca });
+  using server = await within(patience, accepting);
+  assertEquals(server.tls?.protocol, "TLSv1.3");
+  await within(patience, over);
+  assert(performance.now() - start >= 290);
+});
+
+test("no handshake is without limit", async () => {
+  using usual = await secureListener({}, { timeout: 4_000 });
+  assertEquals(usual.timeouts.handshake, 4_000);
+  using patient = await secureListener({}, { timeout: null });
+  assertEquals(patient.timeouts.handshake, 10_000);
+  using plain = await listen({ hostname: "127.0.0.1", port: 0, timeout: null });
+  assertEquals(plain.timeouts.handshake, undefined);
+});
+
+test("garbage instead of a handshake fails that client alone", async () => {
+  using listener = await secureListener();
+  const accepting = listener.accept();
+  const rude = netConnect(listener.addr.port, "127.0.0.1");
+  rude.on("error", () => {});
+  rude.write("GET / HTTP/1.0\r\n\r\n");
+  await within(patience, closing(rude));
+  using _client = await dial(listener, { ca });
+  using server = await within(patience, accepting);
+  assertEquals(server.tls?.protocol, "TLSv1.3");
+});
+
+test("closing a listener ends handshakes that are under way", async () => {
+  const listener = await secureListener();
+  const silent = netConnect(listener.addr.port, "127.0.0.1");
+  silent.on("error", () => {});
+  const over = closing(silent);
+  await once(silent, "connect");
+  // It has been accepted when somebody after it has.
+  using _client = await dial(listener, { ca });
+  using _server = await listener.accept();
+  listener.close();
+  await within(patience, over);
+});
+
+test("options are in force on a connection with TLS", async () => {
+  using listener = await secureListener();
+  const keepAlive = { idle: 41_000, interval: 7_000, count: 5 };
+  const accepting = listener.accept();
+  using client = await dial(listener, { ca }, { keepAlive });
+  using _server = await accepting;
+  assertEquals(client.getOptions().keepAlive, keepAlive);
+  assertEquals(client.tcpInfo().state, "ESTABLISHED");
+});
+
+/** A TLS server of Node's API below which the test has the TCP connection in its hands. */
+async function cutServer(serve: (secure: tls.TLSSocket, plain: Socket) => void) {
+  return await rawServer((plain) => {
+    const secure = new tls.TLSSocket(plain, { isServer: true, cert, key });
+    secure.on("error", () => {});
+    secure.once("secure", () => serve(secure, plain));
+  });
+}
+
+test("close_notify is an end", async () => {
+  using server = await cutServer((secure) => secure.end("whole"));
+  using client = await connect({ port: server.port, timeout: patience, tls: { ca } });
+  assertEquals(await readText(client), "whole");
+  assertEquals(await readText(client), null);
+});
+
+test("a stream in good order from end to end, and half of it closed", async () => {
+  using listener = await secureListener();
+  const accepting = listener.accept();
+  using client = await dial(listener, { ca });
+  using server = await accepting;
+  await client.write(text("question"));
+  await client.closeWrite();
+  assertEquals(await readText(server), "question");
+  assertEquals(await readText(server), null);
+  await server.write(text("answer"));
+  server.close();
+  assertEquals(await readText(client), "answer");
+  assertEquals(await readText(client), null);
+});
+
+async function plainPair() {
+  const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
+  const client = await connect({
+    hostname: "localhost",
+    port: listener.addr.port,
+    timeout: patience,
+  });
+  const server = await listener.accept();
+  return {
+    client,
+    server,
+    [Symbol.dispose]() {
+      for (const one of [client, server, listener]) one.close();
+    },
+  };
+}
+
+test("startTls goes on with a connection that has spoken plain text", async () => {
+  using pair = await plainPair();
+  pair.client.setTimeouts({ read: 4_321 });
+  await pair.client.write(text("STARTTLS"));
+  assertEquals(await readText(pair.server), "STARTTLS");
+  await pair.server.write(text("go ahead"));
+  const accepting = startTls(pair.server, { server: true, cert, key });
+  assertEquals(await readText(pair.client), "go ahead");
+  using client = await startTls(pair.client, { ca });
+  using server = await accepting;
+  // The name that was dialled is the one to check.
+  assertEquals(server.tls?.serverName, "localhost");
+  assertEquals(client.timeouts.read, 4_321);
+  await client.write(text("in private"));
+  assertEquals(await readText(server), "in private");
+  await assertCode(pair.client.write(text("in public")), "EBADF");
+  await assertCode(pair.server.read(new Uint8Array(1)), "EBADF");
+  pair.client.close();
+  pair.server.reset();
+  await server.write(text("still here"));
+  assertEquals(await readText(client), "still here");
+});
+
+test("startTls refuses what was put behind the command: STARTTLS injection", async () => {
+  using pair = await plainPair();
+  await pair.client.write(text("STARTTLS\r\nDROP TABLE users\r\n"));
+  const command = new Uint8Array(10);
+  assertEquals(await pair.server.read(command), 10);
+  const error = await assertCode(startTls(pair.server, { server: true, cert, key }), "EPROTO");
+  assert(error.message.includes("before TLS"), error.message);
+  await assertCode(pair.server.read(new Uint8Array(1)), "EBADF");
+});
+
+test("startTls refuses what was put behind the server's consent", async () => {
+  using pair = await plainPair();
+  await pair.server.write(text("220 go ahead\r\n250 injected\r\n"));
+  assertEquals(await pair.client.read(new Uint8Array(14)), 14);
+  await assertCode(startTls(pair.client, { ca }), "EPROTO");
+});
+
+test("startTls never takes plain text that comes later for something secured", async () => {
+  using pair = await plainPair();
+  const securing = errorOf(startTls(pair.server, { server: true, cert, key }));
+  await pair.client.write(text("DROP TABLE users\r\n"));
+  assertInstanceOf(await securing, SocketError);
+});
+
+test("startTls has limits", async () => {
+  using pair = await plainPair();
+  const error = await errorOf(startTls(pair.client, { ca }, { timeout: 60 }));
+  assertInstanceOf(error, TimeoutError);
+  assertEquals(error.timeout, 60);
+  using second = await plainPair();
+  const signal = AbortSignal.abort(new Error("not today"));
+  assertEquals(await errorOf(startTls(second.client, { ca }, { signal })), signal.reason);
+  // Nothing has begun.
+  await second.client.write(text("as before"));
+  assertEquals(await readText(second.server), "as before");
+});
+
+test("startTls leaves a busy connection as it was", async () => {
+  using pair = await plainPair();
+  const reading = readText(pair.client);
+  await assertCode(startTls(pair.client, { ca }), "EBUSY");
+  await pair.server.write(text("for the reader"));
+  assertEquals(await reading, "for the reader");
+});
+
+test("TLS over TLS is refused", async () => {
+  using listener = await secureListener();
+  const accepting = listener.accept();
+  using client = await dial(listener, { ca });
+  using server = await accepting;
+  await assertCode(startTls(client, { ca }), "EPROTO");
+  await server.write(text("as before"));
+  assertEquals(await readText(client), "as before");
+});
+
+test("what is wrong with the options shows before anything is opened", async () => {
+  using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
+  const { port } = listener.addr;
+  const wrong: [tls: unknown, message: string][] = [
+    ["yes", "'tls' must be true or an object"],
+    [{ servername: "x" }, "'tls.servername' is not an option"],
+    [{ serverName: "a b" }, "'tls.serverName' must be a host name"],
+    [{ cert }, "'tls.cert' and 'tls.key' must be given together"],
+    [{ ca: "nothing" }, "'tls.ca' must be PEM text: current value is another text"],
+    [{ ca: [1] }, "'tls.ca' must be PEM text: current value is 1"],
+    [{ cert: otherCa, key }, "the key"],
+    [{ alpnProtocols: [] }, "'tls.alpnProtocols' must be an array"],
+    [{ alpnProtocols: [""] }, "'tls.alpnProtocols' must be an array"],
+    [{ minVersion: "SSLv3" }, "'tls.minVersion' must be"],
+    [{ rejectUnauthorized: 0 }, "'tls.rejectUnauthorized' must be a boolean"],
+  ];
+  for (const [tls, message] of wrong) {
+    const error = await errorOf(connect({ port, timeout: patience, tls } as ConnectOptions));
+    assertInstanceOf(error, TypeError);
+    assert(message === "the key" || error.message.includes(message), error.message);
+    assert(!error.message.includes("MIIB") && !error.message.includes("nothing"), error.message);
+  }
+  const unheard: [tls: unknown, timeout: unknown][] = [
+    [{ key }, 1],
+    [{ cert }, 1],
+    [{ cert, key, sni: "x" }, 1],
+    [{ cert, key, requestCert: 1 }, 1],
+    [{ cert, key, serverName: "x" }, 1],
+    [{ cert, key }, { accept: 1, read: 1, write: 1, handshake: null }],
+    [undefined, { accept: 1, read: 1, write: 1, handshake: 1 }],
+  ];
+  for (const [tls, timeout] of unheard) {
+    const options = { hostname: "127.0.0.1", port: 0, timeout, tls } as ListenOptions;
+    assertInstanceOf(await errorOf(listen(options)), TypeError);
+  }
+  assertInstanceOf(await errorOf(listener.accept({ timeout: 50 })), TimeoutError);
+});
