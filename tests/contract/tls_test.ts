@@ -27,7 +27,7 @@ import {
 } from "../support/other_certificates.ts";
 import { skip } from "../support/skip.ts";
 import { noTables, patience, socketsOf, until, within } from "./support.ts";
-import { assertCode, errorOf } from "./support_listen.ts";
+import { assertCode, errorOf, noKernel } from "./support_listen.ts";
 
 const text = (value: string) => new TextEncoder().encode(value);
 
@@ -352,7 +352,7 @@ test("closing a listener ends handshakes that are under way", async () => {
   await within(patience, over);
 });
 
-test("options are in force on a connection with TLS", async () => {
+test("options are in force on a connection with TLS", skip(noKernel), async () => {
   using listener = await secureListener();
   const keepAlive = { idle: 41_000, interval: 7_000, count: 5 };
   const accepting = listener.accept();
@@ -367,7 +367,8 @@ async function cutServer(serve: (secure: tls.TLSSocket, plain: Socket) => void) 
   return await rawServer((plain) => {
     const secure = new tls.TLSSocket(plain, { isServer: true, cert, key });
     secure.on("error", () => {});
-    secure.once("secure", () => serve(secure, plain));
+    // Later: Node tells from within OpenSSL, which before Node 26 forgets a `close_notify` that comes there.
+    secure.once("secure", () => setTimeout(() => serve(secure, plain), 10));
   });
 }
 

@@ -7,6 +7,7 @@
 import type { Attempt, Transport } from "../../adapter.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { builtin } from "../../kernel/system.ts";
+import { nativeTimers } from "../../time/native_timers.ts";
 import { inform, type TlsInformation } from "../../tls/information.ts";
 import type { SecureContext, TlsPlan } from "../../tls/options.ts";
 import { listenTo, type NodeSocket, type NodeTransport, type Session } from "./transport.ts";
@@ -92,7 +93,7 @@ export class Handshake implements Attempt {
       const gone = () => fail(lost());
       native.on("error", fail);
       native.on("close", gone);
-      native.once(plan.server ? "secure" : "secureConnect", () => {
+      const settle = () => {
         if (this.#over) return;
         const refused = refusal(native, plan);
         if (refused !== undefined) return fail(refused);
@@ -107,6 +108,10 @@ export class Handshake implements Attempt {
         );
         const known = { local: localAddr, remote: remoteAddr };
         resolve(listenTo(native as unknown as NodeSocket, known, session));
+      };
+      // Node tells from within OpenSSL, which before Node 26 forgets a `close_notify` that comes there.
+      native.once(plan.server ? "secure" : "secureConnect", () => {
+        nativeTimers().setImmediate(settle);
       });
     });
   }
