@@ -48,12 +48,16 @@ async function accepts(port: number): Promise<boolean> {
   }).finally(() => socket.destroy()) as boolean;
 }
 
-/** Runs a server until it is disposed of. `stop` is the signal that ends it at once. */
+/**
+ * Runs a server until it is disposed of. `stop` is the signal that ends it at once, `ready` what it
+ * prints once it answers, where that is later than it listens.
+ */
 async function running(
   [command, ...args]: string[],
   port: number,
   directory: string,
   stop: NodeJS.Signals,
+  ready: RegExp = /^/,
 ): Promise<Server> {
   const child = spawn(command!, args, { stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
@@ -66,7 +70,7 @@ async function running(
     rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   };
   const end = performance.now() + 3 * patience;
-  while (!await accepts(port)) {
+  while (!ready.test(output) || !await accepts(port)) {
     if (child.exitCode !== null || performance.now() > end) {
       kill();
       throw new Error(`${command} did not start (${child.exitCode}): ${output}`);
@@ -116,9 +120,10 @@ export const postgres: Service = {
     const data = join(directory, "data");
     const init = [initdb!, "--auth=trust", "--username=postgres", "--no-sync", "-D", data];
     must([...asPostgres, ...init], directory);
-    const args = ["-D", data, "-p", String(port), "-h", "127.0.0.1", "-k", "", "-F"];
+    const place = ["-D", data, "-p", String(port), "-h", "127.0.0.1", "-k", ""];
+    const command = [...asPostgres, postgresServer!, ...place, "-F", "-c", "lc_messages=C"];
     // SIGQUIT: without waiting for clients.
-    return await running([...asPostgres, postgresServer!, ...args], port, directory, "SIGQUIT");
+    return await running(command, port, directory, "SIGQUIT", /ready to accept connections/);
   },
 };
 

@@ -30,7 +30,7 @@ async function watched(port: number, options: Partial<ConnectOptions>) {
   const idle = timers.size - before;
   for (const socket of all) socket.write(new Uint8Array(16_384)).catch(() => {});
   // The first look at a connection finds its descriptor; what counts are the looks after it.
-  await sleep(deadPeerTimeout + 3_000);
+  await sleep((options.deadPeerTimeout ?? 0) + 3_000);
   const busy = await load();
   for (const socket of all) socket.reset();
   await sleep(1_000);
