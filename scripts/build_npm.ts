@@ -43,10 +43,11 @@ async function packageJson(): Promise<Record<string, unknown>> {
     types: "./types/mod.d.ts",
     exports: {
       ".": { types: "./types/mod.d.ts", default: "./esm/mod.js" },
+      "./guard": { types: "./types/guard.d.ts", default: "./esm/guard.js" },
       "./package.json": "./package.json",
     },
     files: ["esm", "types"],
-    sideEffects: false,
+    sideEffects: ["./esm/guard.js"],
     engines: { node: ">=20.19" },
     peerDependencies: { koffi: `^${versions.koffi}` },
     peerDependenciesMeta: { koffi: { optional: true } },
@@ -58,7 +59,7 @@ async function buildWithDnt(): Promise<void> {
   const dnt: string = "@deno/dnt";
   const { build } = await import(dnt);
   await build({
-    entryPoints: ["./mod.ts"],
+    entryPoints: ["./mod.ts", { name: "./guard", path: "./src/preload.ts" }],
     outDir: emitted,
     // The real `Deno` is used: there is nothing to replace.
     shims: {},

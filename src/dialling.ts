@@ -7,7 +7,8 @@
 import type { Attempt, Target, Transport } from "./adapter.ts";
 import { diagnoseAttempt } from "./connection/diagnosis.ts";
 import { canonical } from "./dial/hostname.ts";
-import { TimeoutError, toSocketError } from "./errors.ts";
+import { toSocketError } from "./errors.ts";
+import { timeoutError } from "./events.ts";
 import type { RetryOptions } from "./options/types.ts";
 import { kernelFor } from "./options/support.ts";
 import { type NativeTimer, nativeTimers } from "./time/native_timers.ts";
@@ -142,7 +143,7 @@ export class Dialling extends Alarm {
         failures === 1 ? "attempt" : "attempts"
       } failed, the last one: ${cause.message}`;
     this.#callOff(
-      new TimeoutError({ operation: "connect", timeout, address: this.#target, diagnosis, cause }),
+      timeoutError({ operation: "connect", timeout, address: this.#target, diagnosis, cause }),
     );
   }
 

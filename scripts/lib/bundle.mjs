@@ -18,26 +18,36 @@ const { rollup } = require("rollup");
 const { dts } = require("rollup-plugin-dts");
 const { minify } = require("terser");
 
-async function bundled(input, plugins) {
+async function bundled(input, plugins, external) {
   // Functions that call each other across files are fine: nothing runs while they load.
   const onLog = (level, log, handler) => {
     if (log.code !== "CIRCULAR_DEPENDENCY") handler(level, log);
   };
-  const bundle = await rollup({ input: `${from}/${input}`, plugins, onLog });
+  const bundle = await rollup({ input: `${from}/${input}`, plugins, onLog, external });
   const { output } = await bundle.generate({ format: "es" });
   return output[0].code;
 }
 
-const script = await bundled("esm/mod.js", []);
-const { code } = await minify(script, {
-  module: true,
-  ecma: 2022,
-  keep_classnames: /Error$|^(Connection|Listener|Deadline)$/,
-  format: { comments: false },
-});
+async function minified(script) {
+  const { code } = await minify(script, {
+    module: true,
+    ecma: 2022,
+    keep_classnames: /Error$|^(Connection|Listener|Deadline|Entry)$/,
+    format: { comments: false },
+  });
+  return code;
+}
+
 mkdirSync(`${to}/esm`, { recursive: true });
-writeFileSync(`${to}/esm/mod.js`, code);
+writeFileSync(`${to}/esm/mod.js`, await minified(await bundled("esm/mod.js", [])));
+// Shares everything with the other: a guard has to know what is opened there.
+const guard = await bundled("esm/src/preload.js", [], /mod\.js$/);
+writeFileSync(
+  `${to}/esm/guard.js`,
+  (await minified(guard)).replace(/"[^"]*\/mod\.js"/, '"./mod.js"'),
+);
 mkdirSync(`${to}/types`, { recursive: true });
+writeFileSync(`${to}/types/guard.d.ts`, "export {};\n");
 const types = await bundled("types/mod.d.ts", [dts()]);
 // Examples, which stand last in a comment, are in the docs and on JSR; here they would be a tenth of
 // the download. What a module is about helps nobody once all are in one file. Lines of a paragraph are

@@ -12,6 +12,7 @@ const layers: readonly (readonly string[])[] = [
     "src/kernel/",
     "src/brand.ts",
     "src/errors.ts",
+    "src/events.ts",
     "src/check.ts",
     "src/suggest.ts",
     "src/memory.ts",
@@ -29,6 +30,7 @@ const layers: readonly (readonly string[])[] = [
   ["src/dialling.ts", "src/listener.ts", "src/process/"],
   ["src/connect.ts", "src/listen.ts", "src/wrap.ts", "src/listen_fds.ts"],
   ["mod.ts"],
+  ["src/preload.ts"],
 ];
 
 /** Text of source files, by path. */

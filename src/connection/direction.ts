@@ -8,6 +8,7 @@ import type { Transport } from "../adapter.ts";
 import { type Call, type CallOptions, CallQueue } from "../time/calls.ts";
 import { diagnose } from "./diagnosis.ts";
 import { SocketError, type TimeoutErrorOptions, toSocketError } from "../errors.ts";
+import { publishDeadPeer } from "../events.ts";
 import type { TimerQueue } from "../time/timers.ts";
 import { afterTurn } from "../time/turn.ts";
 
@@ -56,6 +57,7 @@ export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Res
   failed(cause: unknown): void {
     if (this.closed || this.failure !== undefined) return;
     this.failure = { cause };
+    publishDeadPeer(this.transport, () => this.error());
     this.rejectAll(() => this.error());
   }
 

@@ -8,6 +8,7 @@ import { Entry, type SocketEntry } from "../kernel/entry.ts";
 import { type Identity, identityOf } from "../kernel/identity.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { SocketError } from "../errors.ts";
+import { publish } from "../events.ts";
 import { handleOf } from "../options/any_socket.ts";
 import { applyPlan, type SupportedPlan } from "../options/apply.ts";
 import { setInt } from "../options/dead_peer.ts";
@@ -158,6 +159,11 @@ export class Rounds extends Alarm implements Guardian {
     if (code === "EBADF") return true;
     this.stats.seen++;
     this.stats[code === undefined ? "applied" : "failed"]++;
+    publish("holdfast.guard", () => ({
+      event: code === undefined ? "applied" : "failed",
+      socket: entry,
+      code,
+    }));
     if (code !== undefined) return true;
     const { deadPeerTimeout } = this.#orders.plan;
     const watched = deadPeerTimeout !== undefined && entry.kind === "connection";
@@ -167,8 +173,9 @@ export class Rounds extends Alarm implements Guardian {
   }
 
   /** A ward was ended. */
-  ended(): void {
+  ended(entry: Entry): void {
     this.stats.ended++;
+    publish("holdfast.guard", () => ({ event: "ended", socket: entry }));
   }
 
   /** Sets the options. Returns what has gone wrong. */

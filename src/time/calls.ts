@@ -5,7 +5,8 @@
  */
 
 import type { Deadline } from "./deadline.ts";
-import { TimeoutError, type TimeoutErrorOptions } from "../errors.ts";
+import type { TimeoutErrorOptions } from "../errors.ts";
+import { timeoutError } from "../events.ts";
 import { Alarm, type TimerQueue } from "./timers.ts";
 
 /**
@@ -128,7 +129,7 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
     const call = this.take();
     const details = this.describe(call);
     this.#spare = call;
-    return { reason: new TimeoutError({ ...details, timeout: deadline.timeout }) };
+    return { reason: timeoutError({ ...details, timeout: deadline.timeout }) };
   }
 
   /** Puts `call` at the end of the queue and starts its clock. */
@@ -200,7 +201,7 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
     // Another listener may have kept the abort event from us.
     if (typeof limit === "object" && limit.signal.aborted) return this.aborted(call);
     const timeout = typeof limit === "object" ? limit.timeout : limit;
-    this.#giveUp(call, new TimeoutError({ ...this.describe(call), timeout }));
+    this.#giveUp(call, timeoutError({ ...this.describe(call), timeout }));
   }
 
   aborted(call: C): void {

@@ -89,7 +89,7 @@ test(
     const documents = ["LICENSE", "README.md"];
     assertEquals(await filesOf(installed), [
       ...documents,
-      ...["esm/mod.js", "package.json", "types/mod.d.ts"],
+      ...["esm/guard.js", "esm/mod.js", "package.json", "types/guard.d.ts", "types/mod.d.ts"],
     ]);
   },
 );
@@ -100,7 +100,7 @@ test("the manifest says what engines, bundlers and npm need", packaged, async ()
   assertMatch(manifest.version, /^\d+\.\d+\.\d+/);
   assertEquals(manifest.type, "module");
   assertEquals(manifest.license, "MIT");
-  assertEquals(manifest.sideEffects, false);
+  assertEquals(manifest.sideEffects, ["./esm/guard.js"]);
   assertEquals(manifest.engines, { node: ">=20.19" });
   assertEquals(Object.keys(manifest.exports["."]), ["types", "default"]);
   assertEquals(manifest.exports["."], { types: "./types/mod.d.ts", default: "./esm/mod.js" });

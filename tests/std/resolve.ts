@@ -9,6 +9,7 @@ import { registerHooks } from "node:module";
 
 const files: Record<string, string | undefined> = {
   "@holdfast/tcp": "../../mod.ts",
+  "@holdfast/tcp/guard": "../../src/preload.ts",
   "@std/assert": "./assert.ts",
   "@std/net": "./net.ts",
 };
