@@ -136,6 +136,8 @@ export interface Attempt {
    * anything, or stays pending. Idempotent; without effect once `opened` has resolved.
    */
   abort(): void;
+  /** The descriptor that is connecting right now, where it is known for certain. */
+  fd?(): number | undefined;
 }
 
 /** Where to connect to. */

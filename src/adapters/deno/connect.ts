@@ -5,6 +5,7 @@
  */
 
 import type { Attempt, Target } from "../../adapter.ts";
+import { Line } from "../../dial/line.ts";
 import { descriptorsInUse } from "./descriptor.ts";
 import { dialPrepared } from "./dial_prepared.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
@@ -15,10 +16,20 @@ interface DenoConnect {
 
 function ignore(): void {}
 
+/**
+ * Deno serves 128 operations that are ready in one turn of its event loop, and of more the same ones
+ * may stay behind for seconds (https://docs.rs/tokio/1/tokio/task/coop/index.html). So many connects
+ * at once leave room for others. Can go when 300 programs' worth of connects to loopback take turns.
+ */
+const line = new Line(64);
+
 /** Deno checks its permissions by name, so the name is Deno's to resolve. */
 export function connect(target: Target): Attempt {
-  const { hostname, port, before } = target;
-  if (before !== undefined) return dialPrepared(target, before);
+  if (target.before !== undefined) return dialPrepared(target, target.before);
+  return line.enter(() => dial(target));
+}
+
+function dial({ hostname, port }: Target): Attempt {
   const { Deno } = globalThis as unknown as { Deno: DenoConnect };
   const controller = new AbortController();
   const { signal } = controller;

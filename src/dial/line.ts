@@ -1,0 +1,97 @@
+/**
+ * A line for attempts to connect, where a runtime cannot do many at once.
+ *
+ * @module
+ */
+
+import type { Attempt, Transport } from "../adapter.ts";
+import { nativeTimers } from "../time/native_timers.ts";
+
+/** An attempt that takes longer waits for the network, and no longer for the runtime, ms. */
+const swift = 50;
+
+/** Starts at most so many attempts at once; those that wait for the network do not count. */
+export class Line {
+  readonly #limit: number;
+  /** What was started and may still be swift, by when that was. */
+  readonly #running: Map<object, number> = new Map();
+  readonly #waiting: Set<Waiting> = new Set();
+  #ticking = false;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Starts an attempt, or puts it in line. */
+  enter(start: () => Attempt): Attempt {
+    if (this.#running.size < this.#limit && this.#waiting.size === 0) return this.#start(start);
+    const waiting = new Waiting(start, this.#waiting);
+    this.#tick();
+    return waiting;
+  }
+
+  #start(start: () => Attempt): Attempt {
+    const attempt = start();
+    this.#running.set(attempt, performance.now());
+    const over = () => {
+      if (this.#running.delete(attempt)) this.#advance();
+    };
+    attempt.opened.then(over, over);
+    return attempt;
+  }
+
+  #advance(): void {
+    for (const waiting of this.#waiting) {
+      if (this.#running.size >= this.#limit) return;
+      waiting.go((start) => this.#start(start));
+    }
+  }
+
+  #tick(): void {
+    if (this.#ticking) return;
+    this.#ticking = true;
+    nativeTimers().setTimeout(() => {
+      this.#ticking = false;
+      const since = performance.now() - swift;
+      for (const [attempt, start] of this.#running) {
+        if (start < since) this.#running.delete(attempt);
+      }
+      this.#advance();
+      if (this.#waiting.size > 0) this.#tick();
+    }, swift / 2);
+  }
+}
+
+/** An attempt that has not begun. */
+class Waiting implements Attempt {
+  readonly opened: Promise<Transport>;
+  readonly #start: () => Attempt;
+  readonly #line: Set<Waiting>;
+  #attempt: Attempt | undefined = undefined;
+  #resolve!: (transport: Promise<Transport>) => void;
+
+  constructor(start: () => Attempt, line: Set<Waiting>) {
+    this.#start = start;
+    this.#line = line.add(this);
+    this.opened = new Promise((resolve) => this.#resolve = resolve);
+  }
+
+  go(begin: (start: () => Attempt) => Attempt): void {
+    this.#line.delete(this);
+    try {
+      this.#attempt = begin(this.#start);
+      this.#resolve(this.#attempt.opened);
+    } catch (cause) {
+      this.#resolve(Promise.reject(cause));
+    }
+  }
+
+  fd(): number | undefined {
+    return this.#attempt?.fd?.();
+  }
+
+  abort(): void {
+    this.#line.delete(this);
+    this.#attempt?.abort();
+  }
+}
