@@ -192,9 +192,9 @@ export interface Adapter {
   readonly dialsFrom: boolean;
   /**
    * The system calls, loaded at the first use and kept. Never prompts: under Deno without
-   * `--allow-ffi` it returns why there are none.
+   * `--allow-ffi` it returns why there are none. With `quiet` it loads nothing that prints a warning.
    */
-  loadKernel(): KernelAccess;
+  loadKernel(quiet?: boolean): KernelAccess;
   /** Dials every address of the name as RFC 8305 says; first one wins, the rest is closed. */
   connect(target: Target): Attempt;
   /**

@@ -138,7 +138,7 @@ export class Dialling extends Alarm {
     const failures = this.#failures;
     const cause = this.#last;
     const diagnosis = cause === undefined
-      ? this.#attempt?.waitsFor ?? diagnoseAttempt(this.#target, timers)
+      ? this.#attempt?.waitsFor ?? diagnoseAttempt(this.#attempt, timers)
       : `${failures} ${
         failures === 1 ? "attempt" : "attempts"
       } failed, the last one: ${cause.message}`;

@@ -4,12 +4,12 @@
  * @module
  */
 
-import type { Target } from "../adapter.ts";
+import type { Attempt } from "../adapter.ts";
 import { UnsupportedOptionError } from "../errors.ts";
-import { parse } from "../kernel/sockaddr.ts";
-import type { TcpInfo } from "../kernel/tcp_info.ts";
+import { layoutObstacle, readTcpInfo, type TcpInfo } from "../kernel/tcp_info.ts";
 import { silenceOf } from "../options/silence.ts";
 import { tcpInfo } from "../options/tcp_info.ts";
+import { adapter } from "../runtime.ts";
 import type { TimerQueue } from "../time/timers.ts";
 
 /** A timer is never quite on time; from here on the delay is worth a word, ms. */
@@ -37,12 +37,26 @@ export function diagnose(native: object, timers: TimerQueue): string {
 }
 
 /** What is the matter with an attempt that has not opened. */
-export function diagnoseAttempt({ hostname }: Target, timers: TimerQueue): string {
-  const what = parse(hostname.split("%", 1)[0]!) === undefined
-    ? "SYN unanswered, or the name not resolved yet"
-    : "SYN unanswered";
+export function diagnoseAttempt(attempt: Attempt | undefined, timers: TimerQueue): string {
+  const what = judgeAttempt(attempt?.fd?.());
   const late = Math.round(timers.late);
   return late < notable ? what : `${blocked(late)}; ${what}`;
+}
+
+/** What the kernel says of the very attempt, and nothing else. */
+function judgeAttempt(fd: number | undefined): string {
+  // What nobody asked for must not print a warning.
+  const { kernel } = adapter().loadKernel(true);
+  if (fd === undefined || kernel === undefined || layoutObstacle() !== undefined) {
+    return "no answer yet";
+  }
+  const info = readTcpInfo(kernel, fd);
+  if (typeof info === "number" || info.state === "CLOSED") return "no answer yet";
+  if (info.state !== "SYN-SENT") {
+    return "the peer has answered, and the runtime has not said so yet";
+  }
+  const { retransmits = 0 } = info;
+  return `SYN unanswered${retransmits > 0 ? ` (sent again ${count(retransmits, "time")})` : ""}`;
 }
 
 function blocked(ms: number): string {

@@ -81,6 +81,14 @@ class Race implements Attempt {
     this.#end();
   }
 
+  fd(): number | undefined {
+    for (const attempt of this.#running) {
+      const fd = attempt.fd?.();
+      if (fd !== undefined) return fd;
+    }
+    return undefined;
+  }
+
   #next(): void {
     if (this.#over) return;
     this.#stopTimer();

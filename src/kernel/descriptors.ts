@@ -88,11 +88,6 @@ export class Descriptors {
     if (identity !== undefined) this.#found.set(owner, [fd, identity]);
   }
 
-  /** The number that the next socket of this process gets, unless another thread is faster. */
-  next(): number {
-    return this.#kernel.lowestFree();
-  }
-
   /** A descriptor that is probably `owner`'s. */
   guess(owner: object, fd: number): void {
     this.#guesses.set(owner, fd);

@@ -31,7 +31,7 @@ export const diagnosisRows: Plan[] = [
   diagnosed("SYN unanswered", async (row) => {
     await row.gone();
     return await row.end(row.connect(7001, { timeout: 1_500 }));
-  }, /SYN unanswered$/),
+  }, /SYN unanswered \(sent again 1 time\)$/),
   diagnosed("not acknowledging", async (row) => {
     using socket = await row.connect(7001, {});
     await row.gone();

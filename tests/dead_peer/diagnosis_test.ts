@@ -1,7 +1,7 @@
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertInstanceOf, assertMatch } from "@std/assert";
-import { capabilities, connect, type TcpConnection, TimeoutError } from "@holdfast/tcp";
+import { capabilities, connect, listen, type TcpConnection, TimeoutError } from "@holdfast/tcp";
 import { hangingAddress, pair, spawnRuntime, testFile } from "../contract/support.ts";
 import { skip } from "../support/skip.ts";
 
@@ -50,10 +50,36 @@ test("diagnosis: no word about the event loop when it was not blocked", blind, a
   throw new Error("Blocked each time");
 });
 
-test("diagnosis: SYN unanswered", async () => {
+test("diagnosis: SYN unanswered", blind, async () => {
   using address = await hangingAddress();
   const { hostname, port } = address;
   assertMatch(await diagnosisOf(connect({ hostname, port, timeout: 300 })), /SYN unanswered$/);
+  const resent = /SYN unanswered \(sent again 1 time\)$/;
+  assertMatch(await diagnosisOf(connect({ hostname, port, timeout: 1_700 })), resent);
+});
+
+test("diagnosis: nothing is claimed of an attempt that the kernel does not know", async () => {
+  using address = await hangingAddress();
+  const { port } = address;
+  const name = "localhost";
+  const diagnosis = await diagnosisOf(connect({ hostname: name, port, timeout: 300 }));
+  // Of a name Deno does not show which socket is dialling.
+  assertMatch(diagnosis, /(SYN unanswered|no answer yet)$/);
+});
+
+test("diagnosis: a live listener has not failed to answer", async () => {
+  using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: null });
+  const { port } = listener.addr;
+  for (let i = 0; i < 20; i++) {
+    const attempt = connect({ hostname: "127.0.0.1", port, timeout: 5 });
+    // Nobody can be told of the answer in time.
+    const end = performance.now() + 10;
+    while (performance.now() < end);
+    const error = await attempt.then((socket) => socket.close(), (error: unknown) => error);
+    if (error === undefined) continue;
+    assertInstanceOf(error, TimeoutError);
+    assert(!error.message.includes("unanswered"), error.message);
+  }
 });
 
 // A flag that takes FFI away. Bun has none.

@@ -60,6 +60,10 @@ class Dial extends Opener implements Attempt, Outgoing {
     this.#transport?.close();
   }
 
+  fd(): number | undefined {
+    return this.#transport?.native.fd;
+  }
+
   /** Bun has taken the descriptor, within its `connect`. The handshake goes on. */
   open(socket: BunSocket): void {
     this.#transport = new BunTransport(socket).collect();

@@ -6,8 +6,10 @@
 
 import type { Attempt, Target } from "../../adapter.ts";
 import { Line } from "../../dial/line.ts";
-import { descriptorsInUse } from "./descriptor.ts";
+import { identityOf } from "../../kernel/identity.ts";
+import { descriptors } from "./descriptor.ts";
 import { dialPrepared } from "./dial_prepared.ts";
+import { loadKernel } from "./kernel.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
 interface DenoConnect {
@@ -19,7 +21,7 @@ function ignore(): void {}
 /**
  * Deno serves 128 operations that are ready in one turn of its event loop, and of more the same ones
  * may stay behind for seconds (https://docs.rs/tokio/1/tokio/task/coop/index.html). So many connects
- * at once leave room for others. Can go when 300 programs' worth of connects to loopback take turns.
+ * at once leave room for others. Can go when 300 loops of connects to loopback take turns.
  */
 const line = new Line(64);
 
@@ -37,18 +39,23 @@ function dial({ hostname, port }: Target): Attempt {
   // descriptor: https://github.com/denoland/deno/blob/v2.9.6/ext/net/01_net.js. With no answer to
   // that it resolves. Can go when Deno closes what it drops; "aborted at random" tests it.
   signal.throwIfAborted = ignore;
-  // A literal's socket is made within the call.
-  const inUse = descriptorsInUse();
-  const next = inUse?.next();
+  // A literal's socket is made within the call, and a name's is not.
+  const { kernel } = loadKernel();
+  const next = kernel?.lowestFree() ?? -1;
+  const opening = Deno.connect({ hostname, port, signal });
+  const identity = kernel && identityOf(kernel, next);
   return {
-    opened: Deno.connect({ hostname, port, signal }).then((conn) => {
+    opened: opening.then((conn) => {
       if (!signal.aborted) {
-        if (next !== undefined) inUse!.guess(conn, next);
+        if (identity !== undefined) descriptors().guess(conn, next);
         return new DenoTransport(conn, true);
       }
       conn.close();
       throw signal.reason;
     }),
     abort: () => controller.abort(),
+    fd() {
+      return identity !== undefined && identityOf(kernel!, next) === identity ? next : undefined;
+    },
   };
 }

@@ -16,11 +16,6 @@ interface DenoFiles {
 
 let kept: Descriptors | undefined;
 
-/** The same, once somebody has needed it. */
-export function descriptorsInUse(): Descriptors | undefined {
-  return kept;
-}
-
 /** Finds descriptors. Never prompts. */
 export function descriptors(): Descriptors {
   if (kept !== undefined) return kept;

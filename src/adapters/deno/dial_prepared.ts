@@ -84,6 +84,10 @@ class PreparedAttempt implements Attempt {
     throw Object.assign(new Error("the peer has gone already"), { code: "ECONNRESET" });
   }
 
+  fd(): number | undefined {
+    return this.#fd < 0 ? undefined : this.#fd;
+  }
+
   /** Takes the socket out of SYN-SENT at once, and wakes who waits for it. */
   abort(): void {
     this.#aborted = true;

@@ -79,6 +79,10 @@ class NodeAttempt implements Attempt {
   abort(): void {
     if (!this.#open) this.#socket.destroy();
   }
+
+  fd(): number | undefined {
+    return this.#socket._handle?.fd;
+  }
 }
 
 /** Without `undefined`, which Node takes for a value. */

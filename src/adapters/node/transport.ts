@@ -46,6 +46,7 @@ export interface NodeSocket {
   readonly writableLength: number;
   /** Not documented; the descriptor has no other place either. */
   readonly _handle: {
+    readonly fd?: number;
     getpeername?(into: Name): number;
     getsockname?(into: Name): number;
     readStart?(): number;
