@@ -10,6 +10,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { type Identity, identityOf } from "../kernel/identity.ts";
 import { readTcpInfo } from "../kernel/tcp_info.ts";
 import { setInt } from "../options/dead_peer.ts";
+import { Leaving } from "./leaving.ts";
 import { longestInterval, probeInterval } from "../options/probing.ts";
 import { Silence, silenceOf } from "../options/silence.ts";
 import { kernelFor } from "../options/support.ts";
@@ -119,10 +120,9 @@ export class Watch extends Alarm {
   }
 
   /**
-   * Hands over to the kernel before `close`. It gives up a socket that nobody owns as soon as its
-   * backoff has reached TCP_RTO_MAX_MS, also before the closed window of a live peer, so that goes
-   * back to its default. Whatever is on the way has the whole timeout to be acknowledged; a closed
-   * window is left to the kernel's own patience, which is minutes.
+   * Hands over before `close`. Whatever is on the way has the whole timeout to be acknowledged. The kernel
+   * gives up a socket that nobody owns as soon as its backoff has reached TCP_RTO_MAX_MS, so that
+   * goes back to its default; before a closed window the socket goes on being owned.
    */
   release(): void {
     this.stop();
@@ -131,9 +131,13 @@ export class Watch extends Alarm {
       const fd = this.#descriptor(kernel);
       const info = readTcpInfo(kernel, fd);
       if (typeof info === "number" || info.state === "CLOSED") return;
+      const copy = info.unacknowledged === 0 && info.notSent! > 0 ? kernel.dup(fd) : -1;
+      if (copy >= 0) {
+        new Leaving(kernel, copy, this.#timers, this.#silence, this.#interval);
+        return;
+      }
       setInt(kernel, fd, "TCP_RTO_MAX_MS", longestInterval);
-      const slow = info.unacknowledged === 0 && info.notSent! > 0 && info.probes! < 2;
-      if (!slow) setInt(kernel, fd, "TCP_USER_TIMEOUT", Math.min(this.timeout, 2 ** 31 - 1));
+      setInt(kernel, fd, "TCP_USER_TIMEOUT", Math.min(this.timeout, 2 ** 31 - 1));
     } catch {
       // The runtime has closed it already.
     }

@@ -17,6 +17,7 @@ export interface Host {
   readonly permission?: { has(scope: string): boolean };
   readonly allowedNodeEnvironmentFlags?: { has(flag: string): boolean };
   cwd(): string;
+  on(event: "exit", listener: () => void): unknown;
   getBuiltinModule(name: string): unknown;
 }
 

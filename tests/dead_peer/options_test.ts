@@ -5,6 +5,7 @@ import {
   connect,
   constants,
   getsockopt,
+  listen,
   onlySupported,
   setOptions,
   type TcpConnection,
@@ -12,7 +13,7 @@ import {
 } from "@holdfast/tcp";
 import { keepAliveFor, probeInterval } from "../../src/options/probing.ts";
 import { timers } from "../../src/time/timers.ts";
-import { pair, sleep, until } from "../contract/support.ts";
+import { pair, sleep, spawnRuntime, testFile, until } from "../contract/support.ts";
 import { skip } from "../support/skip.ts";
 
 const needed = skip(capabilities().options.deadPeerTimeout.reason);
@@ -121,4 +122,25 @@ test("deadPeerTimeout: no timer runs while nothing is in flight", needed, async 
   await until(() => timers.size === idle, "the watch is asleep");
   await sleep(1_500);
   assertEquals(timers.size, idle);
+});
+
+test("deadPeerTimeout: what close() left unsent outlives the process", needed, async () => {
+  using listener = await listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    timeout: 20_000,
+    receiveBufferSize: 4_096,
+  });
+  const size = 100_000;
+  const program = testFile("../dead_peer/programs/close_and_exit.ts");
+  const ended = spawnRuntime(program, [String(listener.addr.port), String(size)]);
+  using socket = await listener.accept();
+  const { code } = await ended;
+  assertEquals(code, 0);
+  // Three probes, which the kernel would not wait for if they were to come every second.
+  await sleep(4_000);
+  const into = new Uint8Array(65_536);
+  let got = 0;
+  for (let count: number | null = 0; count !== null; count = await socket.read(into)) got += count;
+  assertEquals(got, size);
 });

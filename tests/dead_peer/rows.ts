@@ -261,6 +261,51 @@ export const rows: Plan[] = [
       return { ms: row.elapsed, error: "no socket left" };
     },
   },
+  {
+    name: "close() with unsent data before a closed window, gone",
+    expected: `nothing lingers after ${seconds(T + interval)}`,
+    accepted: ["no socket left"],
+    min: 0,
+    max: T + interval + slack,
+    async run(row) {
+      const options = { deadPeerTimeout: T, sendBufferSize: 100_000 };
+      const socket = await row.connect(7003, options);
+      await socket.write(streamBytes(0, 60_000));
+      await sleep(5_000);
+      await row.gone();
+      socket.close();
+      await until(() => row.ended, "the end of the connection", 30_000);
+      return { ms: row.elapsed, error: "no socket left" };
+    },
+  },
+  alive("close() before a window that has been closed for 5 T, reads after 3 T", async (row) => {
+    const socket = await row.connect(7003, { deadPeerTimeout: T, sendBufferSize: 100_000 });
+    const size = 60_000;
+    await socket.write(streamBytes(0, size));
+    await sleep(5 * T);
+    socket.close();
+    row.start = performance.now();
+    await sleep(3 * T);
+    return await delivered(row, undefined, undefined, size);
+  }),
+  gone("rebooted with data in flight: RST at the next retransmission", async (row) => {
+    using socket = await row.connect(7001, { deadPeerTimeout: T });
+    const pending = read(socket);
+    await row.gone();
+    await socket.write(new Uint8Array(1_000));
+    await row.command("reset");
+    await row.heal();
+    return await row.end(pending);
+  }, { accepted: ["SocketError ECONNRESET"], bound: T, min: 0 }),
+  gone("made anew with data in flight, at another link address", async (row) => {
+    // The kernel asks for the new link address only after most of a minute, and retransmissions that
+    // double their distance find it minutes later.
+    using socket = await row.connect(7001, { deadPeerTimeout: T });
+    const pending = read(socket);
+    await row.misplace();
+    await socket.write(new Uint8Array(1_000));
+    return await row.end(pending);
+  }),
   alive("close() with unsent data before a closed window, reads after 3 T", async (row) => {
     const socket = await row.connect(7003, { deadPeerTimeout: T, sendBufferSize: 100_000 });
     const size = 60_000;
