@@ -59,15 +59,15 @@ export class Row {
     this.start = performance.now();
   }
 
-<<<<<<< HEAD
   /** Our address goes, as when the network changes. */
   async loseAddress(): Promise<void> {
     await ip(`addr del ${this.us}/24 dev cable0`);
-=======
+    this.start = performance.now();
+  }
+
   /** Our kernel goes on sending to a link address that the peer has no more. */
   async misplace(): Promise<void> {
     await ip(`neigh replace ${this.peer} lladdr 02:00:00:00:00:99 dev cable0 nud permanent`);
->>>>>>> 7c6fb32 (close() before a closed window: the peer gets everything, or is found to be gone in time)
     this.start = performance.now();
   }
 
