@@ -45,7 +45,7 @@ test("copies: the other module is another one", () => {
 test("copies: instanceof knows the other's errors, and a subclass only its own", async () => {
   using sockets = await pair();
   const { port } = sockets.listener.addr;
-  using client = await there.connect({ port, timeout: 20 });
+  using client = await there.connect({ port, timeout: { connect: 10_000, read: 20, write: 20 } });
   const late = await errorOf(client.read(new Uint8Array(1)));
   assertInstanceOf(late, here.TimeoutError);
   assertInstanceOf(late, there.TimeoutError);
