@@ -7,7 +7,7 @@
 import type { Transport } from "./adapter.ts";
 import { Connection, type TcpConnection } from "./connection/connection.ts";
 import { Dialling } from "./dialling.ts";
-import { toSocketError } from "./errors.ts";
+import { TimeoutError, toSocketError } from "./errors.ts";
 import { checkConnect } from "./options/validate.ts";
 import type { ConnectOptions } from "./options/types.ts";
 import { prepareDial } from "./options/dial.ts";
@@ -47,8 +47,11 @@ export async function connect(options: ConnectOptions): Promise<TcpConnection> {
   const plan = checkConnect(options);
   const runtime = adapter();
   const socket = supportedPlan(plan.socket, runtime.natives());
-  const { target, timeouts, signal, tls } = plan;
+  const { target, timeouts, deadline, signal, tls } = plan;
   signal?.throwIfAborted();
+  if (deadline?.expired) {
+    throw new TimeoutError({ operation: "connect", timeout: deadline.timeout, address: target });
+  }
   const { later, ...how } = prepareDial(plan.dial, socket.steps);
   const prepare = ({ native }: Transport) => {
     applyPlan(runtime.openedHandle(native), { steps: later });
@@ -56,7 +59,7 @@ export async function connect(options: ConnectOptions): Promise<TcpConnection> {
   const dialled = noteDialled(target.port);
   let transport: Transport | undefined;
   try {
-    const dialling = new Dialling(target, timeouts.connect, signal, plan.dial.retry);
+    const dialling = new Dialling(target, timeouts.connect, deadline, signal, plan.dial.retry);
     transport = await dialling.open((target) => {
       const attempt = runtime.connect({ ...target, ...how });
       return tls === undefined ? attempt : secured(attempt, tls, prepare);

@@ -12,6 +12,7 @@ import { timeoutError } from "./events.ts";
 import type { RetryOptions } from "./options/types.ts";
 import { kernelFor } from "./options/support.ts";
 import { type NativeTimer, nativeTimers } from "./time/native_timers.ts";
+import type { Deadline } from "./time/deadline.ts";
 import { Alarm, timers } from "./time/timers.ts";
 
 /** Errors that another attempt may not meet. */
@@ -35,7 +36,9 @@ function isItself({ localAddr, remoteAddr }: Transport): boolean {
 /** One attempt under a limit and a signal, of which the first to end counts. */
 export class Dialling extends Alarm {
   readonly #target: Target;
-  readonly #timeout: number | null;
+  /** When the limit that comes first is over, and how long that is. */
+  readonly #until: number;
+  readonly #timeout: number;
   readonly #signal: AbortSignal | undefined;
   readonly #retry: Required<RetryOptions> | undefined;
   #start!: (target: Target) => Attempt;
@@ -53,13 +56,17 @@ export class Dialling extends Alarm {
   constructor(
     target: Target,
     timeout: number | null,
+    deadline: Deadline | undefined,
     signal: AbortSignal | undefined,
     retry: Required<RetryOptions> | undefined,
   ) {
     super();
     this.#retry = retry;
     this.#target = target;
-    this.#timeout = timeout;
+    const due = timeout === null ? Infinity : timers.now() + timeout;
+    const sooner = deadline !== undefined && deadline.at < due;
+    this.#until = sooner ? deadline.at : due;
+    this.#timeout = sooner ? deadline.timeout : timeout ?? 0;
     this.#signal = signal;
   }
 
@@ -68,7 +75,7 @@ export class Dialling extends Alarm {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    if (this.#timeout !== null) timers.arm(this, timers.now() + this.#timeout);
+    if (this.#until < Infinity) timers.arm(this, this.#until);
     this.#signal?.addEventListener("abort", this);
     this.#start = start;
     this.#dial();
@@ -134,7 +141,7 @@ export class Dialling extends Alarm {
 
   override ring(): void {
     if (this.#signal?.aborted) return this.handleEvent();
-    const timeout = this.#timeout!;
+    const timeout = this.#timeout;
     const failures = this.#failures;
     const cause = this.#last;
     const diagnosis = cause === undefined

@@ -29,7 +29,8 @@ export type Operation =
   | "close"
   | "setsockopt"
   | "getsockopt"
-  | "getsockname";
+  | "getsockname"
+  | "finish";
 
 /**
  * Where the error happened: an address, as far as it is known.
@@ -57,8 +58,8 @@ export type ErrorAddress = Pick<NetAddr, "hostname" | "port">;
  * ```
  */
 export interface TimeoutErrorOptions {
-  /** The call that ran out of time. */
-  operation: "connect" | "read" | "write" | "accept";
+  /** The call that ran out of time; `"finish"` is what the signal of a `Deadline` says. */
+  operation: "connect" | "read" | "write" | "accept" | "finish";
   /** The limit that was exceeded, in ms. */
   timeout: number;
   /** Peer (connect, read, write) or listening address (accept). */

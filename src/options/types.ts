@@ -5,6 +5,7 @@
  */
 
 import type { ServerTlsOptions, TlsOptions } from "../tls/options.ts";
+import type { Deadline } from "../time/deadline.ts";
 
 /**
  * Values of keepalive. Times are rounded up to the next second, in which the kernel counts; what is
@@ -292,6 +293,8 @@ export interface ConnectOptions extends SocketOptions {
    * @default no second attempt
    */
   retry?: RetryOptions;
+  /** A point in time, shared with other calls, after which the attempt ends too. */
+  deadline?: Deadline;
   /** Ends the attempt with its reason. It has no effect once connected. */
   signal?: AbortSignal;
   /**

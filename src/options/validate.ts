@@ -19,6 +19,7 @@ import { checkServerTls, checkTls, type ClientPlan, type ServerPlan } from "../t
 export interface ConnectPlan {
   readonly target: Target;
   readonly timeouts: ConnectTimeouts;
+  readonly deadline: Deadline | undefined;
   readonly signal: AbortSignal | undefined;
   readonly socket: SocketPlan;
   readonly dial: DialPlan;
@@ -34,7 +35,8 @@ export interface ListenOptionsPlan {
 }
 
 const int = 2 ** 31 - 1;
-const connectKeys = ["hostname", "port", "timeout", "signal", "tls", ...dialKeys, ...socketKeys];
+const limitKeys = ["timeout", "deadline", "signal"];
+const connectKeys = ["hostname", "port", ...limitKeys, "tls", ...dialKeys, ...socketKeys];
 const addressKeys = ["hostname", "port", "reuseAddress", "reusePort", "ipv6Only"];
 const listenKeys = [...addressKeys, "timeout", "backlog", "fd", "tls", ...socketKeys];
 
@@ -46,6 +48,7 @@ export function checkConnect(options: unknown): ConnectPlan {
   return {
     target: { hostname: host, port: checkInteger(given.port, "port", 1, 65_535, verb) },
     timeouts: timeouts(given.timeout, ["connect", "read", "write"], verb),
+    deadline: checkDeadline(given.deadline, verb),
     signal: checkSignal(given.signal, verb),
     socket: withNoDelay(given, verb),
     dial: checkDial(given, verb),
@@ -135,12 +138,9 @@ export function checkCall(options: unknown, verb: "read" | "write" | "accept"): 
     copyOptions(options, ["timeout", "deadline", "signal"], verb);
   }
   const { timeout: limit, deadline, signal } = options as Options;
-  if (deadline !== undefined && !(deadline instanceof Deadline)) {
-    fail(TypeError, verb, "deadline", "must be a Deadline", deadline);
-  }
   return {
     timeout: limit === undefined ? undefined : timeout(limit, "timeout", verb),
-    deadline,
+    deadline: checkDeadline(deadline, verb),
     signal: checkSignal(signal, verb),
   };
 }
@@ -204,6 +204,13 @@ function timeouts<Key extends string>(
       : timeout(given[key], `timeout.${key}`, verb);
   }
   return result;
+}
+
+function checkDeadline(deadline: unknown, verb: string): Deadline | undefined {
+  if (deadline !== undefined && !(deadline instanceof Deadline)) {
+    fail(TypeError, verb, "deadline", "must be a Deadline", deadline);
+  }
+  return deadline;
 }
 
 function checkSignal(signal: unknown, verb: string): AbortSignal | undefined {

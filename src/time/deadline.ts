@@ -6,7 +6,8 @@
 
 import { brand } from "../brand.ts";
 import { fail } from "../check.ts";
-import { timers } from "./timers.ts";
+import { TimeoutError } from "../errors.ts";
+import { Alarm, timers } from "./timers.ts";
 
 /**
  * A point in time that several calls share, so that a whole exchange has one limit. It counts on the
@@ -28,10 +29,11 @@ import { timers } from "./timers.ts";
  * ```
  */
 export class Deadline {
-  /** The span it was made with, in ms. */
+  /** The span it was made with, in ms; 0 when nothing was left then. */
   readonly timeout: number;
   /** When it passes, in ms on the clock of `performance.now()`. */
   readonly at: number;
+  #signal: AbortSignal | undefined = undefined;
 
   private constructor(timeout: number) {
     this.timeout = timeout;
@@ -41,15 +43,16 @@ export class Deadline {
   /**
    * A deadline that passes `ms` milliseconds from now.
    *
-   * @param ms A positive, finite number of milliseconds; fractions are fine.
+   * @param ms A finite number of milliseconds; fractions are fine. With 0 or less nothing is left:
+   * every call rejects with {@linkcode TimeoutError}.
    * @throws {TypeError} `ms` is not a number.
-   * @throws {RangeError} `ms` is 0, negative, `NaN` or infinite.
+   * @throws {RangeError} `ms` is `NaN` or infinite.
    */
   static after(ms: number): Deadline {
-    const expected = "must be a positive number of milliseconds";
+    const expected = "must be a finite number of milliseconds";
     if (typeof ms !== "number") fail(TypeError, "make a deadline", "ms", expected, ms);
-    if (!(ms > 0 && ms < Infinity)) fail(RangeError, "make a deadline", "ms", expected, ms);
-    return new Deadline(ms);
+    if (!Number.isFinite(ms)) fail(RangeError, "make a deadline", "ms", expected, ms);
+    return new Deadline(Math.max(0, ms));
   }
 
   /** Milliseconds that are left, 0 when it has passed. */
@@ -60,6 +63,42 @@ export class Deadline {
   /** Whether it has passed. */
   get expired(): boolean {
     return timers.now() >= this.at;
+  }
+
+  /**
+   * Aborts when the deadline passes, with a {@linkcode TimeoutError} whose `operation` is `"finish"`: for
+   * `fetch` and whatever else takes a signal. Always the same one. It does not keep the process alive.
+   *
+   * @example One limit for a connection and a computation
+   * ```ts
+   * import { Deadline } from "@holdfast/tcp";
+   *
+   * const { signal } = Deadline.after(10);
+   * await new Promise((resolve) => setTimeout(resolve, 50));
+   * console.log(signal.aborted, signal.reason.message); // true Cannot finish within 10 ms
+   * ```
+   */
+  get signal(): AbortSignal {
+    if (this.#signal !== undefined) return this.#signal;
+    const passing = new Passing(this.timeout);
+    if (this.expired) passing.ring();
+    else timers.arm(passing, this.at);
+    return this.#signal = passing.controller.signal;
+  }
+}
+
+/** What a deadline's signal waits for. */
+class Passing extends Alarm {
+  readonly controller: AbortController = new AbortController();
+  readonly #timeout: number;
+
+  constructor(timeout: number) {
+    super();
+    this.#timeout = timeout;
+  }
+
+  override ring(): void {
+    this.controller.abort(new TimeoutError({ operation: "finish", timeout: this.#timeout }));
   }
 }
 

@@ -103,6 +103,7 @@ const connectFields: Record<string, Field> = {
   "timeout.read": { ...milliseconds, bad: [...milliseconds.bad, ...types(undefined)] },
   "timeout.write": { ...milliseconds, bad: [...milliseconds.bad, ...types(undefined)] },
   signal,
+  deadline: { says: "must be a Deadline", bad: types(null, 1, {}, new AbortController()) },
 };
 const listenFields: Record<string, Field> = {
   ...socketFields,
@@ -542,9 +543,9 @@ function wrongArguments(
       [...sockets, ...types({})],
       (it) => tcpInfo(it),
     ],
-    ["make a deadline", "ms", "must be a positive number of milliseconds", [
+    ["make a deadline", "ms", "must be a finite number of milliseconds", [
       ...types(undefined, null, "5", 5n),
-      ...ranges(0, -1, NaN, Infinity),
+      ...ranges(NaN, Infinity, -Infinity),
     ], (it) => Deadline.after(it)],
   ];
 }
