@@ -135,7 +135,7 @@ export function checkCall(options: unknown, verb: "read" | "write" | "accept"): 
   }
   for (const key in options) {
     if (key === "timeout" || key === "deadline" || key === "signal") continue;
-    copyOptions(options, ["timeout", "deadline", "signal"], verb);
+    copyOptions(options, limitKeys, verb);
   }
   const { timeout: limit, deadline, signal } = options as Options;
   return {
