@@ -30,7 +30,7 @@ export interface Outgoing {
   /** All that `write` took has reached the kernel: `writing` is false now. */
   drained(): void;
   /** So many bytes that `write` took are lost by `close`, and the peer cannot be told. */
-  lost?(bytes: number): void;
+  dropped?(bytes: number): void;
   /** The connection is gone; `cause` is the runtime's own error. */
   failed(cause: unknown): void;
 }

@@ -148,7 +148,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
     return this.#transport.native;
   }
 
-  get closed(): boolean {
+  get isClosed(): boolean {
     return this.#closed;
   }
 

@@ -9,6 +9,7 @@ import { brand, sharedSet } from "../brand.ts";
 import type { NetAddr } from "../kernel/address.ts";
 import type { CallOptions } from "../time/calls.ts";
 import type { Guarded } from "../options/dead_peer.ts";
+import { finish } from "./end.ts";
 import { Watch } from "./watch.ts";
 import type { KeepAliveOptions, KernelOptions, SocketOptions, Timeouts } from "../options/types.ts";
 import { adapter } from "../runtime.ts";
@@ -120,6 +121,24 @@ export interface TcpConnection {
    */
   close(): void;
   /**
+   * Ends the connection with nothing left behind: sends FIN after all writes, drops what still comes
+   * until the peer's FIN, waits until the peer's kernel has acknowledged everything, and closes. One
+   * limit for all of it. Where the kernel is out of reach ({@linkcode capabilities}: `tcpInfo`) the
+   * peer's FIN counts as the acknowledgement. RFC 9293 section 3.6.
+   *
+   * @param options Limits of this call; the earliest counts. Default: the write timeout.
+   * @throws {TimeoutError} The connection stays open: `end` can be called again, and `close` or
+   * `reset` end the wait.
+   * @throws {DeadPeerError} The kernel gave the peer up.
+   * @throws {SocketError} Such as `ECONNRESET`: the peer may not have everything. The connection is closed.
+   */
+  end(options?: CallOptions): Promise<void>;
+  /**
+   * Resolves when the connection is closed, by `close`, `end`, `reset` or an error: to that error, or
+   * to `undefined`. Never rejects. An error shows when a call or the runtime meets it.
+   */
+  readonly closed: Promise<Error | undefined>;
+  /**
    * Closes with RST, so that the peer reads `ECONNRESET` and nothing lingers (RFC 9293 section 3.10.5).
    * @throws {UnsupportedOptionError} The platform cannot; the connection stays as it was.
    */
@@ -160,6 +179,8 @@ export class Connection implements TcpConnection, Guarded {
   #streams: Streams | undefined = undefined;
   #handle: Handle | undefined = undefined;
   readonly #peerName: string | undefined;
+  /** Made when somebody asks for `closed`. */
+  #closing: { readonly promise: Promise<Error | undefined>; tell(): void } | undefined = undefined;
 
   constructor(
     transport: Transport,
@@ -260,8 +281,19 @@ export class Connection implements TcpConnection, Guarded {
     return this.#transport.isGone();
   }
 
-  get closed(): boolean {
+  get isClosed(): boolean {
     return this.#reader.closed;
+  }
+
+  get closed(): Promise<Error | undefined> {
+    if (this.#closing === undefined) {
+      let tell!: (error: Error | undefined) => void;
+      const promise = new Promise<Error | undefined>((resolve) => tell = resolve);
+      this.#closing = { promise, tell: () => tell(this.#reader.lost ?? this.#writer.lost) };
+      this.#reader.onLost = this.#closing.tell;
+      if (this.isClosed || this.#reader.lost !== undefined) this.#closing.tell();
+    }
+    return this.#closing.promise;
   }
 
   get localAddr(): NetAddr {
@@ -321,12 +353,25 @@ export class Connection implements TcpConnection, Guarded {
   }
 
   close(): void {
-    if (this.closed) return;
+    if (this.isClosed) return;
     this.#endWatch(true);
     const cut = this.#writer.flush();
     this.#reader.close();
     this.#writer.close();
     this.#transport.close(cut);
+    this.#closing?.tell();
+  }
+
+  async end(options?: CallOptions): Promise<void> {
+    if (options !== undefined) options = checkCall(options, "end");
+    try {
+      await finish(adapter().handle(this.inner)!, this.#reader, this.#writer, options);
+    } catch (error) {
+      // After a limit the connection is as it was, but for its FIN.
+      if (error instanceof SocketError) this.close();
+      throw error;
+    }
+    this.close();
   }
 
   #endWatch(release: boolean): void {
@@ -338,11 +383,12 @@ export class Connection implements TcpConnection, Guarded {
   }
 
   reset(): void {
-    if (this.closed) return;
+    if (this.isClosed) return;
     this.#transport.reset(() => kernelFor("reset"));
     this.#endWatch(false);
     this.#reader.close();
     this.#writer.close();
+    this.#closing?.tell();
   }
 
   setTimeouts(timeouts: Partial<Timeouts>): void {

@@ -21,14 +21,15 @@ export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Res
   protected readonly transport: Transport;
   /** Why the connection is gone. An object, since the cause may be `undefined`. */
   protected failure: { cause: unknown } | undefined = undefined;
+  /** Told when the connection is gone, if somebody asked for that. */
+  onLost: (() => void) | undefined = undefined;
+  #turning = false;
 
   constructor(transport: Transport, timeout: number | null, timers: TimerQueue) {
     super(timers);
     this.transport = transport;
     this.timeout = timeout;
   }
-
-  #turning = false;
 
   /** Why this half cannot be handed over as it is: a code, or `undefined`. */
   notIdle(): string | undefined {
@@ -59,6 +60,12 @@ export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Res
     this.failure = { cause };
     publishDeadPeer(this.transport, () => this.error());
     this.rejectAll(() => this.error());
+    this.onLost?.();
+  }
+
+  /** Why the connection is gone, if it is. */
+  get lost(): Error | undefined {
+    return this.failure && this.error();
   }
 
   /** Rejects what waits. */

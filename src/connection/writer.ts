@@ -61,21 +61,21 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
   }
 
   /** Sends FIN after all that was written before; again, it is the same FIN. */
-  closeWrite(): Promise<void> {
+  closeWrite(options?: CallOptions): Promise<void> {
     if (this.#fin === undefined || this.closed) {
-      const refusal = this.refusal(undefined);
+      const refusal = this.refusal(options);
       if (refusal !== undefined) return Promise.reject(refusal.reason);
       if (this.failure !== undefined) return Promise.reject(this.error());
-      this.#fin = this.#finish();
+      this.#fin = this.#finish(options);
     }
     return this.#fin;
   }
 
-  async #finish(): Promise<void> {
+  async #finish(options: CallOptions | undefined): Promise<void> {
     if (this.head !== undefined || this.transport.writing) {
       const call = this.take();
       call.fin = true;
-      await this.enter(call, undefined, this.timeout);
+      await this.enter(call, options, this.timeout);
     }
     try {
       // Closed since its turn came: what the runtime makes of that differs.
@@ -142,7 +142,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
     super.close();
   }
 
-  lost(bytes: number): void {
+  dropped(bytes: number): void {
     this.bytesWritten -= bytes;
   }
 

@@ -79,7 +79,7 @@ export function changeOptions(socket: AnySocket, options: SocketOptions): void {
 /** As {@linkcode changeOptions}, of keepalive alone: programs that retune pooled connections do it often. */
 export function changeKeepAlive(socket: Guarded, handle: Handle, keepAlive: unknown): void {
   const option = keepAliveOption(keepAlive, "set options");
-  if (socket.closed) throw closed();
+  if (socket.isClosed) throw closed();
   applyPlan(handle, { steps: [supportedStep(option, handle)] });
   socket.watchPeer(undefined);
 }
@@ -169,7 +169,7 @@ export function handleOf(socket: unknown, verb: string): Handle {
   }
   const ours = "watchPeer" in socket ? socket as Guarded : undefined;
   // Before anything that may be out of reach here: a closed socket is closed on every platform.
-  if (ours?.closed) throw closed();
+  if (ours?.isClosed) throw closed();
   // The runtimes differ in what such a socket still takes: nothing, or anything without effect.
   if (ours?.gone) throw closed("the connection has ended");
   const { native, fd } = ours === undefined

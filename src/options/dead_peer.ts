@@ -64,7 +64,7 @@ export interface Guarded {
   /** The runtime's socket. Unlike `native`, asking for it gives nobody hold of it. */
   readonly inner: object;
   /** We closed it, so nothing can be set or read any more. */
-  readonly closed: boolean;
+  readonly isClosed: boolean;
   /** The kernel has no connection any more. */
   readonly gone?: boolean;
   /** `deadPeerTimeout` begins, or (`undefined`) other options have replaced it. */

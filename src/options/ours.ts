@@ -65,7 +65,7 @@ export function learnOurs(identify: (socket: Ours) => Identity | undefined): voi
     .filter(isOpen);
   for (const ref of opened) {
     const socket = ref.deref();
-    if (socket === undefined || socket.closed) continue;
+    if (socket === undefined || socket.isClosed) continue;
     try {
       const identity = identify(socket);
       if (identity) identities.add(identity);
@@ -92,5 +92,5 @@ export function isOurs({ identity, localAddr, remoteAddr }: Entry): boolean {
 }
 
 function isOpen(ref: WeakRef<Ours>): boolean {
-  return ref.deref()?.closed === false;
+  return ref.deref()?.isClosed === false;
 }

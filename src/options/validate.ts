@@ -129,7 +129,10 @@ export function checkTimeouts(options: unknown): Partial<Timeouts> {
 }
 
 /** Checks the options of a `read`, `write` or `accept`. On the fast path: no loop over keys to copy. */
-export function checkCall(options: unknown, verb: "read" | "write" | "accept"): CallOptions {
+export function checkCall(
+  options: unknown,
+  verb: "read" | "write" | "accept" | "end",
+): CallOptions {
   if (typeof options !== "object" || options === null) {
     fail(TypeError, verb, "options", "must be an object", options);
   }

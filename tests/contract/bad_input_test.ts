@@ -358,6 +358,7 @@ test("bad input: unknown keys, by name and with the ones there are", async () =>
     ["read", "tiemout", (o) => client.read(buffer, any(o)), { tiemout: 5 }, "timeout"],
     ["write", "size", (o) => client.write(buffer, any(o)), { timeout: 5, size: 5 }],
     ["accept", "timeOut", (o) => listener.accept(any(o)), { timeOut: 5 }, "timeout"],
+    ["end", "timeOut", (o) => client.end(any(o)), { timeOut: 5 }, "timeout"],
     ["set timeouts", "connect", (o) => client.setTimeouts(any(o)), { connect: 5 }],
   ];
   for (const [verb, name, call, options, meant] of cases) {
@@ -446,6 +447,7 @@ function wrongArguments(
     ["read", "options", objects, types(null, 5, "x", () => 1), (it) => client.read(buffer, it)],
     ["write", "options", objects, types(null, 5, "x", () => 1), (it) => client.write(buffer, it)],
     ["accept", "options", objects, types(null, 5, "x", () => 1), (it) => listener.accept(it)],
+    ["end", "options", objects, types(null, 5, "x", () => 1), (it) => client.end(it)],
     ["read", "into", "must be a Uint8Array", data, (it) => client.read(it)],
     ["write", "data", "must be a Uint8Array", data, (it) => client.write(it)],
     [
@@ -469,6 +471,9 @@ function wrongArguments(
       milliseconds.bad,
       (timeout) => listener.accept({ timeout }),
     ],
+    ["end", "timeout", milliseconds.says, milliseconds.bad, (timeout) => client.end({ timeout })],
+    ["end", "deadline", "must be a Deadline", limits, (deadline) => client.end({ deadline })],
+    ["end", "signal", signal.says, signal.bad, (signal) => client.end({ signal })],
     [
       "read",
       "deadline",

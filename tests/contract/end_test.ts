@@ -1,10 +1,27 @@
 /** How a connection ends: what close() cuts off must not look whole, and end() leaves nothing behind. */
 
 import { test } from "node:test";
-import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
-import { capabilities, SocketError, type TcpConnection, TimeoutError } from "@holdfast/tcp";
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import {
+  capabilities,
+  Deadline,
+  SocketError,
+  type TcpConnection,
+  TimeoutError,
+} from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
-import { firstDifference, pair, patience, sleep, streamBytes, within } from "./support.ts";
+import {
+  firstDifference,
+  noTables,
+  pair,
+  patience,
+  sleep,
+  socketsOf,
+  spySignal,
+  streamBytes,
+  until,
+  within,
+} from "./support.ts";
 
 const { set: reset, reason } = capabilities().options.reset;
 const noReset = reset === "none" ? `reset: ${reason}` : undefined;
@@ -106,4 +123,158 @@ test("close: of a loop of writes that has to let the event loop turn loses nothi
   client.close();
   assertEquals(await reading, [sent + 10, undefined]);
   await last;
+});
+
+const { tcpInfo } = capabilities().options;
+const noTcpInfo = tcpInfo.get === "none" ? `tcpInfo: ${tcpInfo.reason}` : undefined;
+
+for (const end of ["client", "server"] as const) {
+  test(`end: everything written arrives, also with input that nobody read: the ${end}'s`, async () => {
+    using sockets = await pair();
+    const ours = sockets[end];
+    const peer = sockets[end === "client" ? "server" : "client"];
+    await peer.write(new Uint8Array(100_000));
+    const size = 8_000_000;
+    const written = ours.write(streamBytes(0, size));
+    const ended = ours.end();
+    await sleep(50);
+    // Dropped, as that before.
+    await peer.write(new Uint8Array(100_000));
+    assertEquals(await readOn(peer), [size, undefined]);
+    await written;
+    assertEquals(await Promise.race([ended, sleep(50).then(() => "waits")]), "waits");
+    await peer.closeWrite();
+    await within(patience, ended);
+    const late = await assertRejects(() => ours.read(new Uint8Array(1)), SocketError);
+    assertEquals(late.code, "EBADF");
+  });
+
+  test(
+    `end: rejects when the peer resets before it has everything: the ${end}'s`,
+    skip(noReset),
+    async () => {
+      for (const finished of [false, true]) {
+        if (finished && noTcpInfo !== undefined) continue;
+        using sockets = await pair();
+        const ours = sockets[end];
+        const peer = sockets[end === "client" ? "server" : "client"];
+        if (finished) await peer.closeWrite();
+        // In the kernel, where it waits for the peer to read.
+        const { bytesWritten } = await assertRejects(
+          () => ours.write(streamBytes(0, tooMuch), { timeout: 200 }),
+          TimeoutError,
+        );
+        assert(bytesWritten! > 0);
+        const reading = peer.read(new Uint8Array(100_000));
+        const ended = ours.end().then(() => undefined, (error) => error);
+        await reading;
+        await sleep(100);
+        peer.reset();
+        const error = await within(patience, ended);
+        assertInstanceOf(error, SocketError);
+        assert(["ECONNRESET", "EPIPE"].includes(error.code), error.code);
+        const late = await assertRejects(() => ours.read(new Uint8Array(1)), SocketError);
+        assertEquals(late.code, "EBADF");
+      }
+    },
+  );
+}
+
+test(
+  "end: after the peer's FIN waits for what the peer has not acknowledged",
+  skip(noTcpInfo),
+  async () => {
+    using sockets = await pair();
+    const { client, server } = sockets;
+    await server.closeWrite();
+    assertEquals(await client.read(new Uint8Array(1)), null);
+    const size = 6_000_000;
+    const written = client.write(streamBytes(0, size));
+    const ended = client.end();
+    const early = await Promise.race([ended, sleep(100).then(() => "waits")]);
+    assertEquals(early, "waits");
+    assertEquals(await readOn(server), [size, undefined]);
+    await written;
+    await within(patience, ended);
+  },
+);
+
+test("end: nothing is left of it", skip(noTables), async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  await Promise.all([client.end(), server.end()]);
+  // Both ports: other connections may have had either.
+  const ports = [client.localAddr.port, client.remoteAddr.port];
+  const rows = () =>
+    socketsOf(ports[0]!).filter(({ localPort, remotePort }) =>
+      ports.includes(localPort) && ports.includes(remotePort)
+    );
+  await until(() => rows().every(({ state }) => state === "TIME-WAIT"), "no connection is left");
+});
+
+test("end: a limit ends the wait; the connection is still there, and end can be called again", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const controller = new AbortController();
+  const spy = spySignal(controller.signal);
+  setTimeout(() => controller.abort("enough"), 50);
+  assertEquals(await client.end({ signal: controller.signal }).catch((reason) => reason), "enough");
+  assertEquals(spy.listeners, 0);
+  client.setTimeouts({ write: 30 });
+  const calls = [
+    [30, () => client.end()],
+    [40, () => client.end({ timeout: 40 })],
+    [50, () => client.end({ timeout: 5_000, deadline: Deadline.after(50) })],
+  ] as const;
+  for (const [timeout, call] of calls) {
+    assertEquals((await assertRejects(call, TimeoutError)).timeout, timeout);
+  }
+  // Nothing was read, but what `end` dropped.
+  const ended = client.end({ timeout: null });
+  assertEquals(await server.read(new Uint8Array(1)), null);
+  await server.write(new Uint8Array(5));
+  server.close();
+  await within(patience, ended);
+});
+
+test("end: of what is closed is EBADF, and close during it ECANCELED", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const ended = assertRejects(() => client.end(), SocketError);
+  await sleep(20);
+  client.close();
+  assertEquals((await within(patience, ended)).code, "ECANCELED");
+  assertEquals((await assertRejects(() => client.end(), SocketError)).code, "EBADF");
+  server.close();
+});
+
+test("closed: resolves once, to undefined, by whatever closes the connection", async () => {
+  for (const how of ["close", "end", "reset", "dispose"] as const) {
+    using sockets = await pair();
+    const { client, server } = sockets;
+    const { closed } = client;
+    assertEquals(client.closed, closed);
+    assertEquals(await Promise.race([closed, sleep(20).then(() => "open")]), "open");
+    if (how === "end") await Promise.all([client.end(), server.end()]);
+    else if (how === "dispose") client[Symbol.dispose]();
+    else if (how === "close" || noReset !== undefined) client.close();
+    else client.reset();
+    assertEquals(await within(patience, closed), undefined);
+    server.close();
+    assertEquals(await within(patience, server.closed), undefined);
+  }
+});
+
+test("closed: resolves to the error that ended the connection", skip(noReset), async () => {
+  for (const asked of ["before", "after"]) {
+    using sockets = await pair();
+    const { client, server } = sockets;
+    const early = asked === "before" ? client.closed : undefined;
+    const reading = client.read(new Uint8Array(1)).catch((error) => error);
+    server.reset();
+    assertReset(await within(patience, reading));
+    assertReset(await within(patience, early ?? client.closed));
+    client.close();
+    assertReset(await client.closed);
+  }
 });

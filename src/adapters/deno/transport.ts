@@ -186,7 +186,7 @@ export class DenoTransport implements Transport {
     // TLS says by itself when a stream is cut off.
     if (cut && this.native.setNoDelay !== undefined) {
       const { kernel } = loadKernel();
-      if (kernel === undefined) this.#outgoing.lost?.(lost);
+      if (kernel === undefined) this.#outgoing.dropped?.(lost);
       else this.#sendReset(kernel);
     }
     try {

@@ -1,0 +1,88 @@
+/**
+ * The graceful end of a connection: nothing of what was written is left behind.
+ *
+ * @module
+ */
+
+import type { Handle } from "../adapter.ts";
+import { SocketError } from "../errors.ts";
+import { constants } from "../kernel/constants.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { errnoName } from "../kernel/errno.ts";
+import { layoutObstacle, readTcpInfo } from "../kernel/tcp_info.ts";
+import { readInt } from "../kernel/tcp_socket.ts";
+import { adapter } from "../runtime.ts";
+import type { CallOptions } from "../time/calls.ts";
+import { Deadline } from "../time/deadline.ts";
+import { nativeTimers } from "../time/native_timers.ts";
+import type { Reader } from "./reader.ts";
+import type { Writer } from "./writer.ts";
+
+/** Longest time between two questions to the kernel, ms. */
+const longestPause = 50;
+
+/**
+ * Sends FIN after all writes, drops what comes until the peer's FIN, and waits until the peer's kernel
+ * has acknowledged everything, where this side's kernel is in reach. The limits hold for all of it.
+ */
+export async function finish(
+  handle: Handle,
+  reader: Reader,
+  writer: Writer,
+  limits: CallOptions = {},
+): Promise<void> {
+  const options = oneDeadline(limits, writer.timeout);
+  const sight = keepSight(handle);
+  try {
+    await writer.closeWrite(options);
+    while (await reader.readChunk(options) !== null);
+    if (sight !== undefined) await acknowledged(sight, reader, options);
+    if (writer.lost !== undefined) throw writer.lost;
+  } finally {
+    sight?.kernel.close(sight.fd);
+  }
+}
+
+function oneDeadline(limits: CallOptions, otherwise: number | null): CallOptions {
+  const { timeout = otherwise, signal } = limits;
+  let { deadline } = limits;
+  if (timeout !== null && (deadline === undefined || timeout < deadline.remaining)) {
+    deadline = Deadline.after(timeout);
+  }
+  return { timeout: null, deadline, signal };
+}
+
+interface Sight {
+  readonly kernel: Kernel;
+  readonly fd: number;
+}
+
+/** A second descriptor: some runtimes close theirs when both sides have finished. */
+function keepSight(handle: Handle): Sight | undefined {
+  const { kernel } = adapter().loadKernel();
+  if (kernel === undefined || layoutObstacle() !== undefined) return undefined;
+  try {
+    const fd = kernel.dup(handle.fd());
+    return fd < 0 ? undefined : { kernel, fd };
+  } catch {
+    // Gone already: reading or writing tells why.
+    return undefined;
+  }
+}
+
+/**
+ * The peer's FIN may have come before it had all of ours. In these states ours is not acknowledged; one
+ * that leaves them by a reset or by the kernel's patience has an error, and nobody else is left to be told.
+ */
+async function acknowledged({ kernel, fd }: Sight, reader: Reader, options: CallOptions) {
+  for (let pause = 1;; pause = Math.min(2 * pause, longestPause)) {
+    const info = readTcpInfo(kernel, fd);
+    if (typeof info === "number") return;
+    if (!["CLOSE-WAIT", "LAST-ACK", "CLOSING", "FIN-WAIT-1"].includes(info.state)) break;
+    const refusal = reader.refusal(options);
+    if (refusal !== undefined) throw refusal.reason;
+    await new Promise<void>((resolve) => nativeTimers().setTimeout(resolve, pause));
+  }
+  const error = readInt(kernel, fd, constants.SOL_SOCKET!, constants.SO_ERROR!);
+  if (error > 0) throw new SocketError({ code: errnoName(error), operation: "write" });
+}
