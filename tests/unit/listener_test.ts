@@ -108,5 +108,5 @@ test("iteration: any other error ends the loop and closes the listener", async (
   const rejected = assertRejects(() => outcome, Error, "EINVAL");
   await fail("EINVAL");
   await rejected;
-  assertEquals(listener.closed, true);
+  assertEquals(listener.isClosed, true);
 });
