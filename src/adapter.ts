@@ -95,7 +95,7 @@ export interface Transport {
    * UnsupportedOptionError; it is called only where the runtime cannot do it alone.
    */
   reset(kernel: () => Kernel): void;
-  ref(): void;
+  /** Called once: the socket alone does not keep the process alive any more. */
   unref(): void;
 }
 
@@ -115,7 +115,7 @@ export interface ListenerTransport {
   /** A connection is wanted: at least one call to `incoming` follows, sooner or later. */
   pull(): void;
   close(): void;
-  ref(): void;
+  /** Called once: the socket alone does not keep the process alive any more. */
   unref(): void;
 }
 

@@ -11,7 +11,7 @@ import { Connection, type TcpConnection } from "./connection/connection.ts";
 import type { Guarded } from "./options/dead_peer.ts";
 import { SocketError, temporaryCodes, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import type { KernelOptions, ListenTimeouts, SocketOptions } from "./options/types.ts";
-import { nativeTimers } from "./time/native_timers.ts";
+import { hold, letGo, release } from "./time/hold.ts";
 import { noteOpened } from "./options/ours.ts";
 import { getOptions, setOptions } from "./options/any_socket.ts";
 import { Alarm, type TimerQueue, timers as sharedTimers } from "./time/timers.ts";
@@ -60,7 +60,10 @@ export interface TcpListener extends AsyncIterable<TcpConnection> {
    * {@linkcode SocketError} `ECANCELED`; iteration just ends. Idempotent.
    */
   close(): void;
-  /** Lets a pending `accept` keep the process alive (the default). */
+  /**
+   * Lets a pending `accept` keep the process alive (the default), as a loop over the listener has one.
+   * Nothing else does in any runtime: a listener that nobody asks for connections does not.
+   */
   ref(): void;
   /** Lets the process end while an `accept` is pending. */
   unref(): void;
@@ -101,8 +104,6 @@ class Accepts extends CallQueue<TcpConnection, Call<TcpConnection>> {
 class Pause extends Alarm {
   end!: () => void;
   readonly ended: Promise<void> = new Promise((resolve) => this.end = resolve);
-  /** Keeps the process alive: alarms do not, nor does Deno's listener without a pending accept. */
-  readonly hold = nativeTimers().setInterval(() => {}, 1_000);
 
   override ring(): void {
     this.end();
@@ -137,6 +138,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
     this.#timers = timers;
     this.#calls = new Accepts(transport, timers);
     transport.start(this);
+    transport.unref();
     noteOpened(this);
   }
 
@@ -239,15 +241,15 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
   }
 
   ref(): void {
+    if (!this.#referenced) this.#pauses.forEach(hold);
+    this.#calls.reference(true);
     this.#referenced = true;
-    for (const { hold } of this.#pauses) hold.ref();
-    this.#transport.ref();
   }
 
   unref(): void {
+    if (this.#referenced) this.#pauses.forEach(release);
+    this.#calls.reference(false);
     this.#referenced = false;
-    for (const { hold } of this.#pauses) hold.unref();
-    this.#transport.unref();
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<TcpConnection> {
@@ -297,13 +299,14 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
   /** Waits for `ms`, or until the listener is closed. */
   async #pause(ms: number): Promise<void> {
     const pause = new Pause();
-    if (!this.#referenced) pause.hold.unref();
+    if (this.#referenced) hold();
     this.#pauses.add(pause);
     this.#timers.arm(pause, this.#timers.now() + ms);
     await pause.ended;
     this.#timers.remove(pause);
     this.#pauses.delete(pause);
-    nativeTimers().clearInterval(pause.hold);
+    if (this.#referenced) release();
+    if (this.#closed) letGo();
   }
 
   #error(code: string): SocketError {

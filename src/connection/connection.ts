@@ -155,7 +155,10 @@ export interface TcpConnection {
   setNoDelay(noDelay?: boolean): void;
   /** Keepalive on (`true`, the default), off, or on with values of your own. SO_KEEPALIVE. */
   setKeepAlive(keepAlive?: boolean | KeepAliveOptions): void;
-  /** Lets pending calls keep the process alive (the default). */
+  /**
+   * Lets pending calls keep the process alive (the default). Nothing else does in any runtime: with no
+   * `read`, `write` or `closeWrite` under way an open connection does not.
+   */
   ref(): void;
   /**
    * Lets the process end while calls are pending. Bytes that the kernel has not taken yet may hold
@@ -194,6 +197,7 @@ export class Connection implements TcpConnection, Guarded {
     this.#reader = new Reader(transport, timeouts.read, timers);
     this.#writer = new Writer(transport, timeouts.write, timers);
     transport.start(this.#reader, this.#writer);
+    transport.unref();
     if (deadPeerTimeout !== undefined) this.#guard(deadPeerTimeout);
   }
 
@@ -420,11 +424,13 @@ export class Connection implements TcpConnection, Guarded {
   }
 
   ref(): void {
-    this.#transport.ref();
+    this.#reader.reference(true);
+    this.#writer.reference(true);
   }
 
   unref(): void {
-    this.#transport.unref();
+    this.#reader.reference(false);
+    this.#writer.reference(false);
   }
 
   [Symbol.dispose](): void {

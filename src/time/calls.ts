@@ -7,6 +7,7 @@
 import type { Deadline } from "./deadline.ts";
 import type { TimeoutErrorOptions } from "../errors.ts";
 import { timeoutError } from "../events.ts";
+import { hold, letGo, release } from "./hold.ts";
 import { Alarm, type TimerQueue } from "./timers.ts";
 
 /**
@@ -96,6 +97,8 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
   #tail: C | undefined = undefined;
   /** The call that ended last, still in the timer queue, where the next one finds it for nothing. */
   #spare: C | undefined = undefined;
+  /** Its calls keep the process alive. */
+  #referenced = true;
   readonly timers: TimerQueue;
 
   constructor(timers: TimerQueue) {
@@ -155,8 +158,10 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
     signal?.addEventListener("abort", call);
     call.limit = signal === undefined ? timeout : { timeout, signal };
     const tail = this.#tail;
-    if (tail === undefined) this.head = call;
-    else {
+    if (tail === undefined) {
+      this.head = call;
+      if (this.#referenced) hold();
+    } else {
       tail.next = call;
       call.previous = tail;
     }
@@ -171,6 +176,7 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
     else previous.next = next;
     if (next === undefined) this.#tail = previous;
     else next.previous = previous;
+    if (this.head === undefined && this.#referenced) release();
     call.previous = call.next = undefined;
     if (typeof call.limit === "object") {
       call.limit.signal.removeEventListener("abort", call);
@@ -194,6 +200,16 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
   dispose(): void {
     if (this.#spare !== undefined) this.timers.remove(this.#spare);
     this.#spare = undefined;
+    letGo();
+  }
+
+  /** Whether its calls keep the process alive from now on. */
+  reference(on: boolean): void {
+    if (on === this.#referenced) return;
+    this.#referenced = on;
+    if (this.head === undefined) return;
+    if (on) hold();
+    else release();
   }
 
   expired(call: C): void {

@@ -92,10 +92,6 @@ export class TlsListener implements ListenerTransport, IncomingConnections {
     for (const handshake of this.#running) handshake.callOff(undefined);
   }
 
-  ref(): void {
-    this.#inner.ref();
-  }
-
   unref(): void {
     this.#inner.unref();
   }

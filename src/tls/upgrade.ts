@@ -4,6 +4,7 @@
  * @module
  */
 
+import { hold, release } from "../time/hold.ts";
 import { fail } from "../check.ts";
 import { Connection, type TcpConnection } from "../connection/connection.ts";
 import { checkCall } from "../options/validate.ts";
@@ -71,6 +72,12 @@ export async function startTls(
   if (due <= timers.now()) throw new TimeoutError(error);
   const transport = connection.handOver();
   const { timeouts, peerName, deadPeerTimeout } = connection;
-  const secured = await new LimitedHandshake(transport, plan, error, due, timers, signal).opened;
-  return new Connection(secured, timeouts, timers, deadPeerTimeout, peerName);
+  // The socket does not keep the process alive any more.
+  hold();
+  try {
+    const secured = await new LimitedHandshake(transport, plan, error, due, timers, signal).opened;
+    return new Connection(secured, timeouts, timers, deadPeerTimeout, peerName);
+  } finally {
+    release();
+  }
 }

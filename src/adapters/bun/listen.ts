@@ -22,7 +22,6 @@ export interface BunListener {
   readonly fd: number;
   getsockname(into: object): void;
   stop(closeConnections: boolean): void;
-  ref(): void;
   unref(): void;
 }
 
@@ -90,13 +89,8 @@ class BunListenerTransport extends Opener implements ListenerTransport {
     this.native.stop(false);
   }
 
-  // On a listener that has stopped, Bun's `ref` would keep the process alive for good.
-  ref(): void {
-    if (!this.#closed) this.native.ref();
-  }
-
   unref(): void {
-    if (!this.#closed) this.native.unref();
+    this.native.unref();
   }
 
   /** A connection has come. */

@@ -136,10 +136,6 @@ export class BunTransport implements Transport, Receiver {
     this.native.terminate();
   }
 
-  ref(): void {
-    this.native.ref();
-  }
-
   unref(): void {
     this.native.unref();
   }

@@ -78,10 +78,6 @@ class DenoListenerTransport implements ListenerTransport {
     }
   }
 
-  ref(): void {
-    this.native.ref();
-  }
-
   unref(): void {
     this.native.unref();
   }

@@ -74,10 +74,6 @@ class DenoSession extends EndSession {
     this.#transport.reset(kernel);
   }
 
-  override ref(): void {
-    this.#transport.ref();
-  }
-
   override unref(): void {
     this.#transport.unref();
   }

@@ -217,10 +217,6 @@ export class DenoTransport implements Transport {
     }
   }
 
-  ref(): void {
-    this.native.ref();
-  }
-
   unref(): void {
     this.native.unref();
   }

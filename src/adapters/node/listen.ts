@@ -81,10 +81,6 @@ class NodeListenerTransport implements ListenerTransport {
     this.native.close();
   }
 
-  ref(): void {
-    this.native.ref();
-  }
-
   unref(): void {
     this.native.unref();
   }

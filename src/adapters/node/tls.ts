@@ -196,7 +196,6 @@ export abstract class EndSession implements OpeningSession {
   protected abstract endsByFin(): boolean;
   abstract reset(kernel: () => Kernel): void;
 
-  ref(): void {}
   unref(): void {}
 }
 

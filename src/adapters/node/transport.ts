@@ -289,11 +289,6 @@ export class NodeTransport implements Transport {
     return true;
   }
 
-  ref(): void {
-    this.native.ref();
-    this.#session?.ref();
-  }
-
   /** A write that waits keeps the process alive all the same: libuv counts it apart from its socket. */
   unref(): void {
     this.native.unref();

@@ -6,8 +6,10 @@
  */
 
 import { writeSync } from "node:fs";
+import { once } from "node:events";
+import { type AddressInfo, connect as netConnect, createServer } from "node:net";
 import process from "node:process";
-import { connect, Deadline, listen, type TcpConnection, TimeoutError } from "@holdfast/tcp";
+import { connect, Deadline, listen, type TcpConnection, TimeoutError, wrap } from "@holdfast/tcp";
 
 const hour = 3_600_000;
 
@@ -19,6 +21,23 @@ async function open() {
     listener.accept(),
   ]);
   return { listener, client, server };
+}
+
+/** Says that a call has timed out, and closes what the runtime may still be sending. */
+function told(call: Promise<unknown>, socket?: TcpConnection): void {
+  call.catch((error) => {
+    writeSync(1, `${error instanceof TimeoutError}\n`);
+    socket?.close();
+  });
+}
+
+/** A connection of the runtime's `node:net`; the other end and the listener hold nobody. */
+async function openNative() {
+  const server = createServer((socket) => void socket.unref()).listen(0, "127.0.0.1").unref();
+  await once(server, "listening");
+  const native = netConnect((server.address() as AddressInfo).port, "127.0.0.1");
+  await once(native, "connect");
+  return { native };
 }
 
 /** Calls that end in an hour. They must never settle before the process ends. */
@@ -64,6 +83,95 @@ const ways: Record<string, () => Promise<void>> = {
     const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: hour });
     listener.unref();
     listener.accept().catch(() => {});
+  },
+
+  /** Open, never used, and not unref'd. */
+  async idle() {
+    await open();
+  },
+
+  /** Nobody asks for connections, though some come. */
+  async idleListening() {
+    const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: hour });
+    const { hostname, port } = listener.addr;
+    await connect({ hostname, port, timeout: hour });
+    await connect({ hostname, port, timeout: hour });
+  },
+
+  /** Busy before: a runtime may still be reading, or waiting for clients. */
+  async idleAfterCalls() {
+    const { client, server } = await open();
+    for (let i = 0; i < 30; i++) {
+      await client.write(new Uint8Array(9));
+      await server.read(new Uint8Array(9));
+      await server.write(new Uint8Array(100_000));
+      for (let size = 0; size < 100_000;) {
+        size += await client.read(new Uint8Array(65_536)) ?? 0;
+      }
+    }
+  },
+
+  /** Calls that have ended before what they asked for. */
+  async idleAfterTimeouts() {
+    const { listener, client } = await open();
+    await Promise.allSettled([
+      client.read(new Uint8Array(1), { timeout: 20 }),
+      client.read(new Uint8Array(1), { deadline: Deadline.after(30) }),
+      listener.accept({ timeout: 20 }),
+      listener.accept({ signal: AbortSignal.timeout(30) }),
+    ]);
+  },
+
+  async idleAfterStreams() {
+    const { client, server } = await open();
+    const reader = client.readable.getReader();
+    const writer = server.writable.getWriter();
+    await writer.write(new Uint8Array(3));
+    await reader.read();
+    reader.releaseLock();
+  },
+
+  /** Nobody closes it. */
+  async idleAfterReset() {
+    const { client, server } = await open();
+    const reading = client.read(new Uint8Array(1)).catch(() => {});
+    server.close();
+    await reading;
+  },
+
+  async idleWrapped() {
+    const { native } = await openNative();
+    wrap(native, { timeout: hour });
+  },
+
+  async pendingWrapped() {
+    const { native } = await openNative();
+    const socket = wrap(native, { timeout: 600 });
+    told(socket.read(new Uint8Array(1)));
+  },
+
+  async pendingWrite() {
+    const { client } = await open();
+    told(client.write(new Uint8Array(2 ** 25), { timeout: 600 }), client);
+  },
+
+  async pendingCloseWrite() {
+    const { client } = await open();
+    client.setTimeouts({ write: 600 });
+    client.write(new Uint8Array(2 ** 25), { timeout: null }).catch(() => {});
+    told(client.closeWrite(), client);
+  },
+
+  async pendingStream() {
+    const { client } = await open();
+    client.setTimeouts({ read: 600 });
+    told(client.readable.getReader().read());
+  },
+
+  async pendingIteration() {
+    const timeout = { accept: 600, read: hour, write: hour };
+    const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout });
+    told(listener[Symbol.asyncIterator]().next());
   },
 
   /** A pending read of a connection that is not unref'd keeps the process alive to its timeout. */
