@@ -92,7 +92,6 @@ export interface Session {
   readonly truncated: boolean;
   /** Sees to it that the TCP socket ends with RST, now or when the TLS socket is destroyed. */
   reset(kernel: () => Kernel): void;
-  ref(): void;
   unref(): void;
 }
 
