@@ -26,7 +26,9 @@ const alone = ["tests/unit/time/accuracy_test.ts"];
 const long: Record<string, number> = {
   "tests/package/package_test.ts": 40,
   "tests/dead_peer/dead_peer_test.ts": 30,
+  "tests/recipes/hidden_test.ts": 30,
   "tests/recipes/recipes_test.ts": 20,
+  "tests/dead_peer/guard_test.ts": 15,
   "tests/docs/examples_test.ts": 10,
   "tests/contract/connect_test.ts": 8,
   "tests/contract/read_write_test.ts": 7,

@@ -199,10 +199,10 @@ export async function spawnRuntime(
 }
 
 /** The first line a process prints. */
-export async function firstLine(child: ChildProcess): Promise<string> {
+export async function firstLine(child: ChildProcess, ms: number = patience): Promise<string> {
   let output = "";
   return await within(
-    patience,
+    ms,
     new Promise<string>((resolve, reject) => {
       child.once("error", reject);
       child.once("exit", (code) => reject(new Error(`Ended with ${code} and: ${output}`)));

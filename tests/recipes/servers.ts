@@ -6,7 +6,15 @@
  */
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+} from "node:fs";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
@@ -22,7 +30,8 @@ export interface Server extends Disposable {
 /** A kind of server, and why there is none here, if so. */
 export interface Service {
   missing: string | undefined;
-  start(): Promise<Server>;
+  /** `address` is where it listens; 127.0.0.1 is among it, or it is that. */
+  start(address?: string): Promise<Server>;
 }
 
 function find(program: string, ...more: string[]): string | undefined {
@@ -91,10 +100,11 @@ const redisServer = find("redis-server");
 
 export const redis: Service = {
   missing: redisServer ? undefined : "needs a Redis server: install redis-server",
-  async start() {
+  async start(address = "127.0.0.1") {
     const port = await freePort();
     const directory = temporary("redis");
-    const args = ["--bind", "127.0.0.1", "--port", String(port), "--dir", directory, "--save", ""];
+    const options = ["--bind", address, "--port", String(port), "--protected-mode", "no"];
+    const args = [...options, "--dir", directory, "--save", ""];
     return await running([redisServer!, ...args], port, directory, "SIGKILL");
   },
 };
@@ -113,14 +123,15 @@ const asPostgres = process.getuid?.() === 0
 
 export const postgres: Service = {
   missing: initdb && postgresServer ? undefined : "needs a PostgreSQL server: install postgresql",
-  async start() {
+  async start(address = "127.0.0.1") {
     const port = await freePort();
     const directory = temporary("postgres");
     if (asPostgres.length > 0) give(directory, "postgres");
     const data = join(directory, "data");
     const init = [initdb!, "--auth=trust", "--username=postgres", "--no-sync", "-D", data];
     must([...asPostgres, ...init], directory);
-    const place = ["-D", data, "-p", String(port), "-h", "127.0.0.1", "-k", ""];
+    appendFileSync(join(data, "pg_hba.conf"), "host all all 0.0.0.0/0 trust\n");
+    const place = ["-D", data, "-p", String(port), "-h", address, "-k", ""];
     const command = [...asPostgres, postgresServer!, ...place, "-F", "-c", "lc_messages=C"];
     // SIGQUIT: without waiting for clients.
     return await running(command, port, directory, "SIGQUIT", /ready to accept connections/);
@@ -133,16 +144,18 @@ const mysqlUser = process.getuid?.() === 0 ? ["--user=mysql"] : [];
 
 export const mysql: Service = {
   missing: mariadbd && installDb ? undefined : "needs a MySQL server: install mariadb-server",
-  async start() {
+  async start(address = "127.0.0.1") {
     const port = await freePort();
     const directory = temporary("mariadb");
     if (mysqlUser.length > 0) give(directory, "mysql");
     const data = `--datadir=${join(directory, "data")}`;
     const options = ["--no-defaults", data, ...mysqlUser];
     must([installDb!, ...options, "--auth-root-authentication-method=normal"], directory);
+    // Other machines may not log in otherwise, nor ask for their names.
+    const open = address === "127.0.0.1" ? [] : ["--skip-grant-tables", "--skip-name-resolve"];
     const args = [`--socket=${join(directory, "socket")}`, `--port=${port}`];
     return await running(
-      [mariadbd!, ...options, ...args, "--bind-address=127.0.0.1"],
+      [mariadbd!, ...options, ...args, `--bind-address=${address}`, ...open],
       port,
       directory,
       "SIGKILL",

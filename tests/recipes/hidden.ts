@@ -1,0 +1,77 @@
+/**
+ * What becomes of connections that nobody can reach when their machine vanishes, without and with a guard:
+ * all clients and servers of this runtime at once, in two network namespaces.
+ *
+ * @module
+ */
+
+import type { ChildProcess } from "node:child_process";
+import process from "node:process";
+import { firstLine, startRuntime, testFile } from "../contract/support.ts";
+import { openNetwork } from "../dead_peer/namespaces.ts";
+
+/** One row. */
+export interface HiddenResult {
+  name: string;
+  situation: "in flight" | "idle" | "slow";
+  guarded: boolean;
+  /** How often the client dials again. */
+  repeats: number;
+  /** What the caller was told; "answered", or "nothing" until the limit. */
+  outcome: string;
+  /** Since the machine had vanished. */
+  ms: number;
+  failure?: string;
+}
+
+/** Of the guard, ms. */
+export const timeout = 5_000;
+/** A slow answer, which is not the end of a connection. */
+const slow = 2.5 * timeout;
+
+/** Measures all rows; those without a guard for `limit` ms. */
+export async function measureHidden(limit: number): Promise<HiddenResult[]> {
+  using network = openNetwork(90);
+  const clients = process.env["HOLDFAST_CLIENTS"]!;
+  const program = (name: string) => testFile(`../recipes/programs/${name}`);
+  const enter = (namespace: string) => ["ip", "netns", "exec", namespace];
+  const children: ChildProcess[] = [];
+  try {
+    const machine = startRuntime(program("machine.ts"), [clients, String(slow)], {
+      through: enter(network.there),
+    });
+    children.push(machine);
+    const ports = await firstLine(machine, 60_000);
+    const run = async (first: number, limit: number, guarded: string) => {
+      const numbers = [first, timeout, slow, limit].map(String);
+      const args = [network.there, ports, ...numbers, guarded];
+      const subject = startRuntime(program("hidden.ts"), args, { through: enter(network.here) });
+      children.push(subject);
+      return await linesOf(subject);
+    };
+    const both = [run(1, 4 * timeout, "guarded"), run(45, limit, "")];
+    const results = (await Promise.all(both)).flat().map((line) =>
+      JSON.parse(line) as HiddenResult
+    );
+    await ending(machine);
+    return results;
+  } finally {
+    // Sleeping processes would keep the namespaces.
+    for (const child of children) child.kill("SIGKILL");
+  }
+}
+
+async function linesOf(child: ChildProcess): Promise<string[]> {
+  let output = "";
+  child.stdout!.on("data", (chunk: Uint8Array) => output += new TextDecoder().decode(chunk));
+  const code = await new Promise((resolve) => child.once("close", resolve));
+  if (code !== 0) throw new Error(`The subject ended with ${code}: ${output}`);
+  return output.split("\n").filter((line) => line.startsWith("{"));
+}
+
+/** Lets the machine stop its servers. */
+async function ending(machine: ChildProcess): Promise<void> {
+  const closed = new Promise((resolve) => machine.once("close", resolve));
+  machine.stdin!.end();
+  await closed;
+}

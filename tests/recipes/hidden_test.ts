@@ -1,0 +1,51 @@
+/**
+ * Clients and servers whose sockets nobody can reach, under a guard: told in time when the machine at the
+ * other end vanishes, and left alone while it is only slow.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { test } from "node:test";
+import { assert, assertEquals } from "@std/assert";
+import { capabilities } from "@holdfast/tcp";
+import { noNamespaces } from "../dead_peer/namespaces.ts";
+import { skip } from "../support/skip.ts";
+import { type HiddenResult, measureHidden, timeout } from "./hidden.ts";
+
+const interval = 1_000;
+/** How late a busy machine may notice. */
+const slack = 2_000;
+const noClients = process.env["HOLDFAST_CLIENTS"] === undefined
+  ? "needs clients from npm: 'deno task test' installs them"
+  : undefined;
+const reason = capabilities().options.deadPeerTimeout.reason ?? noClients ?? noNamespaces();
+
+function judge({ name, situation, outcome, ms, repeats, failure }: HiddenResult): void {
+  const what = `${name}, ${situation}: ${failure ?? `${outcome} after ${ms} ms`}`;
+  console.log(`[row] ${what}`);
+  assertEquals(failure, undefined, what);
+  if (situation === "slow") return assertEquals(outcome, "answered", what);
+  assert(outcome !== "answered" && outcome !== "nothing", what);
+  // Who repeats a request dials a machine that is not there, which takes as long once more.
+  const most = (timeout + interval) * (situation === "in flight" ? 1 + repeats : 1) + slack;
+  assert(ms <= most, `${what}, more than ${most}`);
+}
+
+test("hidden sockets under a guard, and without one", skip(reason), async () => {
+  const results = await measureHidden(8_000);
+  const guarded = results.filter(({ guarded }) => guarded);
+  const problems = guarded.flatMap((result) => {
+    try {
+      judge(result);
+      return [];
+    } catch (error) {
+      return [(error as Error).message];
+    }
+  });
+  assertEquals(problems, []);
+  assert(guarded.length >= 3, `${guarded.length} rows`);
+  // It is the guard that helps.
+  const fetched = results.filter(({ name, guarded }) => name === "fetch" && !guarded);
+  assertEquals(fetched.map(({ outcome }) => outcome), ["nothing", "nothing"]);
+});
