@@ -1,7 +1,7 @@
 /**
  * Makes one script and one declaration of what a builder emitted: forty files take Node five times
- * as long to load, and users would download the types of internals. Names of classes that users see
- * stay, as objects are printed with them. Run by Node:
+ * as long to load, and users would download the types of internals. Only comments and indentation go:
+ * an uncaught error prints a line of the script, and its stack the names of functions. Run by Node:
  *
  *     node bundle.mjs FROM TO TOOLS
  *
@@ -28,23 +28,25 @@ async function bundled(input, plugins, external) {
   return output[0].code;
 }
 
-async function minified(script) {
+/** Without comments. */
+async function stripped(script) {
   const { code } = await minify(script, {
     module: true,
     ecma: 2022,
-    keep_classnames: /Error$|^(Connection|Listener|Deadline|Entry)$/,
-    format: { comments: false },
+    compress: false,
+    mangle: false,
+    format: { comments: false, beautify: true, indent_level: 1 },
   });
   return code;
 }
 
 mkdirSync(`${to}/esm`, { recursive: true });
-writeFileSync(`${to}/esm/mod.js`, await minified(await bundled("esm/mod.js", [])));
+writeFileSync(`${to}/esm/mod.js`, await stripped(await bundled("esm/mod.js", [])));
 // Shares everything with the other: a guard has to know what is opened there.
 const guard = await bundled("esm/src/preload.js", [], /mod\.js$/);
 writeFileSync(
   `${to}/esm/guard.js`,
-  (await minified(guard)).replace(/"[^"]*\/mod\.js"/, '"./mod.js"'),
+  (await stripped(guard)).replace(/"[^"]*\/mod\.js"/, '"./mod.js"'),
 );
 mkdirSync(`${to}/types`, { recursive: true });
 writeFileSync(`${to}/types/guard.d.ts`, "export {};\n");

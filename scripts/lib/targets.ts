@@ -78,7 +78,7 @@ export async function sourceTargets(
     files = files.filter((_, i) => !needs[i]);
   }
   if (files.length === 0) return [];
-  const recipes = files.some((file) => file.startsWith("tests/recipes/"));
+  const recipes = files.some((file) => /^tests\/recipes\/|fake_timers/.test(file));
   const env: Record<string, string> = recipes ? { HOLDFAST_CLIENTS: await clients() } : {};
   const denoArgs = stdArgs(jsrProblem);
   // In a network of its own, Deno cannot fetch them any more.

@@ -19,13 +19,18 @@ const notable = 50;
 export function diagnose(native: object, timers: TimerQueue): string {
   let what: string;
   let dataAge: number | undefined;
+  // What nobody asked for must not print a warning.
+  const { obstacle } = adapter().loadKernel(true);
   try {
-    const info = tcpInfo(native);
-    what = judge(info);
-    dataAge = info.lastDataReceived;
+    if (obstacle !== undefined) what = outOfReach(obstacle);
+    else {
+      const info = tcpInfo(native);
+      what = judge(info);
+      dataAge = info.lastDataReceived;
+    }
   } catch (error) {
     what = error instanceof UnsupportedOptionError
-      ? `what the kernel knows is out of reach: ${error.reason}`
+      ? outOfReach(error)
       : "the socket is closed already";
   }
   const late = Math.round(timers.late);
@@ -34,6 +39,10 @@ export function diagnose(native: object, timers: TimerQueue): string {
     ? `data came ${dataAge} ms ago and waits to be read`
     : what;
   return `${blocked(late)}; ${waiting}`;
+}
+
+function outOfReach({ reason, remedy }: { reason: string; remedy: string | undefined }): string {
+  return `what the kernel knows is out of reach: ${reason}${remedy ? ` (${remedy})` : ""}`;
 }
 
 /** What is the matter with an attempt that has not opened. */

@@ -1,5 +1,5 @@
 /**
- * Which operating system this is, and the process it runs in. Read when asked, not at import.
+ * Which operating system this is, and the process it runs in.
  *
  * @module
  */
@@ -16,14 +16,18 @@ export interface Host {
   /** Node.js under its permission model. */
   readonly permission?: { has(scope: string): boolean };
   readonly allowedNodeEnvironmentFlags?: { has(flag: string): boolean };
-  cwd(): string;
   on(event: "exit", listener: () => void): unknown;
   getBuiltinModule(name: string): unknown;
 }
 
-/** The global `process`. */
+/** The global `process`. @throws {Error} There is none: this is no Deno, Bun or Node.js. */
 export function host(): Host {
-  return (globalThis as unknown as { process: Host }).process;
+  const { process } = globalThis as { process?: Partial<Host> };
+  if (process?.getBuiltinModule !== undefined) return process as Host;
+  throw new Error(
+    "Cannot use @holdfast/tcp here as it needs Deno, Bun or Node.js: " +
+      "there is no global process.getBuiltinModule",
+  );
 }
 
 /** A built-in module, loaded at this call. `undefined` where the runtime has none of that name. */
@@ -43,7 +47,8 @@ export type KnownSystem = SockaddrSystem;
 
 /** The running system; one that is not listed gets its `process.platform`. */
 export function systemName(): string {
-  const { platform } = host();
+  // Asked at import, too, which succeeds everywhere.
+  const { platform = "unknown" } = (globalThis as { process?: Partial<Host> }).process ?? {};
   return platform === "win32" ? "windows" : platform;
 }
 

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { nativeTimers } from "./native_timers.ts";
+import { nativeTimers, now } from "./native_timers.ts";
 
 /** Where time comes from; tests bring their own. */
 export interface Clock {
@@ -33,6 +33,9 @@ export abstract class Alarm {
 /** Longest delay that the runtimes' own timers take; beyond it they fire at once. */
 const longest = 2 ** 31 - 1;
 
+/** A native timer that is later than this, ms, is not late but lost, as when its clock was a test's. */
+const patience = 1_000;
+
 /** A binary heap of alarms over one native timer. */
 export class TimerQueue {
   /** How late the native timer fired, in ms, in the tick that is running or ran last. */
@@ -45,6 +48,10 @@ export class TimerQueue {
   #timer: unknown = undefined;
   /** When the native timer fires; `Infinity` while there is none. */
   #wake = Infinity;
+  /** When it counts as lost. */
+  #lost = Infinity;
+  /** The last answer of the clock: arming does not ask it. */
+  #seen = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -57,7 +64,7 @@ export class TimerQueue {
 
   /** Now, on the clock that `due` is on. */
   now(): number {
-    return this.#clock.now();
+    return this.#seen = this.#clock.now();
   }
 
   /** How many alarms the queue still has to look at. */
@@ -68,6 +75,7 @@ export class TimerQueue {
   /** Rings `alarm` at `due`, instead of when it would have rung. */
   arm(alarm: Alarm, due: number): void {
     alarm.due = due;
+    if (this.#seen > this.#lost) this.#start(this.#looks[0]!);
     const { slot } = alarm;
     if (slot < 0) this.#up(alarm, due, this.#heap.length);
     else if (due < this.#looks[slot]!) this.#up(alarm, due, slot);
@@ -98,7 +106,8 @@ export class TimerQueue {
   #run(): void {
     const now = this.#clock.now();
     this.lag = Math.max(0, now - this.#wake);
-    this.#timer = undefined;
+    // There may be another, when this is one that was given up.
+    this.#stop();
     // While running, arming must not start timers: the loop below sees every alarm.
     this.#wake = -Infinity;
     try {
@@ -127,7 +136,9 @@ export class TimerQueue {
   #start(at: number): void {
     this.#stop();
     this.#wake = at;
-    const delay = Math.ceil(at - this.#clock.now());
+    const now = this.#clock.now();
+    this.#lost = Math.max(at, now) + patience;
+    const delay = Math.ceil(at - now);
     this.#timer = this.#clock.start(this.#tick, Math.min(Math.max(delay, 1), longest));
   }
 
@@ -135,7 +146,7 @@ export class TimerQueue {
     if (this.#timer === undefined) return;
     this.#clock.stop(this.#timer);
     this.#timer = undefined;
-    this.#wake = Infinity;
+    this.#wake = this.#lost = Infinity;
   }
 
   #up(alarm: Alarm, look: number, slot: number): void {
@@ -170,7 +181,7 @@ export class TimerQueue {
 
 /** The queue that every connection and listener of the process shares. */
 export const timers: TimerQueue = new TimerQueue({
-  now: () => performance.now(),
+  now,
   start(wake, ms) {
     const timer = nativeTimers().setTimeout(wake, ms);
     timer.unref();

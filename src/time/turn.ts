@@ -7,7 +7,7 @@
  * @module
  */
 
-import { nativeTimers } from "./native_timers.ts";
+import { nativeTimers, now } from "./native_timers.ts";
 
 /** Longest stretch without a turn, ms. */
 const longest = 3;
@@ -20,7 +20,6 @@ const glance = 1_048_576;
 export let over: boolean = false;
 let work = 0;
 let began: number | undefined;
-const now = performance.now.bind(performance);
 
 /** Counts a call that was served at once, and the bytes that it moved. */
 export function spend(bytes: number): void {

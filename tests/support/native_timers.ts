@@ -1,6 +1,6 @@
 /** Counts the native timers that the library starts. */
 
-import process from "node:process";
+import { nativeTimers } from "../../src/time/native_timers.ts";
 
 export interface NativeTimers {
   /** Those that neither fired nor were stopped. */
@@ -13,10 +13,7 @@ export interface NativeTimers {
 
 /** From now on, in this process. */
 export function countNativeTimers(): NativeTimers {
-  const module = process.getBuiltinModule("node:timers") as unknown as {
-    setTimeout: (wake: () => void, ms: number) => { unref(): unknown };
-    clearTimeout: (timer: unknown) => void;
-  };
+  const module = nativeTimers();
   const { setTimeout, clearTimeout } = module;
   const count: NativeTimers = {
     running: new Set(),

@@ -30,6 +30,13 @@ export class FakeClock implements Clock {
     this.#timers.delete(timer as number);
   }
 
+  /** Forgets the one timer that runs, as when it ran on a clock that is gone. */
+  lose(): () => void {
+    const [timer, { wake }] = [...this.#timers][0]!;
+    this.#timers.delete(timer);
+    return wake;
+  }
+
   /** Lets `ms` pass, with every timer on its time. */
   advance(ms: number): void {
     const end = this.#now + ms;

@@ -71,7 +71,7 @@ class BunListenerTransport extends Opener implements ListenerTransport {
     if (this.native.fd === this.#fd || this.#telling) return;
     this.#telling = true;
     // One at a time, and not here: whoever is told asks for the next connection.
-    queueMicrotask(this.#onStop);
+    Promise.resolve().then(this.#onStop);
   }
 
   readonly #onStop = (): void => {

@@ -1,10 +1,11 @@
 /**
- * System calls through `node:ffi`, or through koffi where Node has none.
+ * System calls through koffi, where it is installed, or `node:ffi`.
  *
  * @module
  */
 
-import type { KernelAccess } from "../../kernel/kernel.ts";
+import type { Kernel, KernelAccess } from "../../kernel/kernel.ts";
+import type { Obstacle } from "../../kernel/obstacle.ts";
 import {
   errnoFunction,
   kernelOf,
@@ -13,7 +14,7 @@ import {
   noLibrary,
   signatures,
 } from "../../kernel/libc.ts";
-import { builtin, host } from "../../kernel/system.ts";
+import { builtin } from "../../kernel/system.ts";
 
 /** What is used of `node:ffi`. */
 interface NodeFFI {
@@ -33,37 +34,77 @@ interface Koffi {
 
 /** What is used of `node:module`. */
 interface NodeModule {
-  createRequire(from: string): (name: string) => unknown;
+  createRequire(from: string): { (name: string): unknown; resolve(name: string): string };
+  isBuiltin(name: string): boolean;
 }
 
-let kept: KernelAccess | undefined;
+/** What is used of `node:fs`. */
+interface NodeFs {
+  existsSync(file: string | URL): boolean;
+}
 
-/** The system calls, or why there are none. Loaded at the first call. */
-export function loadKernel(): KernelAccess {
+/** In CommonJS, which has no `import.meta`. */
+declare const __filename: string | undefined;
+
+let kept: KernelAccess | undefined;
+/** What went wrong with koffi and `node:ffi`; `undefined` until koffi has been tried. */
+let failures: Error[] | undefined;
+
+const tooLoud: Obstacle = {
+  reason: "loading node:ffi would print a warning",
+  remedy: "install koffi, or call capabilities() once when the program starts",
+};
+
+/**
+ * The system calls, or why there are none. Loaded at the first call. koffi is preferred where it is
+ * installed, since `node:ffi` prints a warning; a `quiet` call leaves that one alone.
+ */
+export function loadKernel(quiet: boolean = false): KernelAccess {
   if (kept !== undefined) return kept;
-  const obstacle = noLibrary();
-  if (obstacle !== undefined) return kept = { obstacle };
-  const failures: unknown[] = [];
-  for (const load of [loadNodeFFI, loadKoffi]) {
-    for (const file of libraryNames()) {
-      try {
-        const libc = load(file);
-        if (libc !== undefined) return kept = { kernel: kernelOf(libc) };
-      } catch (cause) {
-        failures.push(cause);
-      }
+  const none = noLibrary();
+  if (none !== undefined) return kept = { obstacle: none };
+  let kernel: Kernel | undefined;
+  if (failures === undefined) {
+    failures = [];
+    kernel = open(loadKoffi, failures);
+  }
+  const { isBuiltin } = builtin<NodeModule>("node:module")!;
+  if (kernel === undefined && quiet && isBuiltin("node:ffi")) return { obstacle: tooLoud };
+  kernel ??= open(loadNodeFFI, failures);
+  return kept = kernel === undefined ? { obstacle: obstacle(failures) } : { kernel };
+}
+
+/** With the first library that loads. */
+function open(load: (file: string) => Libc | undefined, failures: Error[]): Kernel | undefined {
+  for (const file of libraryNames()) {
+    try {
+      const libc = load(file);
+      if (libc !== undefined) return kernelOf(libc);
+    } catch (cause) {
+      failures.push(cause as Error);
     }
   }
+  return undefined;
+}
+
+function obstacle(failures: Error[]): Obstacle {
   // Node's permission model, https://nodejs.org/api/permissions.html
   if (failures.some((cause) => (cause as { code?: string }).code === "ERR_ACCESS_DENIED")) {
-    const reason = "the permission to call the system's C library is missing";
-    const remedy = "needs --allow-ffi, or koffi and --allow-addons";
-    return kept = { obstacle: { reason, remedy } };
+    return {
+      reason: "the permission to call the system's C library is missing",
+      remedy: "needs --allow-ffi, or koffi and --allow-addons",
+    };
   }
-  const why = failures.length === 0 ? "" : ` (${(failures[0] as Error).message})`;
-  const reason = `this Node.js has no usable node:ffi and koffi is not installed${why}`;
-  const remedy = "install koffi, or use Node.js 26.1 or later";
-  return kept = { obstacle: { reason, remedy } };
+  const [failure] = failures;
+  return failure === undefined
+    ? {
+      reason: "this Node.js has no node:ffi and koffi is not installed",
+      remedy: "install koffi, or use Node.js 26.1 or later",
+    }
+    : {
+      reason: `the system's C library cannot be loaded: ${failure.message.split("\n", 1)[0]}`,
+      remedy: "install koffi anew, or use Node.js 26.1 or later",
+    };
 }
 
 /** From Node 26.1; under `--permission` it needs `--allow-ffi`. Prints an ExperimentalWarning. */
@@ -102,15 +143,37 @@ function loadKoffi(file: string): Libc | undefined {
   return functions as unknown as Libc;
 }
 
+/**
+ * koffi as this package finds it, or the program that this package was bundled into. Never from the
+ * current directory, which belongs to whoever the program works for.
+ *
+ * @throws {Error} It is installed, and cannot be loaded.
+ */
 function requireKoffi(): Koffi | undefined {
-  const { createRequire } = builtin<NodeModule>("node:module")!;
-  // Beside this package first; the program's own directory where a bundler moved this file.
-  for (const from of [import.meta.url, `${host().cwd()}/`]) {
-    try {
-      return createRequire(from)("koffi") as Koffi;
-    } catch {
-      // Not there.
-    }
+  const file = ownFile();
+  if (file === undefined) return undefined;
+  const require = builtin<NodeModule>("node:module")!.createRequire(file);
+  try {
+    require.resolve("koffi");
+  } catch (cause) {
+    if ((cause as { code?: string }).code === "MODULE_NOT_FOUND") return undefined;
+    throw cause;
   }
-  return undefined;
+  try {
+    return require("koffi") as Koffi;
+  } catch (cause) {
+    const { message, code } = cause as Error & { code?: string };
+    throw Object.assign(new Error(`koffi is installed but fails: ${message}`, { cause }), { code });
+  }
+}
+
+/** The file of this code. Code that was piped into Node has one in name only. */
+function ownFile(): string | undefined {
+  const { existsSync } = builtin<NodeFs>("node:fs")!;
+  const file: string | undefined = import.meta.url;
+  if (file !== undefined) {
+    return file.startsWith("file:") && existsSync(new URL(file)) ? file : undefined;
+  }
+  // A bundle in CommonJS; in a single executable application this is the executable.
+  return typeof __filename === "string" && existsSync(__filename) ? __filename : undefined;
 }

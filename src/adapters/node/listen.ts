@@ -72,7 +72,7 @@ class NodeListenerTransport implements ListenerTransport {
   pull(): void {
     if (this.native.listening || this.#telling) return;
     this.#telling = true;
-    queueMicrotask(this.#onClose);
+    Promise.resolve().then(this.#onClose);
   }
 
   close(): void {

@@ -17,10 +17,10 @@ process.getBuiltinModule = ((name: string) => {
   if (name.endsWith("ffi")) return undefined;
   if (name !== "node:module") return getBuiltinModule(name);
   // koffi comes by this, where it is installed.
-  const createRequire = () => (name: string) => {
+  const resolve = (name: string) => {
     throw Object.assign(new Error(`Cannot find module '${name}'`), { code: "MODULE_NOT_FOUND" });
   };
-  return { createRequire };
+  return { createRequire: () => Object.assign(resolve, { resolve }), isBuiltin: () => false };
 }) as typeof getBuiltinModule;
 
 const hostname = "127.0.0.1";

@@ -148,3 +148,41 @@ test("timers: an alarm that throws keeps no other from ringing", () => {
   clock.advance(1);
   assertEquals(rung, ["next"]);
 });
+
+test("timers: a native timer that is lost is started again at the next arming", () => {
+  const { clock, rung, queue, bell } = setUp();
+  queue.arm(bell("one"), 100);
+  clock.lose();
+  clock.advance(500);
+  queue.arm(bell("two"), queue.now() + 5_000);
+  assertEquals(clock.running, 0, "it may only be late");
+  clock.advance(700);
+  queue.arm(bell("three"), queue.now() + 5_000);
+  clock.advance(1);
+  assertEquals(rung, ["one"]);
+  clock.advance(5_000);
+  assertEquals(rung, ["one", "two", "three"]);
+});
+
+test("timers: while the event loop is blocked, arming does not put the native timer off", () => {
+  const { clock, queue, bell } = setUp();
+  queue.arm(bell("one"), 100);
+  clock.lose();
+  clock.advance(2_000);
+  for (let i = 0; i < 10; i++) queue.arm(bell(String(i)), queue.now() + 5_000);
+  assertEquals(clock.started, 2);
+});
+
+test("timers: a lost timer that fires after all does not start a second one for good", () => {
+  const { clock, rung, queue, bell } = setUp();
+  queue.arm(bell("one"), 100);
+  const wake = clock.lose();
+  clock.advance(2_000);
+  queue.arm(bell("two"), queue.now() + 50);
+  wake();
+  assertEquals(rung, ["one"]);
+  assertEquals(clock.running, 1);
+  clock.advance(50);
+  assertEquals(rung, ["one", "two"]);
+  assertEquals(clock.running, 0);
+});
