@@ -25,6 +25,8 @@
 // Opening sockets
 export { connect } from "./src/connect.ts";
 export { listen } from "./src/listen.ts";
+export { connector } from "./src/connector.ts";
+export type { Connector, ConnectorOptions, ConnectorTarget } from "./src/connector.ts";
 export { type ListenFd, listenFds } from "./src/listen_fds.ts";
 export { startTls } from "./src/tls/upgrade.ts";
 export { wrap, type WrapOptions } from "./src/wrap.ts";

@@ -126,9 +126,9 @@ export interface IncomingConnections {
 }
 
 /** An attempt to connect, or to agree on TLS, that can be called off. */
-export interface Attempt {
+export interface Attempt<Result = Transport> {
   /** Rejects with the runtime's own error. */
-  readonly opened: Promise<Transport>;
+  readonly opened: Promise<Result>;
   /** What it waits for, where that is not the TCP handshake. */
   readonly waitsFor?: string | undefined;
   /**

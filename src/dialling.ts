@@ -7,8 +7,9 @@
 import type { Attempt, Target, Transport } from "./adapter.ts";
 import { diagnoseAttempt } from "./connection/diagnosis.ts";
 import { canonical } from "./dial/hostname.ts";
-import { toSocketError } from "./errors.ts";
+import { type ErrorAddress, toSocketError } from "./errors.ts";
 import { timeoutError } from "./events.ts";
+import type { Kernel } from "./kernel/kernel.ts";
 import type { RetryOptions } from "./options/types.ts";
 import { kernelFor } from "./options/support.ts";
 import { type NativeTimer, nativeTimers } from "./time/native_timers.ts";
@@ -29,20 +30,28 @@ const mostMeetings = 8;
  * local ports may get that very port, and the SYN then meets a socket that is connecting (RFC 9293
  * section 3.5, simultaneous open).
  */
-function isItself({ localAddr, remoteAddr }: Transport): boolean {
+function isItself({ localAddr, remoteAddr }: Opened): boolean {
   return localAddr.port === remoteAddr.port && localAddr.hostname === remoteAddr.hostname;
 }
 
+/** What dialling needs of an open connection. */
+export interface Opened {
+  readonly localAddr: ErrorAddress;
+  readonly remoteAddr: ErrorAddress;
+  close(): void;
+  reset(kernel: () => Kernel): void;
+}
+
 /** One attempt under a limit and a signal, of which the first to end counts. */
-export class Dialling extends Alarm {
+export class Dialling<Result extends Opened = Transport> extends Alarm {
   readonly #target: Target;
   /** When the limit that comes first is over, and how long that is. */
   readonly #until: number;
   readonly #timeout: number;
   readonly #signal: AbortSignal | undefined;
   readonly #retry: Required<RetryOptions> | undefined;
-  #start!: (target: Target) => Attempt;
-  #attempt: Attempt | undefined = undefined;
+  #start!: (target: Target) => Attempt<Result>;
+  #attempt: Attempt<Result> | undefined = undefined;
   /** Attempts that were dialled again, and what the last of them met. */
   #failures = 0;
   #last: Error | undefined = undefined;
@@ -50,7 +59,7 @@ export class Dialling extends Alarm {
   /** How often it has met itself. */
   #met = 0;
   #over = false;
-  #resolve!: (transport: Transport) => void;
+  #resolve!: (transport: Result) => void;
   #reject!: (reason: unknown) => void;
 
   constructor(
@@ -70,8 +79,8 @@ export class Dialling extends Alarm {
     this.#signal = signal;
   }
 
-  open(start: (target: Target) => Attempt): Promise<Transport> {
-    const promise = new Promise<Transport>((resolve, reject) => {
+  open(start: (target: Target) => Attempt<Result>): Promise<Result> {
+    const promise = new Promise<Result>((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
@@ -95,7 +104,7 @@ export class Dialling extends Alarm {
     }
   }
 
-  #opened(transport: Transport): void {
+  #opened(transport: Result): void {
     // It may open in the very moment in which it is called off, with nobody left to take it.
     if (this.#over) return transport.close();
     // Another listener may have kept the abort event from us.
@@ -109,7 +118,7 @@ export class Dialling extends Alarm {
   }
 
   /** Nobody listens at that port, so another socket of our own would get it, or be refused. */
-  #again(transport: Transport): void {
+  #again(transport: Result): void {
     try {
       // RST, so that the port is not in TIME-WAIT when its server comes.
       transport.reset(() => kernelFor("reset"));

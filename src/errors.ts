@@ -149,6 +149,10 @@ export interface SocketErrorOptions {
   cause?: unknown;
   /** Instead of the plain meaning of `code`. */
   detail?: string;
+  /** One error for each address that was dialled. */
+  errors?: readonly SocketError[];
+  /** Time from the start of the attempt to its end, in ms. */
+  elapsed?: number;
 }
 
 /**
@@ -187,9 +191,17 @@ export class SocketError extends Error {
    */
   readonly connectionUsable: boolean;
 
+  /**
+   * Of a failed `connect` to a name: one error for each of its addresses, in the order in which they
+   * failed, with `address` and `elapsed`. Empty otherwise.
+   */
+  readonly errors: readonly SocketError[];
+  /** Of one of `errors`: time from the start of that attempt to its end, in ms. */
+  readonly elapsed: number | undefined;
+
   /** Made by this library; construct one only to test how your code handles it. */
   constructor(options: SocketErrorOptions) {
-    const { code, operation, address, cause, detail } = options;
+    const { code, operation, address, cause, detail, errors = [], elapsed } = options;
     super(
       `Cannot ${operation}${formatAddress(operation, address)}: ${
         detail ?? meanings[code] ?? "the system said no"
@@ -197,6 +209,8 @@ export class SocketError extends Error {
       cause === undefined ? undefined : { cause },
     );
     this.code = code;
+    this.errors = Object.freeze([...errors]);
+    this.elapsed = elapsed;
     this.operation = operation;
     this.address = copyOf(address);
     this.connectionUsable = operation === "accept"

@@ -28,7 +28,7 @@ const layers: readonly (readonly string[])[] = [
   ["src/connection/"],
   ["src/tls/"],
   ["src/dialling.ts", "src/listener.ts", "src/process/"],
-  ["src/connect.ts", "src/listen.ts", "src/wrap.ts", "src/listen_fds.ts"],
+  ["src/connect.ts", "src/listen.ts", "src/wrap.ts", "src/listen_fds.ts", "src/connector.ts"],
   ["mod.ts"],
   ["src/preload.ts"],
 ];

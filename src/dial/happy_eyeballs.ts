@@ -4,10 +4,12 @@
  * @module
  */
 
-import type { Attempt, Target, Transport } from "../adapter.ts";
+import type { Attempt, Target } from "../adapter.ts";
+import { SocketError, toSocketError } from "../errors.ts";
 import { notFound } from "./hostname.ts";
 import { parse } from "../kernel/sockaddr.ts";
 import { nativeTimers } from "../time/native_timers.ts";
+import { timers } from "../time/timers.ts";
 import { builtin } from "../kernel/system.ts";
 
 /** One address of a name. */
@@ -16,8 +18,20 @@ export interface Address {
   readonly family: 4 | 6;
 }
 
+/** How the attempt at one address ended. */
+interface Failure {
+  readonly cause: unknown;
+  readonly hostname: string;
+  readonly elapsed: number;
+}
+
+/** What a race opens. */
+interface Closable {
+  close(): void;
+}
+
 /** Opens one connection to one address. */
-export type Dial = (address: string, family: 4 | 6, port: number) => Attempt;
+export type Dial<Result> = (address: string, family: 4 | 6, port: number) => Attempt<Result>;
 
 /** What racing takes from outside; tests bring their own. */
 export interface Surroundings {
@@ -35,7 +49,11 @@ const stagger = 250;
  * one has failed or the newest has not answered for 250 ms; older ones go on. The first to open
  * wins, the others are called off.
  */
-export function race(target: Target, dial: Dial, around: Surroundings = system): Attempt {
+export function race<Result extends Closable>(
+  target: Target,
+  dial: Dial<Result>,
+  around: Surroundings = system,
+): Attempt<Result> {
   const { hostname, port } = target;
   const literal = parse(hostname.split("%", 1)[0]!);
   if (literal !== undefined) return dial(hostname, literal.length === 4 ? 4 : 6, port);
@@ -48,29 +66,29 @@ export async function resolve(hostname: string): Promise<string> {
   return (await system.lookup(hostname))[0]!.address;
 }
 
-class Race implements Attempt {
-  readonly opened: Promise<Transport>;
-  readonly #port: number;
-  readonly #dial: Dial;
+class Race<Result extends Closable> implements Attempt<Result> {
+  readonly opened: Promise<Result>;
+  readonly #dial: Dial<Result>;
   readonly #around: Surroundings;
-  readonly #running = new Set<Attempt>();
+  readonly #running = new Set<Attempt<Result>>();
   #addresses: Address[] = [];
-  #failure: { cause: unknown } | undefined = undefined;
+  readonly #target: Target;
+  readonly #failures: Failure[] = [];
   #over = false;
   #stopTimer: () => void = () => {};
-  #resolve!: (transport: Transport) => void;
+  #resolve!: (transport: Result) => void;
   #reject!: (cause: unknown) => void;
 
-  constructor({ hostname, port }: Target, dial: Dial, around: Surroundings) {
-    this.#port = port;
+  constructor(target: Target, dial: Dial<Result>, around: Surroundings) {
+    this.#target = target;
     this.#dial = dial;
     this.#around = around;
     this.opened = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    around.lookup(hostname).then((addresses) => {
-      if (addresses.length === 0) return this.#fail(notFound(hostname));
+    around.lookup(target.hostname).then((addresses) => {
+      if (addresses.length === 0) return this.#fail(notFound(target.hostname));
       this.#addresses = interleave(addresses);
       this.#next();
     }, (cause) => this.#fail(cause));
@@ -94,32 +112,55 @@ class Race implements Attempt {
     this.#stopTimer();
     const next = this.#addresses.shift();
     if (next === undefined) {
-      if (this.#running.size === 0) this.#fail(this.#failure?.cause);
+      if (this.#running.size === 0) this.#fail(this.#combined());
       return;
     }
-    const attempt = this.#dial(next.address, next.family, this.#port);
+    const attempt = this.#dial(next.address, next.family, this.#target.port);
+    const start = timers.now();
     this.#running.add(attempt);
     attempt.opened.then(
       (transport) => this.#won(attempt, transport),
-      (cause) => this.#lost(attempt, cause),
+      (cause) =>
+        this.#lost(attempt, {
+          cause,
+          hostname: next.address,
+          elapsed: timers.now() - start,
+        }),
     );
     if (this.#addresses.length > 0) {
       this.#stopTimer = this.#around.later(() => this.#next(), stagger);
     }
   }
 
-  #won(attempt: Attempt, transport: Transport): void {
+  #won(attempt: Attempt<Result>, transport: Result): void {
     if (this.#over) return transport.close();
     this.#running.delete(attempt);
     this.#resolve(transport);
     this.#end();
   }
 
-  #lost(attempt: Attempt, cause: unknown): void {
+  #lost(attempt: Attempt<Result>, failure: Failure): void {
     this.#running.delete(attempt);
-    // What a host answered tells more than that there is no way to another address of it.
-    if (this.#failure === undefined || isNoWay(this.#failure.cause)) this.#failure = { cause };
+    this.#failures.push(failure);
     this.#next();
+  }
+
+  /** One error for all addresses. What a host answered tells more than that there is no way to another. */
+  #combined(): unknown {
+    const failures = this.#failures;
+    const { cause } = failures.find(({ cause }) => !isNoWay(cause)) ?? failures[0]!;
+    const error = toSocketError(cause, "connect", this.#target);
+    if (!(error instanceof SocketError)) return cause;
+    const { port } = this.#target;
+    const errors = failures.flatMap(({ cause, hostname, elapsed }) => {
+      const { code } = toSocketError(cause, "connect") as { code?: string };
+      const address = { hostname, port };
+      return code === undefined
+        ? []
+        : [new SocketError({ code, operation: "connect", address, cause, elapsed })];
+    });
+    const { code, operation, address } = error;
+    return new SocketError({ code, operation, address, cause, errors });
   }
 
   #fail(cause: unknown): void {
@@ -150,7 +191,8 @@ function interleave(addresses: Address[]): Address[] {
 
 function isNoWay(cause: unknown): boolean {
   const code = (cause as { code?: unknown } | undefined)?.code;
-  return code === "ENETUNREACH" || code === "EHOSTUNREACH" || code === "EADDRNOTAVAIL";
+  return code === "EAFNOSUPPORT" || code === "ENETUNREACH" || code === "EHOSTUNREACH" ||
+    code === "EADDRNOTAVAIL";
 }
 
 interface NodeDns {

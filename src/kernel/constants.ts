@@ -42,7 +42,6 @@ export type ConstantName =
   | "SO_DOMAIN"
   | "SO_COOKIE"
   | "SO_MEMINFO"
-  | "SO_ERROR"
   | "SO_BINDTODEVICE"
   | "SO_ATTACH_REUSEPORT_CBPF"
   | "SO_ATTACH_FILTER"
@@ -92,7 +91,6 @@ const table: Readonly<Record<ConstantName, readonly (number | null)[]>> = {
   SO_DOMAIN: [39, null, 0x1019],
   SO_COOKIE: [57],
   SO_MEMINFO: [55],
-  SO_ERROR: [4, 0x1007, 0x1007, 0x1007],
   SO_BINDTODEVICE: [25],
   SO_ATTACH_REUSEPORT_CBPF: [51],
   SO_ATTACH_FILTER: [26],

@@ -133,3 +133,18 @@ export function prepareDial({ source, prepare }: DialPlan, steps: readonly Step[
     later: steps.filter((step) => !first.includes(step)),
   };
 }
+
+/**
+ * Refuses options that come too late on a socket of `node:net`, which is out of reach before its
+ * handshake.
+ *
+ * @throws {UnsupportedOptionError} There is one.
+ */
+export function refuseEarly(options: Options): void {
+  const name = Object.keys(options).find((name) => early.has(name as RowName));
+  if (name === undefined) return;
+  throw unsupported(name, {
+    reason: "a socket of node:net is out of reach before its handshake",
+    remedy: "use connect",
+  });
+}

@@ -10,8 +10,14 @@ import type { CallOptions } from "../time/calls.ts";
 import { checkInteger, copyOptions, fail, type Options } from "../check.ts";
 import { bytesOf } from "../memory.ts";
 import { Deadline } from "../time/deadline.ts";
-import type { ConnectTimeouts, ListenTimeouts, Timeouts } from "./types.ts";
-import { checkDial, dialKeys, type DialPlan } from "./dial.ts";
+import type {
+  ConnectTimeouts,
+  ListenTimeouts,
+  RetryOptions,
+  SocketOptions,
+  Timeouts,
+} from "./types.ts";
+import { checkDial, dialKeys, type DialPlan, refuseEarly } from "./dial.ts";
 import { socketKeys, type SocketPlan, socketPlan } from "./plan.ts";
 import { checkServerTls, checkTls, type ClientPlan, type ServerPlan } from "../tls/options.ts";
 
@@ -106,6 +112,28 @@ function listenTimeouts(value: unknown, secure: boolean, verb: string): ListenTi
   }
   const limit = optional(handshake, (limit) => timeout(limit, "timeout.handshake", verb));
   return { accept, read, write, handshake: limit ?? read ?? longestHandshake };
+}
+
+/** What `connector` is to do for each socket. */
+export interface ConnectorPlan {
+  readonly timeout: number | null;
+  readonly retry: Required<RetryOptions> | undefined;
+  /** Checked, and given to `setOptions` as they are. */
+  readonly socket: SocketOptions;
+}
+
+/** Checks the options of `connector`. */
+export function checkConnector(options: unknown): ConnectorPlan {
+  const verb = "make a connector";
+  const given = copyOptions(options, ["timeout", "retry", ...socketKeys], verb);
+  const { timeout: limit, retry, ...socket }: Options = { noDelay: true, ...given };
+  socketPlan(socket, verb);
+  refuseEarly(socket);
+  return {
+    timeout: timeout(limit, "timeout", verb),
+    retry: checkDial({ retry }, verb).retry,
+    socket: socket as SocketOptions,
+  };
 }
 
 /** Checks the options of `wrap`. */

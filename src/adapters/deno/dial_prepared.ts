@@ -8,12 +8,10 @@
 
 import type { Attempt, Target, Transport } from "../../adapter.ts";
 import { race } from "../../dial/happy_eyeballs.ts";
-import { constants } from "../../kernel/constants.ts";
-import { type BeforeHandshake, startHandshake } from "../../kernel/handshake.ts";
+import { type BeforeHandshake, endOfHandshake, startHandshake } from "../../kernel/handshake.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { builtin } from "../../kernel/system.ts";
 import { systemError } from "../../kernel/system_error.ts";
-import { readInt } from "../../kernel/tcp_socket.ts";
 import { adoptSocket } from "../node/transport.ts";
 import { descriptors } from "./descriptor.ts";
 import { loadKernel, untilWritable } from "./kernel.ts";
@@ -70,10 +68,10 @@ class PreparedAttempt implements Attempt {
     const fd = this.#fd = startHandshake(calls, address, port, before);
     await untilWritable(fd);
     this.#fd = -1;
-    const error = readInt(calls, fd, constants.SOL_SOCKET!, constants.SO_ERROR!);
+    const error = endOfHandshake(calls, fd);
     if (error !== 0 || this.#aborted) {
       calls.close(fd);
-      throw systemError(-error, "connect");
+      throw systemError(error, "connect");
     }
     const { Socket } = builtin<NodeNet>("node:net")!;
     const socket = new Socket({ fd, allowHalfOpen: true, manualStart: true });

@@ -1,0 +1,262 @@
+/**
+ * Dialling for other people's clients: theirs is the protocol, ours the racing of addresses, the limit
+ * and the options.
+ *
+ * @module
+ */
+
+import type { Attempt } from "./adapter.ts";
+import { fail } from "./check.ts";
+import { race } from "./dial/happy_eyeballs.ts";
+import { Dialling, type Opened } from "./dialling.ts";
+import { TimeoutError, toSocketError } from "./errors.ts";
+import type { ErrorAddress } from "./errors.ts";
+import { builtin } from "./kernel/system.ts";
+import { setOptions } from "./options/any_socket.ts";
+import { checkConnector, type ConnectorPlan } from "./options/validate.ts";
+import type { RetryOptions, SocketOptions } from "./options/types.ts";
+import { Alarm, timers } from "./time/timers.ts";
+
+/**
+ * Options of {@linkcode connector}: those of the sockets that it opens, and the limit of opening one.
+ *
+ * @example Kept apart from the call
+ * ```ts
+ * import { connector, type ConnectorOptions } from "@holdfast/tcp";
+ *
+ * const options: ConnectorOptions = { timeout: 5_000, keepAlive: true };
+ * console.log(typeof connector(options)); // function
+ * ```
+ */
+export interface ConnectorOptions extends SocketOptions {
+  /**
+   * Limit in ms of opening a socket: the name, every address, the handshake and that of TLS. `null` is
+   * none. Required.
+   */
+  timeout: number | null;
+  /** As for {@linkcode connect}. */
+  retry?: RetryOptions;
+}
+
+/**
+ * What clients say of the connection that they want; other keys are for `tls.connect`.
+ *
+ * @example What a client passes
+ * ```ts
+ * import type { ConnectorTarget } from "@holdfast/tcp";
+ *
+ * const target: ConnectorTarget = { hostname: "example.com", port: 443, protocol: "https:" };
+ * console.log(target.port); // 443
+ * ```
+ */
+export interface ConnectorTarget {
+  /** Name or IP address; `hostname` and `host` mean the same here. */
+  readonly hostname?: string | null;
+  readonly host?: string | null;
+  readonly port?: number | string | null;
+  /** `"https:"` for TLS. */
+  readonly protocol?: string | null;
+}
+
+/**
+ * A function that opens a `net.Socket` (or `tls.TLSSocket`) for a client.
+ *
+ * @example The type of what `connector` returns
+ * ```ts
+ * import { type Connector, connector } from "@holdfast/tcp";
+ *
+ * const open: Connector = connector({ timeout: 5_000 });
+ * console.log(open.length); // 2
+ * ```
+ */
+export type Connector = (
+  target: ConnectorTarget,
+  callback: (...result: [error: Error, socket: null] | [error: null, socket: never]) => void,
+) => undefined;
+
+/**
+ * A connector for clients that open their sockets by a function of the caller's: `createConnection` of an
+ * `http.Agent` or `https.Agent`, `connect` of an undici `Agent`. Every socket is dialled as
+ * {@linkcode connect} dials: all addresses of the name as RFC 8305 says, under one limit that includes
+ * the TLS handshake, with the socket options in force before the client has it. After a timeout no
+ * socket is left. Where addresses fail, `errors` of the {@linkcode SocketError} has one error for each.
+ *
+ * @param options Socket options and limit.
+ * @throws {TypeError | RangeError} An option is unknown, missing or out of range.
+ *
+ * @example Requests of `node:http` that do not hang while they connect
+ * ```ts
+ * import { connector } from "@holdfast/tcp";
+ * import http from "node:http";
+ *
+ * const server = http.createServer((_, response) => response.end("hello")).listen(0, "127.0.0.1");
+ * await new Promise((resolve) => server.once("listening", resolve));
+ * const { port } = server.address() as { port: number };
+ *
+ * const agent = new http.Agent({ keepAlive: true });
+ * Object.assign(agent, { createConnection: connector({ timeout: 5_000, keepAlive: true }) });
+ * const text = await new Promise<string>((resolve, reject) => {
+ *   http.get({ port, agent }, (response) => response.on("data", (data) => resolve(String(data))))
+ *     .on("error", reject);
+ * });
+ * console.log(text); // hello
+ * agent.destroy();
+ * server.close();
+ * ```
+ */
+export function connector(options: ConnectorOptions): Connector {
+  const plan = checkConnector(options);
+  return (target, callback) => {
+    open(plan, target).then(
+      (socket) => callback(null, socket as never),
+      (error) => callback(error, null),
+    );
+    return undefined;
+  };
+}
+
+/** What is used of `net.Socket`. */
+interface NodeSocket {
+  readonly localAddress?: string;
+  readonly localPort?: number;
+  readonly remoteAddress?: string;
+  readonly remotePort?: number;
+  once(event: string, listener: (error?: Error) => void): unknown;
+  off(event: string, listener: (error?: Error) => void): unknown;
+  destroy(): unknown;
+}
+
+interface NodeNet {
+  connect(options: { host: string; port: number; autoSelectFamily: boolean }): NodeSocket;
+  isIP(host: string): number;
+}
+
+interface NodeTls {
+  connect(options: object): NodeSocket;
+}
+
+async function open(plan: ConnectorPlan, given: ConnectorTarget): Promise<NodeSocket> {
+  const hostname = given.hostname ?? given.host ?? "localhost";
+  const secure = given.protocol === "https:";
+  const port = Number(given.port || (secure ? 443 : 80));
+  if (typeof hostname !== "string") {
+    fail(TypeError, "connect", "hostname", "must be a host name or an IP address", hostname);
+  }
+  const target = { hostname: hostname.replace(/^\[(.*)\]$/, "$1"), port };
+  const end = plan.timeout === null ? Infinity : timers.now() + plan.timeout;
+  const dialling = new Dialling<OpenSocket>(target, plan.timeout, undefined, plan.retry);
+  const { native } = await dialling.open((target) =>
+    race(target, (address, _family, port) => new SocketAttempt(address, port))
+  );
+  try {
+    setOptions(native as never, plan.socket);
+    return secure ? await new Handshake(native, given, target, plan.timeout).until(end) : native;
+  } catch (error) {
+    native.destroy();
+    throw toSocketError(error, "connect", target);
+  }
+}
+
+/** An open `net.Socket`, as far as dialling looks at it. */
+class OpenSocket implements Opened {
+  readonly native: NodeSocket;
+
+  constructor(native: NodeSocket) {
+    this.native = native;
+  }
+
+  get localAddr(): ErrorAddress {
+    return { hostname: this.native.localAddress ?? "", port: this.native.localPort ?? 0 };
+  }
+
+  get remoteAddr(): ErrorAddress {
+    return { hostname: this.native.remoteAddress ?? "", port: this.native.remotePort ?? -1 };
+  }
+
+  close(): void {
+    this.native.destroy();
+  }
+
+  reset(): void {
+    this.native.destroy();
+  }
+}
+
+/** One handshake of TCP. */
+class SocketAttempt implements Attempt<OpenSocket> {
+  readonly opened: Promise<OpenSocket>;
+  readonly #socket: NodeSocket;
+  #open = false;
+
+  constructor(host: string, port: number) {
+    const { connect } = builtin<NodeNet>("node:net")!;
+    const socket = this.#socket = connect({ host, port, autoSelectFamily: false });
+    this.opened = new Promise((resolve, reject) => {
+      socket.once("error", reject);
+      socket.once("connect", () => {
+        socket.off("error", reject);
+        this.#open = true;
+        resolve(new OpenSocket(socket));
+      });
+    });
+  }
+
+  abort(): void {
+    if (!this.#open) this.#socket.destroy();
+  }
+}
+
+/** A TLS handshake on an open socket, under what is left of the limit. */
+class Handshake extends Alarm {
+  readonly #socket: NodeSocket;
+  readonly #target: ErrorAddress;
+  readonly #timeout: number | null;
+  #reject!: (error: Error) => void;
+
+  constructor(
+    plain: NodeSocket,
+    given: ConnectorTarget,
+    target: ErrorAddress,
+    timeout: number | null,
+  ) {
+    super();
+    const { hostname } = target;
+    // RFC 6066 allows no address there.
+    const named = builtin<NodeNet>("node:net")!.isIP(hostname) === 0;
+    const { connect } = builtin<NodeTls>("node:tls")!;
+    const { path: _, ...options } = given as { path?: unknown };
+    this.#socket = connect({
+      ...named && { servername: hostname },
+      ...options,
+      ...{ socket: plain, host: hostname },
+    });
+    this.#target = target;
+    this.#timeout = timeout;
+  }
+
+  async until(end: number): Promise<NodeSocket> {
+    const socket = this.#socket;
+    if (end !== Infinity) timers.arm(this, end);
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#reject = reject;
+        socket.once("error", reject);
+        socket.once("secureConnect", () => {
+          socket.off("error", reject);
+          resolve(socket);
+        });
+      });
+    } finally {
+      timers.remove(this);
+    }
+  }
+
+  override ring(): void {
+    const diagnosis = "the connection is open, the TLS handshake is not over";
+    const timeout = this.#timeout!;
+    this.#reject(
+      new TimeoutError({ operation: "connect", timeout, address: this.#target, diagnosis }),
+    );
+    this.#socket.destroy();
+  }
+}
