@@ -60,9 +60,14 @@ export function race<Result extends Closable>(
   return new Race(target, dial, around);
 }
 
+/** Whether there is nothing to look up. */
+export function isLiteral(hostname: string): boolean {
+  return parse(hostname.split("%", 1)[0]!) !== undefined;
+}
+
 /** The address to listen on: the first one of a name; an IP literal is its own. */
 export async function resolve(hostname: string): Promise<string> {
-  if (parse(hostname.split("%", 1)[0]!) !== undefined) return hostname;
+  if (isLiteral(hostname)) return hostname;
   return (await system.lookup(hostname))[0]!.address;
 }
 

@@ -1,10 +1,11 @@
 /**
- * Dialling through `Deno.connect`, which resolves names and races addresses itself.
+ * Dialling through `Deno.connect`.
  *
  * @module
  */
 
 import type { Attempt, Target } from "../../adapter.ts";
+import { isLiteral, race } from "../../dial/happy_eyeballs.ts";
 import { Line } from "../../dial/line.ts";
 import { identityOf } from "../../kernel/identity.ts";
 import { descriptors } from "./descriptor.ts";
@@ -13,6 +14,7 @@ import { loadKernel } from "./kernel.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
 interface DenoConnect {
+  permissions: { querySync(descriptor: { name: "net" }): { state: string } };
   connect(options: Pick<Target, "hostname" | "port"> & { signal: AbortSignal }): Promise<DenoConn>;
 }
 
@@ -25,10 +27,19 @@ function ignore(): void {}
  */
 const line = new Line(64);
 
-/** Deno checks its permissions by name, so the name is Deno's to resolve. */
+/**
+ * Deno checks its permissions by name, so a name is Deno's to resolve, unless every address may be
+ * dialled: then each address that fails can be told.
+ */
 export function connect(target: Target): Attempt {
   if (target.before !== undefined) return dialPrepared(target, target.before);
-  return line.enter(() => dial(target));
+  if (isLiteral(target.hostname) || !mayDialAll()) return line.enter(() => dial(target));
+  return race(target, (hostname, _family, port) => line.enter(() => dial({ hostname, port })));
+}
+
+function mayDialAll(): boolean {
+  const { Deno } = globalThis as unknown as { Deno: DenoConnect };
+  return Deno.permissions.querySync({ name: "net" }).state === "granted";
 }
 
 function dial({ hostname, port }: Target): Attempt {
