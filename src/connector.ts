@@ -9,7 +9,8 @@ import type { Attempt } from "./adapter.ts";
 import { fail } from "./check.ts";
 import { race } from "./dial/happy_eyeballs.ts";
 import { Dialling, type Opened } from "./dialling.ts";
-import { TimeoutError, toSocketError } from "./errors.ts";
+import { toSocketError } from "./errors.ts";
+import { timeoutError } from "./events.ts";
 import type { ErrorAddress } from "./errors.ts";
 import { builtin } from "./kernel/system.ts";
 import { setOptions } from "./options/any_socket.ts";
@@ -255,7 +256,7 @@ class Handshake extends Alarm {
     const diagnosis = "the connection is open, the TLS handshake is not over";
     const timeout = this.#timeout!;
     this.#reject(
-      new TimeoutError({ operation: "connect", timeout, address: this.#target, diagnosis }),
+      timeoutError({ operation: "connect", timeout, address: this.#target, diagnosis }),
     );
     this.#socket.destroy();
   }
