@@ -46,7 +46,7 @@ function outOfReach({ reason, remedy }: { reason: string; remedy: string | undef
 }
 
 /** What is the matter with an attempt that has not opened. */
-export function diagnoseAttempt(attempt: Attempt | undefined, timers: TimerQueue): string {
+export function diagnoseAttempt(attempt: Attempt<unknown> | undefined, timers: TimerQueue): string {
   const what = judgeAttempt(attempt?.fd?.());
   const late = Math.round(timers.late);
   return late < notable ? what : `${blocked(late)}; ${what}`;

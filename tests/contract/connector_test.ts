@@ -3,7 +3,8 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import http from "node:http";
 import https from "node:https";
-import net, { type AddressInfo } from "node:net";
+import type net from "node:net";
+import type { AddressInfo } from "node:net";
 import { once } from "node:events";
 import { test } from "node:test";
 import {
