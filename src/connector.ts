@@ -51,9 +51,11 @@ export interface ConnectorOptions extends SocketOptions {
  * ```
  */
 export interface ConnectorTarget {
-  /** Name or IP address; `hostname` and `host` mean the same here. */
+  /** Name or IP address. */
   readonly hostname?: string | null;
+  /** Instead of `hostname`. */
   readonly host?: string | null;
+  /** 80 or, for TLS, 443 when it is left out. */
   readonly port?: number | string | null;
   /** `"https:"` for TLS. */
   readonly protocol?: string | null;

@@ -10,7 +10,7 @@ import { constants } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { errnoName } from "../kernel/errno.ts";
 import { layoutObstacle, readTcpInfo } from "../kernel/tcp_info.ts";
-import { readInt } from "../kernel/tcp_socket.ts";
+import { takeError } from "../kernel/tcp_socket.ts";
 import { adapter } from "../runtime.ts";
 import type { CallOptions } from "../time/calls.ts";
 import { Deadline } from "../time/deadline.ts";
@@ -83,6 +83,6 @@ async function acknowledged({ kernel, fd }: Sight, reader: Reader, options: Call
     if (refusal !== undefined) throw refusal.reason;
     await new Promise<void>((resolve) => nativeTimers().setTimeout(resolve, pause));
   }
-  const error = readInt(kernel, fd, constants.SOL_SOCKET!, constants.SO_ERROR!);
-  if (error > 0) throw new SocketError({ code: errnoName(error), operation: "write" });
+  const error = takeError(kernel, fd);
+  if (error < 0) throw new SocketError({ code: errnoName(-error), operation: "write" });
 }

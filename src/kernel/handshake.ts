@@ -10,7 +10,6 @@ import { encode, familyOf, SOCK_STREAM } from "./sockaddr.ts";
 import { withScopeNumber } from "./scope.ts";
 import { type KnownSystem, knownSystem } from "./system.ts";
 import { systemError } from "./system_error.ts";
-import { readInt } from "./tcp_socket.ts";
 
 const EINPROGRESS: Partial<Record<KnownSystem, number>> = { linux: 115, darwin: 36, freebsd: 36 };
 /** After an interrupted connect(2) the handshake goes on all the same. */
@@ -55,19 +54,6 @@ export function startHandshake(
   if (result === 0 || result === -EINPROGRESS[system]! || result === -EINTR) return fd;
   kernel.close(fd);
   throw systemError(result, "connect");
-}
-
-/** Not among the constants that users get: the kernel tells an error once, and the reader should hear it. */
-const SO_ERROR: Partial<Record<KnownSystem, number>> = {
-  linux: 4,
-  darwin: 0x1007,
-  freebsd: 0x1007,
-};
-
-/** How a handshake has ended: 0 or -errno. To be asked once, of a socket that nobody else has. */
-export function endOfHandshake(kernel: Kernel, fd: number): number {
-  const result = readInt(kernel, fd, constants.SOL_SOCKET!, SO_ERROR[knownSystem()!]!);
-  return result > 0 ? -result : result;
 }
 
 /** Where a connection comes from. */

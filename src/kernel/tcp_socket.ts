@@ -9,7 +9,7 @@ import { SocketError } from "../errors.ts";
 import { constants } from "./constants.ts";
 import { errnoName } from "./errno.ts";
 import { AF_INET, AF_INET6, decode, SOCK_STREAM, SOCKADDR_SIZE } from "./sockaddr.ts";
-import { knownSystem } from "./system.ts";
+import { type KnownSystem, knownSystem } from "./system.ts";
 
 const IPPROTO_TCP = 6;
 /** Multipath TCP takes TCP's options: https://docs.kernel.org/networking/mptcp.html */
@@ -98,4 +98,17 @@ export function lingerZero(kernel: Kernel, fd: number): void {
   const onAndZero = new Uint8Array(new Int32Array([1, 0]).buffer);
   const result = kernel.setsockopt(fd, SOL_SOCKET!, SO_LINGER_SEC ?? SO_LINGER!, onAndZero);
   if (result < 0) throw new SocketError({ code: errnoName(-result), operation: "setsockopt" });
+}
+
+/** Not among the constants that users get: the kernel tells an error once, and the reader should hear it. */
+const SO_ERROR: Partial<Record<KnownSystem, number>> = {
+  linux: 4,
+  darwin: 0x1007,
+  freebsd: 0x1007,
+};
+
+/** Takes the error that a socket has pending: 0 or -errno. The kernel tells nobody else of it then. */
+export function takeError(kernel: Kernel, fd: number): number {
+  const result = readInt(kernel, fd, constants.SOL_SOCKET!, SO_ERROR[knownSystem()!]!);
+  return result > 0 ? -result : result;
 }

@@ -8,10 +8,11 @@
 
 import type { Attempt, Target, Transport } from "../../adapter.ts";
 import { race } from "../../dial/happy_eyeballs.ts";
-import { type BeforeHandshake, endOfHandshake, startHandshake } from "../../kernel/handshake.ts";
+import { type BeforeHandshake, startHandshake } from "../../kernel/handshake.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { builtin } from "../../kernel/system.ts";
 import { systemError } from "../../kernel/system_error.ts";
+import { takeError } from "../../kernel/tcp_socket.ts";
 import { adoptSocket } from "../node/transport.ts";
 import { descriptors } from "./descriptor.ts";
 import { loadKernel, untilWritable } from "./kernel.ts";
@@ -68,7 +69,7 @@ class PreparedAttempt implements Attempt {
     const fd = this.#fd = startHandshake(calls, address, port, before);
     await untilWritable(fd);
     this.#fd = -1;
-    const error = endOfHandshake(calls, fd);
+    const error = takeError(calls, fd);
     if (error !== 0 || this.#aborted) {
       calls.close(fd);
       throw systemError(error, "connect");
