@@ -6,7 +6,6 @@
 
 import type { Handle } from "../adapter.ts";
 import { SocketError } from "../errors.ts";
-import { constants } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { errnoName } from "../kernel/errno.ts";
 import { layoutObstacle, readTcpInfo } from "../kernel/tcp_info.ts";
