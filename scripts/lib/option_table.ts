@@ -59,7 +59,7 @@ function range({ kind, min, max, ...row }: Row): string {
   const number = (value: number) => value.toLocaleString("en-US");
   if (kind === "flag") return `\`true\`, \`false\`${none}`;
   if (kind === "name") return `${min}-${max} characters${none}`;
-  return `${number(min)}-${number(max)}${none}`;
+  return `${number(min)}${max > min ? `-${number(max)}` : ""}${none}`;
 }
 
 function place(places: readonly Place[] | undefined): string {

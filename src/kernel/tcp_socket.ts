@@ -88,6 +88,18 @@ export function familyOf(kernel: Kernel, fd: number): "4" | "6" | "mapped" {
   return decoded.hostname.startsWith("::ffff:") ? "mapped" : "6";
 }
 
+/** Sockets of this process may have been told to reset when they are closed. */
+export const resetting: { possible: boolean } = { possible: false };
+
+/** Whether `close` is to send RST. */
+export function resetsOnClose(kernel: Kernel, fd: number): boolean {
+  const { SOL_SOCKET, SO_LINGER, SO_LINGER_SEC } = constants;
+  const linger = new Int32Array(2);
+  const into = new Uint8Array(linger.buffer);
+  const length = kernel.getsockopt(fd, SOL_SOCKET!, SO_LINGER_SEC ?? SO_LINGER!, into);
+  return length === 8 && linger[0] !== 0 && linger[1] === 0;
+}
+
 /**
  * Makes `close` send RST: SO_LINGER of 0 s.
  *

@@ -134,8 +134,13 @@ function checkValue(row: Row, name: string, value: unknown, verb: string): Value
       }
       return value;
     }
-    case "time":
     case "linger": {
+      if (value === 0) return value;
+      const expected =
+        "must be 0 or null, since with more close() would block the event loop: end() waits instead";
+      return fail(typeof value === "number" ? RangeError : TypeError, verb, name, expected, value);
+    }
+    case "time": {
       if (typeof value === "number" && value >= min && value <= max) return value;
       const expected = `must be a number of milliseconds from ${min} to ${max}${or}`;
       return fail(typeof value === "number" ? RangeError : TypeError, verb, name, expected, value);

@@ -111,7 +111,7 @@ export const rows: Readonly<Record<RowName, Row>> = {
   "linger": {
     kind: "linger",
     min: 0,
-    max: 32_767_000,
+    max: 0,
     null: "off",
     places: {
       linux: socket("SO_LINGER", "s"),

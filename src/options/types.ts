@@ -84,9 +84,9 @@ export interface SocketOptions {
    */
   noDelay?: boolean;
   /**
-   * Time in ms for which the kernel may keep closing in the background while unsent data remains;
-   * rounded up to whole seconds. 0 discards the data and sends RST at `close()`. At most 32,767,000.
-   * `null` is off: the kernel sends what it has for as long as it takes. `SO_LINGER`.
+   * 0 discards unsent data and sends RST at `close()`; `null` is off: the kernel sends what it has for as
+   * long as it takes. More is refused, since Linux then blocks `close()`, and with it the event loop,
+   * also of a non-blocking socket; `end()` of a connection waits without that. `SO_LINGER`.
    *
    * @default null
    */

@@ -278,3 +278,21 @@ test("closed: resolves to the error that ended the connection", skip(noReset), a
     assertReset(await client.closed);
   }
 });
+
+const { get, set, reason: why } = capabilities().options.linger;
+const noLinger = set === "none" || get === "none" ? `linger: ${why}` : undefined;
+
+test("close: with linger 0 it resets", skip(noLinger), async () => {
+  for (const how of ["connect", "listen", "setOptions"]) {
+    const linger = 0;
+    using sockets = await pair({
+      connect: how === "connect" ? { linger } : {},
+      listen: how === "listen" ? { linger } : {},
+    });
+    const { client, server } = sockets;
+    const [ours, peer] = how === "listen" ? [server, client] : [client, server];
+    if (how === "setOptions") ours.setOptions({ linger });
+    ours.close();
+    assertReset((await readOn(peer))[1]);
+  }
+});

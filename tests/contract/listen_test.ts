@@ -190,7 +190,7 @@ const accepted: SocketOptions = {
   keepAlive: { idle: 61_000, interval: 7_000, count: 4 },
   userTimeout: 71_000,
   noDelay: false,
-  linger: 3_000,
+  linger: 0,
   receiveBufferSize: 40_000,
   sendBufferSize: 50_000,
   typeOfService: 40,
@@ -219,7 +219,7 @@ for (const options of [accepted, inherited]) {
         assertEquals(rawInts(server, linux.count), [4]);
         assertEquals(rawInts(server, linux.userTimeout), [71_000]);
         assertEquals(rawInts(server, linux.noDelay), [Number(options.noDelay)]);
-        assertEquals(rawInts(server, linux.linger, 8), [1, 3]);
+        assertEquals(rawInts(server, linux.linger, 8), [1, 0]);
         assertEquals(rawInts(server, linux.tos), [40]);
         assertEquals(rawInts(server, linux.ttl), [42]);
         // The kernel's own keepalive timer runs, which is more than an option that is set.
@@ -347,8 +347,8 @@ test(
   "getOptions of a listener: reads the kernel, also after setOptions of the module",
   skip(noKernel),
   async () => {
-    using listener = await listen({ hostname: v4, port: 0, timeout, linger: 2_000 });
-    assertEquals(listener.getOptions().linger, 2_000);
+    using listener = await listen({ hostname: v4, port: 0, timeout, linger: 0 });
+    assertEquals(listener.getOptions().linger, 0);
     assertEquals(setOptions(listener, { linger: null }), { linger: null });
     assertEquals(listener.getOptions().linger, null);
   },

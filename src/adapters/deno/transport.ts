@@ -11,7 +11,7 @@ import { nativeTimers } from "../../time/native_timers.ts";
 import { part } from "../../memory.ts";
 import { systemError } from "../../kernel/system_error.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import { disconnect, lingerZero } from "../../kernel/tcp_socket.ts";
+import { disconnect, lingerZero, resetsOnClose, resetting } from "../../kernel/tcp_socket.ts";
 import { Direct } from "./direct.ts";
 import { handle } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
@@ -173,11 +173,22 @@ export class DenoTransport implements Transport {
     if (this.#closed) return;
     this.#closed = true;
     this.#cut = cut;
-    if (!this.writing) return this.#shut(cut);
+    if (!this.writing) return this.#shut(cut || this.#mustReset());
     // What the kernel takes at once, Deno tells some turns of the event loop later.
     nativeTimers().setTimeout(() => {
       if (this.writing) this.#shut(true);
     }, settling);
+  }
+
+  /** `linger: 0`, which Deno's own way of closing defeats: see `#sendReset`. */
+  #mustReset(): boolean {
+    const { kernel } = resetting.possible ? loadKernel() : {};
+    try {
+      return kernel !== undefined && resetsOnClose(kernel, handle(this.native)!.fd());
+    } catch {
+      // The kernel has ended the connection.
+      return false;
+    }
   }
 
   #shut(cut: boolean): void {

@@ -39,7 +39,7 @@ const attempts: Record<string, () => unknown> = {
   listen: () => listen({ hostname, port: 0, timeout, userTimeout: 9_000 }),
   reuseAddress: () => listen({ hostname, port: 0, timeout, reuseAddress: false }),
   setOptions: () => setOptions(client, { noDelay: false, sendBufferSize: 9_000 }),
-  method: () => client.setOptions({ linger: 9_000 }),
+  method: () => client.setOptions({ linger: 0 }),
   getOptions: () => getOptions(client),
   tcpInfo: () => tcpInfo(client),
   interval: () => setOptions(client, { keepAlive: { idle: 9_000, interval: 3_000 } }),
