@@ -1,0 +1,72 @@
+import { test } from "node:test";
+import { assert, assertEquals } from "@std/assert";
+import type { TcpInfo } from "../../../src/kernel/tcp_info.ts";
+import { Silence } from "../../../src/options/silence.ts";
+
+/** What the kernel shows of a connection with data in flight whose peer was silent for `silence` ms. */
+function shown(silence: number, retransmits: number, other: Partial<TcpInfo> = {}): TcpInfo {
+  return {
+    unacknowledged: 1,
+    notSent: 0,
+    probes: 0,
+    retransmits,
+    lastAckReceived: silence,
+    lastDataReceived: silence + 1_000,
+    rtt: 1,
+    rttVariation: 1,
+    ...other,
+  } as TcpInfo;
+}
+
+// With a timeout of 8 s the kernel asks every second.
+const timeout = 8_000;
+
+test("a peer that is silent for the timeout and for one more question is gone", () => {
+  const silence = new Silence(timeout);
+  assertEquals(silence.look(shown(3_000, 4)), 5_001);
+  // However often it was asked before.
+  const next = silence.look(shown(8_001, 9));
+  assert(next > 0 && next <= 1_000, `${next}`);
+  assert(silence.look(shown(8_500, 9)) > 0);
+  // The question has time for an answer.
+  const answer = silence.look(shown(8_600, 10));
+  assert(answer > 0 && answer <= 1_000, `${answer}`);
+  assertEquals(silence.look(shown(8_601 + answer, 10)), 0);
+});
+
+test("a peer that answers the question after the timeout is alive", () => {
+  const silence = new Silence(timeout);
+  silence.look(shown(8_001, 9));
+  assert(silence.look(shown(8_600, 10)) > 0);
+  assertEquals(silence.look(shown(10, 0)), 7_991);
+  // And silent anew.
+  assert(silence.look(shown(8_001, 5)) > 0);
+  assert(silence.look(shown(8_900, 5)) > 0);
+});
+
+test("the only question there was has an interval to be answered", () => {
+  const silence = new Silence(timeout);
+  silence.look(shown(8_001, 0, { probes: 0, unacknowledged: 0, notSent: 9 }));
+  const asked = { probes: 1, unacknowledged: 0, notSent: 9 };
+  assertEquals(silence.look(shown(8_300, 0, asked)), 1_000);
+  assert(silence.look(shown(9_200, 0, asked)) > 0);
+  assertEquals(silence.look(shown(9_300, 0, asked)), 0);
+});
+
+test("a kernel that asks more and more seldom is not waited for", () => {
+  const silence = new Silence(timeout);
+  silence.look(shown(8_001, 5));
+  assert(silence.look(shown(9_000, 5)) > 0);
+  assertEquals(silence.look(shown(9_300, 5)), 0);
+});
+
+test("a kernel that has not asked says nothing, however long the silence", () => {
+  const silence = new Silence(timeout);
+  const closed = { unacknowledged: 0, notSent: 9 };
+  for (let ms = 8_001; ms < 60_000; ms += 100) assert(silence.look(shown(ms, 0, closed)) > 0);
+});
+
+test("nothing in flight: keepalive looks after it", () => {
+  const silence = new Silence(timeout);
+  assertEquals(silence.look(shown(20_000, 0, { unacknowledged: 0 })), Infinity);
+});
