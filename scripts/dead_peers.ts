@@ -12,6 +12,7 @@ import { arch, cpus, release } from "node:os";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { Result } from "../tests/dead_peer/measure.ts";
+import { outageRows } from "../tests/dead_peer/outage_rows.ts";
 import { rows } from "../tests/dead_peer/rows.ts";
 import { timelines } from "./dead_peers/timelines.ts";
 import { jsrProblem, stdArgs } from "./lib/jsr.ts";
@@ -46,7 +47,7 @@ const columns = runtimes.map(({ name, version }) => `${name} ${version}`);
 const table = [
   `| situation | has to happen | ${columns.join(" | ")} |`,
   `| --- | --- | ${columns.map(() => "---").join(" | ")} |`,
-  ...rows.map(({ name, expected }) => {
+  ...[...rows, ...outageRows].map(({ name, expected }) => {
     const cells = all.map((results) => cell(results.find((result) => result.name === name)!));
     return `| ${name} | ${expected} | ${cells.join(" | ")} |`;
   }),

@@ -70,7 +70,8 @@ export interface SocketOptions {
    * Reports a peer that is gone as {@linkcode DeadPeerError} within this many ms after it was last
    * heard from, plus at most one probe interval (an eighth, at least a second), whether the
    * connection is idle, has data in flight or sits before a closed window; and never gives up a peer
-   * that answers. At least 2,000. Linux. Sets keepalive, `TCP_RTO_MAX_MS` (Linux 6.15) and, when the
+   * that answers, nor ends with an outage shorter than 3/4 of it (from 4,000 on; before Linux 6.15
+   * while idle). At least 2,000. Linux. Sets keepalive, `TCP_RTO_MAX_MS` (Linux 6.15) and, when the
    * peer is gone, `TCP_USER_TIMEOUT`; so it is not to be given beside `keepAlive` or `userTimeout`,
    * and either of them set later ends it. On a socket that is not ours the kernel does it alone:
    * at least 15,000, Linux 6.15 or later.
