@@ -53,7 +53,8 @@ const needs: Record<string, boolean> = {
   "setNoDelay": false,
   "setOptions": false,
   "setKeepAlive": capabilities().options.keepAlive.set === "none",
-  "setKeepAlive tuned": capabilities().options["keepAlive.idle"].set === "none",
+  "setKeepAlive tuned": (["idle", "interval", "count"] as const)
+    .some((key) => capabilities().options[`keepAlive.${key}`].set === "none"),
   "getOptions": noKernel !== undefined,
   "tcpInfo": noKernel !== undefined,
   "getsockopt": noKernel !== undefined,
