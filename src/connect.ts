@@ -7,7 +7,7 @@
 import type { Transport } from "./adapter.ts";
 import { Connection, type TcpConnection } from "./connection/connection.ts";
 import { Dialling } from "./dialling.ts";
-import { TimeoutError, toSocketError } from "./errors.ts";
+import { retraced, TimeoutError, toSocketError } from "./errors.ts";
 import { checkConnect } from "./options/validate.ts";
 import type { ConnectOptions } from "./options/types.ts";
 import { prepareDial } from "./options/dial.ts";
@@ -71,7 +71,7 @@ export async function connect(options: ConnectOptions): Promise<TcpConnection> {
     noteOpened(connection);
     return connection;
   } catch (error) {
-    if (transport === undefined) throw error;
+    if (transport === undefined) throw retraced(error);
     transport.close();
     throw toSocketError(error, "connect", target);
   } finally {

@@ -432,3 +432,20 @@ function formatAddress(operation: Operation, address: ErrorAddress | undefined):
     : "to";
   return ` ${preposition} ${host}:${port}`;
 }
+
+/**
+ * Gives an error that came out of a timer or an event the stack of those who wait for it. Only where a
+ * promise's reaction runs does the engine know them: https://v8.dev/docs/stack-trace-api#async-stack-traces
+ */
+export function retraced(error: unknown): unknown {
+  if (error instanceof TimeoutError || error instanceof SocketError) {
+    const { captureStackTrace } = Error as {
+      captureStackTrace?(error: Error, above: unknown): void;
+    };
+    const { stack } = error;
+    captureStackTrace?.(error, retraced);
+    // Engines that do not know them had more to say before.
+    if (stack !== undefined && !error.stack?.includes("\n    at async ")) error.stack = stack;
+  }
+  return error;
+}

@@ -5,7 +5,7 @@
  */
 
 import type { Deadline } from "./deadline.ts";
-import type { TimeoutErrorOptions } from "../errors.ts";
+import { retraced, type TimeoutErrorOptions } from "../errors.ts";
 import { timeoutError } from "../events.ts";
 import { hold, letGo, release } from "./hold.ts";
 import { Alarm, type TimerQueue } from "./timers.ts";
@@ -52,9 +52,18 @@ class Rejection {
   }
 }
 
+const soon = Promise.resolve();
+
+/** One reaction, in which the call's promise becomes the one that waits for the next. */
+function nothing(): void {}
+
+function rejectTraced(error: unknown): never {
+  throw retraced(error);
+}
+
 /** One pending call: its promise, its alarm and its signal. */
 export class Call<Result> extends Alarm {
-  resolve!: (result: Result | Rejection) => void;
+  resolve!: (result: Result | Rejection | Promise<never>) => void;
   /** The limit that rings, in ms; with its signal, if the call has one. One field, since few have. */
   limit: number | { readonly timeout: number; readonly signal: AbortSignal } = 0;
   next: this | undefined = undefined;
@@ -217,17 +226,18 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
     // Another listener may have kept the abort event from us.
     if (typeof limit === "object" && limit.signal.aborted) return this.aborted(call);
     const timeout = typeof limit === "object" ? limit.timeout : limit;
-    this.#giveUp(call, timeoutError({ ...this.describe(call), timeout }));
+    const error = timeoutError({ ...this.describe(call), timeout });
+    this.#giveUp(call, soon.then(nothing).then(() => rejectTraced(error)));
   }
 
   aborted(call: C): void {
     const { limit } = call;
-    if (typeof limit === "object") this.#giveUp(call, limit.signal.reason);
+    if (typeof limit === "object") this.#giveUp(call, new Rejection(limit.signal.reason));
   }
 
-  #giveUp(call: C, reason: unknown): void {
+  #giveUp(call: C, outcome: Rejection | Promise<never>): void {
     this.leave(call);
-    call.reject(reason);
+    call.resolve(outcome);
     this.left?.(call);
   }
 }
