@@ -49,6 +49,7 @@ export type {
   KeepAliveOptions,
   KernelOptions,
   ListenOptions,
+  ListenSettings,
   ListenTimeouts,
   RetryOptions,
   SocketOptions,
@@ -80,3 +81,4 @@ export type {
   TimeoutErrorOptions,
   UnsupportedOptionErrorOptions,
 } from "./src/errors.ts";
+export type { Bytes } from "./src/memory.ts";

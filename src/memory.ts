@@ -4,6 +4,25 @@
  * @module
  */
 
+/**
+ * Bytes that this library hands out, in memory of their own: `Uint8Array<ArrayBuffer>`, which TypeScript
+ * before 5.7 writes `Uint8Array`.
+ *
+ * @example Bytes of a stream
+ * ```ts
+ * import { type Bytes, connect, listen } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+ * using client = await connect({ port: listener.addr.port, timeout: 1_000 });
+ * using server = await listener.accept();
+ * await server.write(new Uint8Array(3));
+ * await server.closeWrite();
+ * const chunks: Bytes[] = await Array.fromAsync(client.readable);
+ * console.log(chunks[0]!.length); // 3
+ * ```
+ */
+export type Bytes = ReturnType<Uint8ArrayConstructor["of"]>;
+
 import { builtin } from "./kernel/system.ts";
 
 /** The getters of %TypedArray%.prototype read the engine's own fields, which nobody can overwrite. */

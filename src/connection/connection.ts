@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Bytes } from "../memory.ts";
 import type { Handle, Transport } from "../adapter.ts";
 import { brand, sharedSet } from "../brand.ts";
 import type { NetAddr } from "../kernel/address.ts";
@@ -75,7 +76,7 @@ export interface TcpConnection {
    * The receiving half as a byte stream, under the read timeout. Backpressure is real: while nobody
    * reads, TCP stops the sender. When both streams have ended or failed, the connection is closed.
    */
-  readonly readable: ReadableStream<Uint8Array>;
+  readonly readable: ReadableStream<Bytes>;
   /**
    * The sending half as a stream, under the write timeout. Closing it sends FIN; aborting resets. When
    * it has failed, the end of `readable` resets: what is not whole must not look so.
@@ -320,7 +321,7 @@ export class Connection implements TcpConnection, Guarded {
     return this.#writer.bytesWritten;
   }
 
-  get readable(): ReadableStream<Uint8Array> {
+  get readable(): ReadableStream<Bytes> {
     return this.#bothStreams().readable;
   }
 

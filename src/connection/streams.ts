@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Bytes } from "../memory.ts";
 import type { Reader } from "./reader.ts";
 import { checkData } from "../options/validate.ts";
 import type { Writer } from "./writer.ts";
@@ -19,7 +20,7 @@ export class Streams {
   readonly #owner: StreamOwner;
   readonly #reader: Reader;
   readonly #writer: Writer;
-  #readable: ReadableStream<Uint8Array> | undefined = undefined;
+  #readable: ReadableStream<Bytes> | undefined = undefined;
   #writable: WritableStream<Uint8Array> | undefined = undefined;
   /** Which are over, and whether they came to their end (`true`) or broke off before. */
   readonly #done: { readable?: boolean; writable?: boolean } = {};
@@ -30,7 +31,7 @@ export class Streams {
     this.#writer = writer;
   }
 
-  get readable(): ReadableStream<Uint8Array> {
+  get readable(): ReadableStream<Bytes> {
     return this.#readable ??= this.#makeReadable();
   }
 
@@ -39,7 +40,7 @@ export class Streams {
   }
 
   /** Pulls one chunk at a time, so a slow reader stops the sender. */
-  #makeReadable(): ReadableStream<Uint8Array> {
+  #makeReadable(): ReadableStream<Bytes> {
     const broken = (error: unknown) => {
       this.#over("readable", false);
       throw error;
@@ -50,7 +51,7 @@ export class Streams {
       type: "bytes",
       pull: async (controller) => {
         const chunk = await this.#reader.readChunk({ signal }).catch(broken);
-        if (chunk !== null) return controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
+        if (chunk !== null) return controller.enqueue(chunk as Bytes);
         controller.close();
         // A pending BYOB read ends only when it is answered.
         controller.byobRequest?.respond(0);

@@ -5,6 +5,7 @@
  */
 
 import { checkInteger, fail } from "../check.ts";
+import type { Bytes } from "../memory.ts";
 import { SocketError } from "../errors.ts";
 import { errnoName } from "../kernel/errno.ts";
 import { kernelFor } from "./support.ts";
@@ -42,7 +43,7 @@ export function getsockopt(
   level: number,
   name: number,
   length: number = 4,
-): Uint8Array<ArrayBuffer> {
+): Bytes {
   const verb = "get a socket option";
   checkInteger(level, "level", -int - 1, int, verb);
   checkInteger(name, "name", -int - 1, int, verb);

@@ -318,7 +318,21 @@ export interface ConnectOptions extends SocketOptions {
  * console.log(listener.addr.port > 0); // true
  * ```
  */
-export interface ListenOptions extends SocketOptions {
+export type ListenOptions = ListenSettings & ({ port: number } | { fd: number });
+
+/**
+ * What {@linkcode ListenOptions} are made of: one of `port` and `fd` is required.
+ *
+ * @example Settings that servers share
+ * ```ts
+ * import { listen, type ListenSettings } from "@holdfast/tcp";
+ *
+ * const settings: ListenSettings = { timeout: 30_000, backlog: 64 };
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, ...settings });
+ * console.log(listener.timeouts.read); // 30000
+ * ```
+ */
+export interface ListenSettings extends SocketOptions {
   /**
    * IP address or name to listen on.
    * @default "0.0.0.0"
