@@ -93,7 +93,7 @@ const control = serve({
 
 /** Reads nothing, behind a small window: most of what is written to it stays with the writer. */
 const deaf = serve({ open: (socket) => socket.pause(), data() {} });
-setOptions(deaf, { receiveBufferSize: 4_096 });
+setOptions(deaf as object, { receiveBufferSize: 4_096 });
 
 const all = Object.entries({ echo, sink, source, control, deaf });
 console.log(JSON.stringify(Object.fromEntries(all.map(([name, { port }]) => [name, port]))));

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import versions from "../versions.json" with { type: "json" };
@@ -21,7 +22,7 @@ export const clients = (): Promise<string> => installed(versions.clients);
 
 async function installed(pinned: Record<string, string>): Promise<string> {
   const packages = Object.entries(pinned).map(([name, version]) => `${name}@${version}`);
-  const name = packages.join("+").replace(/[^\w.+-]/g, "_");
+  const name = createHash("sha1").update(packages.join("+")).digest("hex");
   const directory = resolve(".cache", name);
   if (await exists(directory)) return directory;
   await mkdir(".cache", { recursive: true });

@@ -20,7 +20,8 @@ import { getFrom, type Value } from "./encode.ts";
 import { checkSocketOptions } from "./validate.ts";
 
 /**
- * A socket that is not ours: the runtime's own, or its descriptor.
+ * Any socket: one of ours, the runtime's own, or a descriptor. What has none of these members is not one,
+ * and does not compile; nor does it need more than one of them.
  *
  * @example A function for whatever socket comes
  * ```ts
@@ -32,7 +33,20 @@ import { checkSocketOptions } from "./validate.ts";
  * console.log(hasNagle(socket)); // false
  * ```
  */
-export type AnySocket = object | { readonly fd: number };
+export interface AnySocket {
+  /** A bare descriptor, an entry of `sockets()`, a socket of Bun's. */
+  readonly fd?: number;
+  /** Connections of ours and of Deno's. */
+  readonly localAddr?: unknown;
+  /** Listeners of ours and of Deno's, and what `Deno.serve` returns. */
+  readonly addr?: unknown;
+  /** Sockets of `node:net` and of Bun's. */
+  readonly setKeepAlive?: unknown;
+  /** Servers of `node:net` and their kin. */
+  readonly address?: unknown;
+  /** What `Bun.listen` and `Bun.serve` return. */
+  readonly stop?: unknown;
+}
 
 /**
  * Sets options of any TCP socket: one of ours; `Deno.TcpConn`, `Deno.TlsConn`, `Deno.Listener`; Bun's

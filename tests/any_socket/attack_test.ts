@@ -266,7 +266,7 @@ test("a connection that became TLS", skip(noStartTls ?? notLinux), async () => {
     // Its descriptor is the new connection's.
     const error = assertThrows(() => setOptions(plain, { hopLimit: 71 }), SocketError);
     assertEquals((error as SocketError).code, "EBADF");
-    assertEquals(setOptions(secure, { hopLimit: 72 }), { hopLimit: 72 });
+    assertEquals(setOptions(secure as object, { hopLimit: 72 }), { hopLimit: 72 });
   } finally {
     secure.close();
     server.close();
@@ -320,24 +320,27 @@ test(
     try {
       const seen = await dial();
       open.push(seen.accepted);
-      setOptions(seen.accepted, { hopLimit: 50 });
+      setOptions(seen.accepted as object, { hopLimit: 50 });
       await reset(seen.peer);
       const unseen = await dial();
       open.push(unseen.accepted);
       // It keeps its descriptor, whose connection has ended.
-      setOptions(seen.accepted, { hopLimit: 51 });
+      setOptions(seen.accepted as object, { hopLimit: 51 });
       assertEquals(descriptorsOf(port, localPort).map(hopLimitOf), [64]);
       await reset(unseen.peer);
       const last = await dial();
       open.push(last.accepted);
-      const error = assertThrows(() => setOptions(unseen.accepted, { hopLimit: 52 }), SocketError);
+      const error = assertThrows(
+        () => setOptions(unseen.accepted as object, { hopLimit: 52 }),
+        SocketError,
+      );
       assertEquals((error as SocketError).code, "EBADF");
       assertEquals(descriptorsOf(port, localPort).map(hopLimitOf), [64]);
       // Certain again, once nothing else can be meant.
       for (const { accepted } of [seen, unseen]) accepted.close();
       open.splice(1, 2);
       await sleep(20);
-      setOptions(last.accepted, { hopLimit: 53 });
+      setOptions(last.accepted as object, { hopLimit: 53 });
       assertEquals(descriptorsOf(port, localPort).map(hopLimitOf), [53]);
       await reset(last.peer);
     } finally {

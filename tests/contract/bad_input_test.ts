@@ -293,7 +293,7 @@ async function suggestionFor(
 
 test("bad input: a promise is told from a socket and from a value", async () => {
   using sockets = await pair();
-  const promise = Promise.resolve(sockets.client);
+  const promise: object = Promise.resolve(sockets.client);
   const says = /: current value is a promise, await it$/;
   const port = Promise.resolve(5) as unknown as number;
   await expect("setOptions", () => setOptions(promise, { noDelay: true }), TypeError, says);

@@ -46,13 +46,15 @@ if (what === "descriptor") {
   for (const [name, native] of Object.entries({ conn, accepted, listener, socket })) {
     if (native !== listener) {
       results[`${name} native`] = attempt(() => {
-        setOptions(native, { keepAlive: true, noDelay: true });
+        setOptions(native as object, { keepAlive: true, noDelay: true });
         return "set";
       });
     }
-    results[`${name} setOptions`] = attempt(() => setOptions(native, { userTimeout: 9_000 }));
-    results[`${name} getOptions`] = attempt(() => getOptions(native).userTimeout);
-    results[`${name} tcpInfo`] = attempt(() => tcpInfo(native).state);
+    results[`${name} setOptions`] = attempt(() =>
+      setOptions(native as object, { userTimeout: 9_000 })
+    );
+    results[`${name} getOptions`] = attempt(() => getOptions(native as object).userTimeout);
+    results[`${name} tcpInfo`] = attempt(() => tcpInfo(native as object).state);
   }
   using wrapped = wrap(conn, { timeout: 20 });
   results["wrap"] = await wrapped.read(new Uint8Array(1)).catch((error) => error.name);
