@@ -85,7 +85,8 @@ export function uses(socket: Socket, secure: TLSSocket): void {
 }
 `;
 
-const versions = ["5.4", "5.6", "5.7", "5.9", "6.0"];
+/** The oldest, the one with which `Uint8Array` became generic, and the newest. */
+const versions = ["5.4", "5.7", "6.0"];
 
 for (const version of versions) {
   test(`TypeScript ${version}: its types say what fits and what does not`, packaged, async () => {
