@@ -1,3 +1,5 @@
+/// <reference lib="deno.ns" />
+
 /**
  * What `deno check` has to accept: our connection goes where Deno's goes, and Deno's sockets are sockets.
  *
