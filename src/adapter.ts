@@ -186,6 +186,8 @@ export interface NativeSetters {
 
 /** What one runtime fulfils. */
 export interface Adapter {
+  /** Whether a byte stream's `enqueue` works after a look at its `byobRequest`. */
+  readonly enqueuesBesideByob: boolean;
   readonly runtime: "deno" | "bun" | "node";
   natives(): NativeSetters;
   /** Whether `connect` takes a source address and port without system calls. */

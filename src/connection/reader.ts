@@ -59,6 +59,15 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
     return this.#wait(undefined, 0, options) as Promise<Uint8Array | null>;
   }
 
+  /** Takes back what a caller of `readChunk` has not used, for whoever reads next. */
+  putBack(chunk: Uint8Array): void {
+    if (this.closed) return;
+    if (this.#backlog === nothing) this.#backlog = new Backlog();
+    this.bytesRead -= chunk.length;
+    this.#backlog.putBack(chunk);
+    this.#serve();
+  }
+
   /** Bytes have arrived: first to whoever waits, the rest is kept. */
   data(chunk: Uint8Array, lent: boolean): void {
     if (this.closed) return;

@@ -32,6 +32,15 @@ export class Backlog {
     this.size += chunk.length - offset;
   }
 
+  /** Puts back what was taken out last. */
+  putBack(chunk: Uint8Array): void {
+    const [first] = this.#chunks;
+    if (first !== undefined) this.#chunks[0] = first.subarray(this.#offset);
+    this.#chunks.unshift(chunk);
+    this.#offset = 0;
+    this.size += chunk.length;
+  }
+
   /** Takes out as much as `into` holds. */
   fill(into: Uint8Array): number {
     let size = 0;

@@ -5,6 +5,8 @@
  */
 
 import type { Bytes } from "../memory.ts";
+import { give } from "./receive_buffer.ts";
+import { adapter } from "../runtime.ts";
 import type { Reader } from "./reader.ts";
 import { checkData } from "../options/validate.ts";
 import type { Writer } from "./writer.ts";
@@ -47,11 +49,28 @@ export class Streams {
     };
     const canceled = new AbortController();
     const { signal } = canceled;
-    return new ReadableStream({
+    let left = false;
+    const stream: ReadableStream<Bytes> = new ReadableStream({
       type: "bytes",
       pull: async (controller) => {
         const chunk = await this.#reader.readChunk({ signal }).catch(broken);
-        if (chunk !== null) return controller.enqueue(chunk as Bytes);
+        if (chunk !== null) {
+          // Whoever asked may have left, or has room for less: what the stream kept nobody else would get.
+          if (!stream.locked) {
+            left = true;
+            return this.#reader.putBack(chunk);
+          }
+          // The request may be that of a reader that has left, and `enqueue` serves the one after it.
+          const request = left ? null : controller.byobRequest;
+          left = false;
+          if (request === null) return controller.enqueue(chunk as Bytes);
+          const view = request.view as Uint8Array;
+          const size = Math.min(view.length, chunk.length);
+          if (adapter().enqueuesBesideByob) controller.enqueue(chunk.slice(0, size) as Bytes);
+          else request.respond(give(chunk, 0, view));
+          if (size < chunk.length) this.#reader.putBack(chunk.subarray(size));
+          return;
+        }
         controller.close();
         // A pending BYOB read ends only when it is answered.
         controller.byobRequest?.respond(0);
@@ -63,6 +82,7 @@ export class Streams {
         this.#over("readable", true);
       },
     });
+    return stream;
   }
 
   /** Takes one chunk at a time; closing sends FIN, aborting resets. */

@@ -366,3 +366,44 @@ test("streams: when reading times out after our FIN, nothing stays open", async 
   assertInstanceOf(error, SocketError);
   assertEquals(error.code, "EBADF");
 });
+
+for (const mode of ["byob", "default"] as const) {
+  test(`readable: what a ${mode} reader has not taken is the connection's`, async () => {
+    using sockets = await pair();
+    const { client, server } = sockets;
+    await server.write(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9));
+    await sleep(20);
+    if (mode === "byob") {
+      const reader = client.readable.getReader({ mode });
+      const { value } = await reader.read(new Uint8Array(3));
+      assertEquals(value, Uint8Array.of(1, 2, 3));
+      assertEquals(client.bytesRead, 3);
+      reader.releaseLock();
+      const into = new Uint8Array(3);
+      assertEquals(await within(patience, client.read(into)), 3);
+      assertEquals(into, Uint8Array.of(4, 5, 6));
+      const again = client.readable.getReader({ mode });
+      assertEquals((await again.read(new Uint8Array(9))).value, Uint8Array.of(7, 8, 9));
+      again.releaseLock();
+    } else {
+      assertEquals(await readExactly(client, 9), Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9));
+    }
+    // One that leaves while it waits.
+    const left = mode === "byob"
+      ? client.readable.getReader({ mode })
+      : client.readable.getReader();
+    const waiting = ("releaseLock" in left && mode === "byob"
+      ? (left as ReadableStreamBYOBReader).read(new Uint8Array(2))
+      : (left as ReadableStreamDefaultReader).read()).catch(() => {});
+    await sleep(10);
+    left.releaseLock();
+    await waiting;
+    const size = client.read(new Uint8Array(5));
+    await server.write(Uint8Array.of(1, 2, 3, 4, 5, 6, 7));
+    assertEquals(await within(patience, size), 5);
+    const last = client.readable.getReader();
+    assertEquals((await within(patience, last.read())).value, Uint8Array.of(6, 7));
+    assertEquals(client.bytesRead, 16);
+    last.releaseLock();
+  });
+}

@@ -16,6 +16,7 @@ import { secure } from "./tls.ts";
 /** The adapter for Bun. */
 export const bunAdapter: Adapter = {
   runtime: "bun",
+  enqueuesBesideByob: false,
   natives,
   dialsFrom: false,
   loadKernel,

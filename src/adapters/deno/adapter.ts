@@ -16,6 +16,7 @@ import { secure } from "./tls.ts";
 /** `Deno.connect` and `Deno.listen`; for sockets of `node:net`, what Node's adapter does. */
 export const denoAdapter: Adapter = {
   runtime: "deno",
+  enqueuesBesideByob: true,
   natives,
   dialsFrom: false,
   loadKernel,

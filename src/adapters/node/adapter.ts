@@ -16,6 +16,7 @@ import { secure } from "./tls.ts";
 /** The adapter for Node.js. */
 export const nodeAdapter: Adapter = {
   runtime: "node",
+  enqueuesBesideByob: true,
   natives,
   dialsFrom: true,
   loadKernel,
