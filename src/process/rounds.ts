@@ -36,6 +36,13 @@ interface Guarded {
   readonly ward: Ward | undefined;
 }
 
+/**
+ * So many sockets are given their options in one go, and so many more in each of the pauses after it, ms.
+ * Those that have theirs at the same time probe at the same time from then on, and queues of the network
+ * hold a thousand packets.
+ */
+const [first, next, pause] = [750, 150, 50];
+
 /** What a guard does. */
 export class Rounds extends Alarm implements Guardian {
   readonly kernel: Kernel;
@@ -46,6 +53,8 @@ export class Rounds extends Alarm implements Guardian {
   readonly #guarded: Map<Identity, Guarded> = new Map();
   /** Descriptors of which it cannot be said yet whether they are to be guarded. */
   readonly #undecided: Set<number> = new Set();
+  /** How many may still be given their options in this go. */
+  #allowance: number = first;
   readonly stats: Record<"seen" | "applied" | "failed" | "ended", number> = {
     seen: 0,
     applied: 0,
@@ -91,19 +100,29 @@ export class Rounds extends Alarm implements Guardian {
   }
 
   #arm(): void {
-    this.timers.arm(this, this.timers.now() + this.#orders.every);
+    const wait = this.#allowance > 0 ? this.#orders.every : pause;
+    this.timers.arm(this, this.timers.now() + wait);
   }
 
-  /** One round. */
+  /** One round, or what was left of one. */
   #look(): void {
+    const going = this.#allowance <= 0;
+    this.#allowance = going ? next : first;
+    if (!going) this.#seek();
+    if (this.#undecided.size === 0) return;
+    this.#learnOurs();
+    for (const fd of this.#undecided) {
+      if (this.#allowance <= 0) return;
+      if (this.#decide(fd)) this.#undecided.delete(fd);
+    }
+  }
+
+  #seek(): void {
     this.#walk.look((fd, now, before) => {
       this.#undecided.delete(fd);
       this.#forget(fd, before);
       if (now !== 0 && !this.#guarded.has(now)) this.#undecided.add(fd);
     });
-    if (this.#undecided.size === 0) return;
-    this.#learnOurs();
-    for (const fd of this.#undecided) if (this.#decide(fd)) this.#undecided.delete(fd);
   }
 
   #forget(fd: number, identity: Identity): void {
@@ -157,6 +176,7 @@ export class Rounds extends Alarm implements Guardian {
     const code = this.apply(entry);
     if (code === "EMFILE") return false;
     if (code === "EBADF") return true;
+    this.#allowance--;
     this.stats.seen++;
     this.stats[code === undefined ? "applied" : "failed"]++;
     publish("holdfast.guard", () => ({

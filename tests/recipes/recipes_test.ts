@@ -60,7 +60,7 @@ function surroundings(code: string): Pick<Recipe, "service" | "port" | "ends"> {
   if (/WebSocketServer/.test(code)) {
     return { port: 8080, service: itself, ends: ["local", "remote"] };
   }
-  return /createServer/.test(code)
+  return /createServer|\.serve\(/.test(code)
     ? { port: 8080, service: itself, ends: ["local"] }
     : { port: 8080, service: web, ends: ["remote"] };
 }
@@ -83,7 +83,7 @@ test("the page of recipes has examples", () => {
   for (const { name, runtimes } of all) assert(runtimes !== "", name);
 });
 
-for (const recipe of all) {
+for (const recipe of all.filter(({ name }) => name !== "Prometheus")) {
   test(`recipe: ${recipe.name}`, skip(why(recipe)), async () => {
     using server = await recipe.service.start();
     const { port } = server;
@@ -112,6 +112,34 @@ for (const recipe of all) {
     }
   });
 }
+
+const prometheus = all.find(({ name }) => name === "Prometheus")!;
+
+test("recipe: Prometheus", skip(why(prometheus)), async () => {
+  using server = await prometheus.service.start();
+  using example = start(prometheus, server.port);
+  // Its own connection is among them, seen from the server.
+  const held = await dial(server.port);
+  try {
+    const scrape = async () =>
+      await (await within(patience, fetch(`http://127.0.0.1:${server.port}/metrics`))).text();
+    const text = await scrape();
+    const value = (key: string) => {
+      const line = text.split("\n").find((line) => line.startsWith(`holdfast_${key} `));
+      assert(line !== undefined, `${key}: ${text} ${example.output()}`);
+      return Number(line.split(" ")[1]);
+    };
+    assertEquals(value('sockets{kind="listener",state="LISTEN"}'), 1);
+    assert(value('sockets{kind="connection",state="ESTABLISHED"}') >= 2);
+    const port = `{port="${held.localPort}"}`;
+    assertEquals(value(`connections${port}`), 1);
+    assert(value(`rtt_milliseconds_sum${port}`) > 0);
+    assertEquals(value(`retransmitted_segments${port}`), 0);
+    assert(value(`unacknowledged_segments${port}`) >= 0);
+  } finally {
+    held.destroy();
+  }
+});
 
 /** The example in a process of its own, which then waits to be looked at. */
 function start({ name, code, port: written, ends }: Recipe, port: number) {
