@@ -7,7 +7,7 @@
  *     --quick            fewer rounds
  *     --profile          instead of the numbers: where the CPU time of an operation goes, of the raw
  *                        side and of ours
- *     --write            puts the numbers into docs/performance.{md,json,svg} and README.md; with
+ *     --write            puts the numbers into docs/{measurements,performance}.md, performance.{json,svg} and README.md; with
  *                        --only or --runtime the others there stay
  *
  * Without `--write` JSON and SVG go to .cache/bench/.
@@ -200,12 +200,13 @@ async function write(measured: Partial<Report>): Promise<void> {
   if (!values.write) return;
   if (report.profiles !== undefined) {
     await fill(
-      "docs/performance.md",
+      "docs/measurements.md",
       "profiles",
       lastRun(report.profiles) + profilesMarkdown(report.profiles),
     );
   }
-  await fill("docs/performance.md", "numbers", markdown(report));
-  await fill("README.md", "numbers", summary(report));
-  await must(process.execPath, ["fmt", "--quiet", "docs/performance.md", "README.md"]);
+  await fill("docs/measurements.md", "numbers", markdown(report));
+  const headlines = summary(report);
+  for (const page of ["README.md", "docs/performance.md"]) await fill(page, "numbers", headlines);
+  await must(process.execPath, ["fmt", "--quiet", "docs", "README.md"]);
 }
