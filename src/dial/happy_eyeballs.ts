@@ -1,5 +1,5 @@
 /**
- * Dialling a name: every address of it, staggered, until one answers (RFC 8305).
+ * Dials the addresses of a name, each a little after the one before, until one connects (RFC 8305).
  *
  * @module
  */
@@ -25,7 +25,7 @@ interface Failure {
   readonly elapsed: number;
 }
 
-/** What a race opens. */
+/** The result of an attempt, which is closed when another attempt has won. */
 interface Closable {
   close(): void;
 }
@@ -33,11 +33,11 @@ interface Closable {
 /** Opens one connection to one address. */
 export type Dial<Result> = (address: string, family: 4 | 6, port: number) => Attempt<Result>;
 
-/** What racing takes from outside; tests bring their own. */
+/** Name resolution and timers, which unit tests replace. */
 export interface Surroundings {
   /** All addresses of a name, in the system's order of preference. */
   lookup(name: string): Promise<Address[]>;
-  /** Runs `wake` after `ms`; answers how to prevent it. */
+  /** Runs `wake` after `ms`. Returns a function that prevents it. */
   later(wake: () => void, ms: number): () => void;
 }
 
@@ -45,9 +45,9 @@ export interface Surroundings {
 const stagger = 250;
 
 /**
- * Dials `target`: an IP literal at once, a name through all its addresses. A new attempt starts when
- * one has failed or the newest has not answered for 250 ms; older ones go on. The first to open
- * wins, the others are called off.
+ * Dials `target`: an IP literal at once, a name through all its addresses. The next attempt starts when
+ * one has failed or the newest has run for 250 ms, while older ones go on. The first attempt to connect
+ * wins, and the others are aborted.
  */
 export function race<Result extends Closable>(
   target: Target,
@@ -60,12 +60,12 @@ export function race<Result extends Closable>(
   return new Race(target, dial, around);
 }
 
-/** Whether there is nothing to look up. */
+/** Whether `hostname` is an IP address, so that nothing has to be looked up. */
 export function isLiteral(hostname: string): boolean {
   return parse(hostname.split("%", 1)[0]!) !== undefined;
 }
 
-/** The address to listen on: the first one of a name; an IP literal is its own. */
+/** The address to listen on: an IP literal itself, or the first address of a name. */
 export async function resolve(hostname: string): Promise<string> {
   if (isLiteral(hostname)) return hostname;
   return (await system.lookup(hostname))[0]!.address;
@@ -99,7 +99,7 @@ class Race<Result extends Closable> implements Attempt<Result> {
     }, (cause) => this.#fail(cause));
   }
 
-  /** A lookup cannot be called off; its result finds the race over. */
+  /** A lookup cannot be cancelled, so its result is ignored. */
   abort(): void {
     this.#end();
   }
@@ -150,7 +150,7 @@ class Race<Result extends Closable> implements Attempt<Result> {
     this.#next();
   }
 
-  /** One error for all addresses. What a host answered tells more than that there is no way to another. */
+  /** One error for all addresses. An error that a host caused is preferred to one of routing. */
   #combined(): unknown {
     const failures = this.#failures;
     const { cause } = failures.find(({ cause }) => !isNoWay(cause)) ?? failures[0]!;

@@ -1,5 +1,5 @@
 /**
- * Names of hosts, so that every runtime takes and refuses the same ones.
+ * Checks the names of hosts here, so that every runtime accepts and refuses the same ones.
  *
  * @module
  */
@@ -12,10 +12,10 @@ const labels = /^(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?$/;
 const numberedDomain = /(?:^|\.)\d+\.$/;
 
 /**
- * `hostname` as every runtime takes it: names in the letters of other languages as the name system has
- * them (RFC 5891), and no scope where it means nothing (RFC 4007 section 11).
+ * Returns `hostname` in the form that every runtime accepts: international names in ASCII (RFC 5891), and
+ * no scope on addresses for which it means nothing (RFC 4007 section 11).
  *
- * @throws {Error} `ENOTFOUND`: no name looks like that, so nobody needs to be asked.
+ * @throws {Error} `ENOTFOUND`: a name cannot look like that, so it is not looked up.
  */
 export function canonical(hostname: string): string {
   const [literal = "", scope] = hostname.split("%", 2);
@@ -27,7 +27,7 @@ export function canonical(hostname: string): string {
   throw notFound(hostname);
 }
 
-/** What no name is, if it cannot be done. */
+/** Returns an empty string, which is not a valid name, when `name` cannot be converted. */
 function toASCII(name: string): string {
   if (/[#%:?@\\]/.test(name)) return "";
   try {
@@ -37,7 +37,7 @@ function toASCII(name: string): string {
   }
 }
 
-/** What looking up a name answers that nobody has. */
+/** The error for a name that has no address, as a lookup would reject with it. */
 export function notFound(name: string): Error {
   return Object.assign(new Error(`getaddrinfo ENOTFOUND ${name}`), { code: "ENOTFOUND" });
 }

@@ -1,5 +1,5 @@
 /**
- * A line for attempts to connect, where a runtime cannot do many at once.
+ * Queues attempts to connect, for a runtime that cannot make many at the same time.
  *
  * @module
  */
@@ -7,13 +7,13 @@
 import type { Attempt, Transport } from "../adapter.ts";
 import { nativeTimers } from "../time/native_timers.ts";
 
-/** An attempt that takes longer waits for the network, and no longer for the runtime, ms. */
+/** An attempt that takes longer than this, ms, waits for the network and not for the runtime. */
 const swift = 50;
 
-/** Starts at most so many attempts at once; those that wait for the network do not count. */
+/** Limits how many attempts run at once, not counting those that wait for the network. */
 export class Line {
   readonly #limit: number;
-  /** What was started and may still be swift, by when that was. */
+  /** When each attempt was started that still counts. */
   readonly #running: Map<object, number> = new Map();
   readonly #waiting: Set<Waiting> = new Set();
   #ticking = false;
@@ -22,7 +22,7 @@ export class Line {
     this.#limit = limit;
   }
 
-  /** Starts an attempt, or puts it in line. */
+  /** Starts an attempt now, or puts it at the end of the queue. */
   enter(start: () => Attempt): Attempt {
     if (this.#running.size < this.#limit && this.#waiting.size === 0) return this.#start(start);
     const waiting = new Waiting(start, this.#waiting);
@@ -62,7 +62,7 @@ export class Line {
   }
 }
 
-/** An attempt that has not begun. */
+/** An attempt that may have to wait for its start. */
 class Waiting implements Attempt {
   readonly opened: Promise<Transport>;
   readonly #start: () => Attempt;

@@ -1,5 +1,5 @@
 /**
- * Where a socket is: the address type that every layer shares.
+ * The address type that every layer shares.
  *
  * @module
  */

@@ -8,7 +8,7 @@
 
 import { type KnownSystem, knownSystem } from "./system.ts";
 
-/** The columns, left to right. What a row leaves out at its end is `null` too. */
+/** The columns of the table, left to right. What a row leaves out at its end counts as `null`. */
 const systems: readonly (KnownSystem | undefined)[] = ["linux", "darwin", "freebsd", "windows"];
 
 /**
@@ -126,8 +126,8 @@ const column = systems.indexOf(knownSystem());
 
 /**
  * Levels and option names of the running system, by their C names, for
- * {@linkcode getsockopt} and {@linkcode setsockopt}. `undefined` where this system has none: never
- * the number of another system.
+ * {@linkcode getsockopt} and {@linkcode setsockopt}. A name that this system does not have is
+ * `undefined`; it never gets the number of another system.
  *
  * @example Read an option by its kernel name
  * ```ts

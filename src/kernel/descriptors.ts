@@ -1,6 +1,6 @@
 /**
- * Which descriptor belongs to a socket of which only the addresses are known. Found by asking the
- * kernel for the addresses of open descriptors; found for certain, or not at all.
+ * Finds the descriptor of a socket of which only the addresses are known, by asking the kernel for the
+ * addresses of open descriptors. Where the result would not be certain, nothing is found.
  *
  * @module
  */
@@ -15,7 +15,10 @@ import { closed, kindOf, verifyTcp } from "./tcp_socket.ts";
 /** Lists a directory, or throws when it may not. */
 export type ListDirectory = (path: string) => string[];
 
-/** New descriptors are the lowest free numbers: how many below the lowest free one are tried first. */
+/**
+ * A new descriptor gets the lowest free number, so a young socket has one just below it. So many
+ * numbers are tried before all descriptors are.
+ */
 const nearby = 32;
 
 /** Looks for descriptors of this process. */
@@ -25,27 +28,27 @@ export class Descriptors {
   readonly #local: Uint8Array = new Uint8Array(SOCKADDR_SIZE);
   readonly #remote: Uint8Array = new Uint8Array(SOCKADDR_SIZE);
   readonly #family6: number = AF_INET6[knownSystem()!];
-  /** Connections by addresses, as the last walk saw them. Verified before use. */
+  /** Descriptors of connections by their addresses, as the last walk saw them. Verified before use. */
   readonly #index: Map<string, number> = new Map();
-  /** What was found for an object: the number, and the socket that had it then. */
+  /** The descriptor that was found for an object, and the identity of the socket that it was then. */
   readonly #found: WeakMap<object, readonly [fd: number, Identity]> = new WeakMap();
   readonly #guesses: WeakMap<object, number> = new WeakMap();
   #last = 0;
 
-  /** `list` reads `/proc/self/fd`, where there is one and it may. */
+  /** `list` lists a directory such as `/proc/self/fd`; it is left out where nothing may be read. */
   constructor(kernel: Kernel, list?: ListDirectory) {
     this.#kernel = kernel;
     this.#list = list;
   }
 
   /**
-   * The descriptor of `owner`'s connection, which keeps it for as long as it is open. An owner that was
-   * not seen before is found by its addresses, which no other socket can have, unless they are
-   * link-local. When its peer has reset, the peer may have connected again from the same port:
-   * `isOwners` tells `owner`'s socket from that one; without it, nothing else may be in question.
+   * Returns the descriptor of `owner`'s connection. It is searched once, by its addresses, which no two
+   * open connections share unless they are link-local. But a peer that has reset the connection may
+   * have connected again from the same port: `isOwners` tells the two sockets apart. Without `isOwners`
+   * the search fails when another socket could be the one that is looked for.
    *
-   * @throws {SocketError} `EBADF`: there is none, so it is closed, or it is not certain.
-   * @throws {TypeError} Several have them, on different links.
+   * @throws {SocketError} `EBADF`: the socket is closed, or cannot be found for certain.
+   * @throws {TypeError} Several connections have these addresses, on different links.
    */
   connection(
     owner: object,
@@ -82,26 +85,26 @@ export class Descriptors {
     return fd;
   }
 
-  /** From now on `fd`'s socket is `owner`'s. */
+  /** Notes that the socket behind `fd` belongs to `owner`. */
   remember(owner: object, fd: number): void {
     const identity = identityOf(this.#kernel, fd);
     if (identity !== undefined) this.#found.set(owner, [fd, identity]);
   }
 
-  /** A descriptor that is probably `owner`'s. */
+  /** Notes that `fd` probably belongs to `owner`, so that the search looks there first. */
   guess(owner: object, fd: number): void {
     this.#guesses.set(owner, fd);
   }
 
-  /** The number of a socket that was found before, as long as it is the same socket. */
+  /** The descriptor that was found before, if it still is the same socket. */
   #known(owner: object): number | undefined {
     const [fd, identity] = this.#found.get(owner) ?? [-1];
     return fd >= 0 && identityOf(this.#kernel, fd) === identity ? fd : undefined;
   }
 
   /**
-   * Whether no other socket of this process has lost its connection from the same address: it could be
-   * the one that is looked for, and `fd` a younger one. A lost socket keeps its local address.
+   * Whether no other socket of this process has lost its connection from the same local address, which
+   * it keeps. If there is one, it may be the one that is looked for, and `fd` a younger socket.
    */
   #isOnly(fd: number, local: NetAddr): boolean {
     const key = keyOf(local);
@@ -129,13 +132,13 @@ export class Descriptors {
     return this.#walk(key);
   }
 
-  /** The only socket that matches. @throws {TypeError} There are several. */
+  /** Returns the only socket that matches. @throws {TypeError} There are several. */
   #only(
     matches: (fd: number) => boolean,
     kind: "listener" | "connection",
     { hostname, port }: NetAddr,
   ): number | undefined {
-    // Several descriptors may be one socket, after `dup`.
+    // After `dup`, several descriptors are the same socket, so sockets are counted and not numbers.
     const all = new Map<Identity | undefined, number>();
     for (const fd of this.#open()) if (matches(fd)) all.set(identityOf(this.#kernel, fd), fd);
     if (all.size > 1) {
@@ -148,7 +151,7 @@ export class Descriptors {
     return fd;
   }
 
-  /** All descriptors; renews the index on the way. */
+  /** Searches all descriptors for `key`, and renews the index on the way. */
   #walk(key: string): number | undefined {
     let match: number | undefined;
     this.#index.clear();
@@ -188,7 +191,7 @@ export class Descriptors {
     return remote === undefined ? undefined : local + remote;
   }
 
-  /** As {@linkcode keyOf}, of what the kernel wrote. */
+  /** The same key as {@linkcode keyOf} makes, from the sockaddr that the kernel wrote. */
   #keyOf(bytes: Uint8Array, length: number): string | undefined {
     const port = (bytes[2]! << 8) | bytes[3]!;
     if (length === 16 && family(bytes) === AF_INET) return text(bytes, 4, 8, port);
@@ -197,7 +200,7 @@ export class Descriptors {
   }
 }
 
-/** Where a system lists the descriptors of the process that asks. */
+/** The directory in which a system lists the descriptors of the current process. */
 const folders: Partial<Record<KnownSystem, string>> = { linux: "/proc/self/fd", darwin: "/dev/fd" };
 
 /** The descriptors of this process, or `undefined` where they cannot be listed. */
@@ -207,7 +210,7 @@ export function listed(list: ListDirectory | undefined): number[] | undefined {
   try {
     return list(folder).map(Number);
   } catch {
-    // Not mounted, or not allowed.
+    // The directory is not mounted, or may not be read.
     return undefined;
   }
 }
@@ -217,7 +220,7 @@ export function* upTo(limit: number): Iterable<number> {
   for (let fd = 0; fd < limit; fd++) yield fd;
 }
 
-/** `sa_family`: the second byte after `sa_len`, or the first of two; small enough for one byte. */
+/** `sa_family`: on Linux the low byte of two, elsewhere the byte after `sa_len`. */
 function family(bytes: Uint8Array): number {
   return knownSystem() === "linux" ? bytes[0]! : bytes[1]!;
 }
@@ -227,7 +230,7 @@ function isLinkLocal(key: string): boolean {
   return (key.charCodeAt(1) & 0xffc0) === 0xfe80;
 }
 
-/** Address and port, the same for IPv4 and IPv4-mapped IPv6. */
+/** A key for an address and port. IPv4-mapped IPv6 has the key of its IPv4 address. */
 function keyOf({ hostname, port }: NetAddr): string {
   const [literal = ""] = hostname.split("%", 1);
   const bytes = parse(literal);

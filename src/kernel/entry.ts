@@ -1,5 +1,5 @@
 /**
- * One TCP socket of this process, told from every other one for as long as the system runs.
+ * One entry of `sockets()`: a TCP socket of this process, which it never confuses with another one.
  *
  * @module
  */
@@ -13,8 +13,9 @@ import { readTcpInfo, type TcpState } from "./tcp_info.ts";
 import { closed, isTcp, kindOf } from "./tcp_socket.ts";
 
 /**
- * A TCP socket of this process, as `sockets()` found it. It stands for that one socket for ever: when it
- * is gone, using the entry is a {@linkcode SocketError} `EBADF`, whoever has its number by now.
+ * A TCP socket of this process, as `sockets()` found it. It stands for that one socket only: once the
+ * socket is closed, using the entry throws a {@linkcode SocketError} `EBADF`, even if a new socket has
+ * its descriptor by now.
  *
  * @example The connections to a database
  * ```ts
@@ -29,7 +30,7 @@ import { closed, isTcp, kindOf } from "./tcp_socket.ts";
 export interface SocketEntry {
   /** The descriptor that the socket had when it was found. */
   readonly fd: number;
-  /** Whether it listens. */
+  /** `"listener"` when it listens, else `"connection"`. */
   readonly kind: "connection" | "listener";
   /** State of the connection when it was found; `LISTEN` of a listener. */
   readonly state: TcpState;
@@ -39,7 +40,7 @@ export interface SocketEntry {
   readonly remoteAddr?: NetAddr;
 }
 
-/** The one implementation. Using it goes through a descriptor of its own. */
+/** What `sockets()` returns. Each use duplicates the descriptor, so that nobody closes it meanwhile. */
 export class Entry implements SocketEntry {
   readonly fd: number;
   readonly kind: "connection" | "listener";
@@ -74,19 +75,19 @@ export class Entry implements SocketEntry {
     const kind = kindOf(kernel, fd);
     const info = readTcpInfo(kernel, fd);
     if (typeof info === "number") return undefined;
-    // Another thread may have closed it meanwhile, and a third have opened another one.
+    // Another thread may have closed the socket meanwhile, and a new one have got its number.
     if (identityOf(kernel, fd) !== identity) return undefined;
     return new Entry(identity, fd, kind, info.state, localAddr, remoteAddr);
   }
 
-  /** What tells this socket from all others. */
+  /** Tells this socket from all others. */
   get identity(): Identity {
     return this.#identity;
   }
 
   /**
-   * Calls `use` with a descriptor that is this socket's for certain, also when another thread closes
-   * the one it was found by in this moment.
+   * Calls `use` with a duplicate of the descriptor, which is this socket's for certain, even when
+   * another thread closes the original at this moment.
    *
    * @throws {SocketError} `EBADF`: the socket is gone. `EMFILE`: no descriptor is free.
    */

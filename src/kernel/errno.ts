@@ -16,7 +16,7 @@ let names: Map<number, string> | undefined;
 export function errnoName(errno: number): string {
   names ??= new Map(
     Object.entries(builtin<NodeOs>("node:os")!.constants.errno)
-      // The other name of EAGAIN.
+      // It is a second name of EAGAIN.
       .filter(([name]) => name !== "EWOULDBLOCK")
       .map(([name, number]) => [number, name]),
   );

@@ -1,5 +1,5 @@
 /**
- * A handshake by system calls: a socket that is prepared before its SYN leaves.
+ * Starts a handshake by system calls, on a socket that was prepared before its SYN leaves.
  *
  * @module
  */
@@ -12,14 +12,14 @@ import { type KnownSystem, knownSystem } from "./system.ts";
 import { systemError } from "./system_error.ts";
 
 const EINPROGRESS: Partial<Record<KnownSystem, number>> = { linux: 115, darwin: 36, freebsd: 36 };
-/** After an interrupted connect(2) the handshake goes on all the same. */
+/** A connect(2) that was interrupted is no failure: its handshake goes on. */
 const EINTR = 4;
 
-/** What is done to a descriptor before it dials `address`. It throws what the kernel refused. */
+/** Prepares a descriptor before it dials `address`. Throws what the kernel refused. */
 export type BeforeHandshake = (fd: number, address: string) => void;
 
 /**
- * A descriptor that has been prepared to dial `address`, an IP literal; it is the caller's to close.
+ * Returns a descriptor that is ready to dial `address`, an IP literal. The caller has to close it.
  *
  * @throws {SystemError} What the kernel refused; nothing is left open then.
  */
@@ -38,7 +38,7 @@ export function openDialling(kernel: Kernel, address: string, before?: BeforeHan
 }
 
 /**
- * As {@linkcode openDialling}, and the handshake has begun.
+ * Does what {@linkcode openDialling} does, and starts the handshake.
  *
  * @throws {SystemError} What the kernel refused at once; nothing is left open then.
  */
@@ -79,10 +79,10 @@ export function bindSource(kernel: Kernel, fd: number, source: Source, remote: s
   }
   if (localAddress === undefined && localPort === undefined) return;
   if (localPort !== undefined) {
-    // A fixed port is taken again at once, also while its last connection is in TIME_WAIT.
+    // So that a fixed port can be used again while its last connection is in TIME_WAIT.
     set(SOL_SOCKET!, SO_REUSEADDR!, one);
   } else if (constants.IP_BIND_ADDRESS_NO_PORT !== undefined) {
-    // The kernel picks the port when it knows the peer, so that it can use each port once a peer.
+    // The kernel then picks the port when it knows the peer, so each peer has a whole range of ports.
     kernel.setsockopt(fd, IPPROTO_IP!, constants.IP_BIND_ADDRESS_NO_PORT, one);
   }
   const address = localAddress ?? (remote.includes(":") ? "::" : "0.0.0.0");

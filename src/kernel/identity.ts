@@ -1,5 +1,5 @@
 /**
- * What a socket is for ever, whatever becomes of its descriptor's number.
+ * Tells sockets apart for as long as the system runs; the numbers of their descriptors are used again.
  *
  * @module
  */
@@ -10,27 +10,27 @@ import type { Kernel } from "./kernel.ts";
 import { decode, SOCKADDR_SIZE, unmapped } from "./sockaddr.ts";
 import { knownSystem } from "./system.ts";
 
-/** What tells a socket from all others. */
+/** A value that no other socket has. */
 export type Identity = number | string;
 
 const eight = new Uint8Array(8);
 const halves = new Uint32Array(eight.buffer);
 const [low, high] = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? [0, 1] : [1, 0];
 
-/** The same number everywhere. */
+/** The same number on every system. */
 const EBADF = 9;
-/** Linux's. */
+/** The number on Linux, the only system where SO_COOKIE is read. */
 const ENOPROTOOPT = 92;
 
 /**
- * The identity of the socket that is `fd` right now: SO_COOKIE (Linux 4.12), which is never given twice;
- * elsewhere both addresses. 0 when it is open and no socket, `undefined` when it is closed.
+ * Returns the identity of the socket behind `fd`: its SO_COOKIE (Linux 4.12), which the kernel never
+ * gives twice; elsewhere both addresses. 0 means that `fd` is no socket, `undefined` that it is closed.
  */
 export function identityOf(kernel: Kernel, fd: number): Identity | undefined {
   const { SOL_SOCKET, SO_COOKIE } = constants;
   if (SO_COOKIE !== undefined) {
     const length = kernel.getsockopt(fd, SOL_SOCKET!, SO_COOKIE, eight);
-    // The kernel counts them up from 1, so that they stay below 2^53.
+    // The kernel counts cookies from 1, so they stay below 2^53.
     if (length === 8) return halves[high]! * 2 ** 32 + halves[low]!;
     if (length === -EBADF) return undefined;
     if (length !== -ENOPROTOOPT) return 0;
@@ -42,7 +42,7 @@ export function identityOf(kernel: Kernel, fd: number): Identity | undefined {
 
 const address = new Uint8Array(SOCKADDR_SIZE);
 
-/** One end of the socket, or `undefined` when there is none. */
+/** The address of one end of the socket, or `undefined` when it has none. */
 export function addressOf(ask: Kernel["getsockname"], fd: number): NetAddr | undefined {
   const length = ask(fd, address);
   if (length < 0) return undefined;

@@ -1,5 +1,5 @@
 /**
- * The system calls that an adapter offers, as a type. What needs them takes one as an argument.
+ * The type of the system calls that an adapter offers. Whoever needs them gets them as an argument.
  *
  * @module
  */
@@ -16,31 +16,31 @@ export type KernelAccess =
  * `-errno`. No method throws and none keeps its arguments.
  */
 export interface Kernel {
-  /** Answers 0 or -errno. */
+  /** Returns 0 or -errno. */
   setsockopt(fd: number, level: number, name: number, value: Uint8Array): number;
-  /** Fills `value` and answers the length the kernel wrote, or -errno. */
+  /** Fills `value` and returns the length that the kernel wrote, or -errno. */
   getsockopt(fd: number, level: number, name: number, value: Uint8Array): number;
-  /** Fills `address` with a sockaddr and answers its length, or -errno. */
+  /** Fills `address` with a sockaddr and returns its length, or -errno. */
   getsockname(fd: number, address: Uint8Array): number;
   getpeername(fd: number, address: Uint8Array): number;
-  /** Answers a new descriptor (close-on-exec, non-blocking), or -errno. */
+  /** Returns a new descriptor (close-on-exec, non-blocking), or -errno. */
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array): number;
-  /** Starts the handshake; on a descriptor of `socket` that is usually -EINPROGRESS. */
+  /** Starts the handshake and returns 0 or -errno: usually -EINPROGRESS, as `socket` does not block. */
   connect(fd: number, address: Uint8Array): number;
   listen(fd: number, backlog: number): number;
   shutdown(fd: number, how: number): number;
   close(fd: number): number;
-  /** Answers a second descriptor (close-on-exec) for the same socket, or -errno. */
+  /** Returns a second descriptor (close-on-exec) for the same socket, or -errno. */
   dup(fd: number): number;
-  /** Where `bytes` are in memory, for a struct that refers to them; valid while they are alive. */
+  /** The memory address of `bytes`, for a struct that points to them. Valid while `bytes` are alive. */
   addressOf(bytes: Uint8Array): bigint;
-  /** Children of this process do not inherit the descriptor. */
+  /** Keeps child processes from inheriting the descriptor. */
   closeOnExec(fd: number): number;
-  /** What the last failed call of this thread left behind, also one of the runtime's own. */
+  /** The errno of this thread's last failed call, which may have been one of the runtime's own. */
   errno(): number;
-  /** All descriptors of this process are below this number. */
+  /** Every descriptor of this process is below this number. */
   descriptorLimit(): number;
-  /** The lowest descriptor that is free right now, or -errno. Leaves nothing open. */
+  /** Returns the lowest descriptor that is free right now, or -errno. Leaves nothing open. */
   lowestFree(): number;
 }

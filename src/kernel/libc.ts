@@ -1,5 +1,5 @@
 /**
- * The C library's socket calls, one shape for every FFI, and the {@linkcode Kernel} made of them.
+ * The C library's socket calls in one shape for every FFI, and the {@linkcode Kernel} made of them.
  *
  * @module
  */
@@ -9,15 +9,15 @@ import type { Obstacle } from "./obstacle.ts";
 import { AF_INET, SOCK_STREAM } from "./sockaddr.ts";
 import { host, type KnownSystem, knownSystem, systemName } from "./system.ts";
 
-/** Parameter types, in words that every binding translates: 32 bits, 64 bits, memory. */
+/** Parameter types: 32 bits, 64 bits, memory. Each runtime's binding translates these words. */
 export type CType = "i32" | "u32" | "i64" | "buffer";
 
 /**
- * Every function that is bound. All answer `int`.
+ * Every function that is bound. All return `int`.
  *
- * `fcntl` is variadic: its third argument travels in a register, except on Apple's arm64, where it
- * is the first one on the stack. Eight register arguments before it, the third of them with the
- * same value, reach both.
+ * `fcntl` is variadic: its third argument is passed in a register, but on Apple's arm64 as the first
+ * one on the stack. So it is called with nine arguments: the third and the ninth, which is the first
+ * on the stack, have the same value.
  * https://developer.apple.com/documentation/xcode/writing-arm64-code-for-apple-platforms
  */
 export const signatures: Readonly<Record<CFunction, readonly CType[]>> = {
@@ -39,7 +39,7 @@ export const signatures: Readonly<Record<CFunction, readonly CType[]>> = {
 /** Name of a bound function. */
 export type CFunction = Exclude<keyof Libc, "errno" | "addressOf">;
 
-/** The bound functions as an FFI gives them, and the way to errno. */
+/** The bound functions as an FFI offers them, and the way to errno. */
 export interface Libc {
   setsockopt(fd: number, level: number, name: number, value: Uint8Array, size: number): number;
   getsockopt(fd: number, level: number, name: number, value: Uint8Array, size: Uint32Array): number;
@@ -54,13 +54,13 @@ export interface Libc {
   dup(fd: number): number;
   getdtablesize(): number;
   fcntl(fd: number, command: number, ...value: [...sixZeros: bigint[], value: bigint]): number;
-  /** Where memory is. */
+  /** The memory address of `bytes`. */
   addressOf(bytes: Uint8Array): number | bigint;
-  /** What the last failed call on this thread left behind. */
+  /** The errno of the last failed call of this thread. */
   errno(): number;
 }
 
-/** Files to try for the C library, best first. */
+/** File names under which the C library may be found, best first. */
 export function libraryNames(): string[] {
   switch (knownSystem()) {
     case "linux": {
@@ -77,12 +77,12 @@ export function libraryNames(): string[] {
   }
 }
 
-/** Name of the function that answers where errno is. */
+/** Name of the function that returns the address of errno. */
 export function errnoFunction(): string {
   return knownSystem() === "linux" ? "__errno_location" : "__error";
 }
 
-/** Why no FFI would help on this system, or `undefined` when one does. */
+/** Why no FFI would help on this system, or `undefined` where it does. */
 export function noLibrary(): Obstacle | undefined {
   if (libraryNames().length > 0) return undefined;
   return knownSystem() === "windows"
@@ -90,12 +90,15 @@ export function noLibrary(): Obstacle | undefined {
     : { reason: `kernel numbers of ${systemName()} are not known to this library`, remedy: "" };
 }
 
-/** MSG_DONTWAIT, and MSG_NOSIGNAL for `send`, which `recv` ignores; `undefined` where nobody has tried. */
+/**
+ * Flags for `send` and `recv`: MSG_DONTWAIT, and MSG_NOSIGNAL, which `recv` ignores. `undefined` on
+ * systems on which direct transfers were never tested.
+ */
 export function transferFlags(): number | undefined {
   return knownSystem() === "linux" ? 0x40 | 0x4000 : undefined;
 }
 
-/** Flags that `socket()` takes beside the type: non-blocking and close-on-exec in one call. */
+/** Flags beside the type by which `socket()` opens a non-blocking, close-on-exec one in one call. */
 const socketFlags: Partial<Record<KnownSystem, number>> = {
   linux: 0o4000 | 0o2000000,
   freebsd: 0x20000000 | 0x10000000,
@@ -107,17 +110,17 @@ const FD_CLOEXEC = 1n;
 const O_NONBLOCK_DARWIN = 4n;
 const STDERR = 2;
 
-/** The system calls over `libc`. */
+/** Makes the system calls out of `libc`. */
 export function kernelOf(libc: Libc): Kernel {
   const size = new Uint32Array(1);
   const flags = socketFlags[knownSystem() as KnownSystem];
-  const answer = (result: number) => result < 0 ? -libc.errno() : result;
+  const orErrno = (result: number) => result < 0 ? -libc.errno() : result;
   const length = (result: number) => result < 0 ? -libc.errno() : size[0]!;
   const control = (fd: number, command: number, value: bigint) =>
     libc.fcntl(fd, command, value, 0n, 0n, 0n, 0n, 0n, value);
   return {
     setsockopt: (fd, level, name, value) =>
-      answer(libc.setsockopt(fd, level, name, value, value.length)),
+      orErrno(libc.setsockopt(fd, level, name, value, value.length)),
     getsockopt(fd, level, name, value) {
       size[0] = value.length;
       return length(libc.getsockopt(fd, level, name, value, size));
@@ -131,25 +134,25 @@ export function kernelOf(libc: Libc): Kernel {
       return length(libc.getpeername(fd, address, size));
     },
     socket(domain, type, protocol) {
-      const fd = answer(libc.socket(domain, type | (flags ?? 0), protocol));
+      const fd = orErrno(libc.socket(domain, type | (flags ?? 0), protocol));
       if (fd >= 0 && flags === undefined) {
         control(fd, F_SETFD, FD_CLOEXEC);
         control(fd, F_SETFL, O_NONBLOCK_DARWIN);
       }
       return fd;
     },
-    bind: (fd, address) => answer(libc.bind(fd, address, address.length)),
-    connect: (fd, address) => answer(libc.connect(fd, address, address.length)),
-    listen: (fd, backlog) => answer(libc.listen(fd, backlog)),
-    shutdown: (fd, how) => answer(libc.shutdown(fd, how)),
-    close: (fd) => answer(libc.close(fd)),
+    bind: (fd, address) => orErrno(libc.bind(fd, address, address.length)),
+    connect: (fd, address) => orErrno(libc.connect(fd, address, address.length)),
+    listen: (fd, backlog) => orErrno(libc.listen(fd, backlog)),
+    shutdown: (fd, how) => orErrno(libc.shutdown(fd, how)),
+    close: (fd) => orErrno(libc.close(fd)),
     dup(fd) {
-      const copy = answer(libc.dup(fd));
+      const copy = orErrno(libc.dup(fd));
       if (copy >= 0) control(copy, F_SETFD, FD_CLOEXEC);
       return copy;
     },
     addressOf: (bytes) => BigInt(libc.addressOf(bytes)),
-    closeOnExec: (fd) => answer(control(fd, F_SETFD, FD_CLOEXEC)),
+    closeOnExec: (fd) => orErrno(control(fd, F_SETFD, FD_CLOEXEC)),
     errno: () => libc.errno(),
     descriptorLimit: () => libc.getdtablesize(),
     lowestFree() {

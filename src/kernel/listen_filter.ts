@@ -1,6 +1,6 @@
 /**
- * Where new connections of a listening socket go: small programs of classic BPF that the kernel runs
- * on each of their packets. Linux.
+ * Decides where new connections of a listening socket go, by small programs of classic BPF that the
+ * kernel runs on each of their packets. Linux only.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 import { constants } from "./constants.ts";
 import type { Kernel } from "./kernel.ts";
 
-/** `struct sock_filter` of `linux/filter.h`. */
+/** `struct sock_filter` in `linux/filter.h`. */
 type Instruction = readonly [code: number, ifTrue: number, ifFalse: number, value: number];
 
 const LOAD_BYTE = 0x30;
@@ -21,7 +21,7 @@ const FLAGS_OFFSET = 13;
 const SYN = 0x02;
 const ACK = 0x10;
 
-/** Drops SYNs, which clients send again after a second. Handshakes under way go on. */
+/** Drops SYNs, which clients send again after a second. Handshakes that have begun go on. */
 const withoutSyns: readonly Instruction[] = [
   [LOAD_BYTE, 0, 0, FLAGS_OFFSET],
   [AND, 0, 0, SYN | ACK],
@@ -30,20 +30,20 @@ const withoutSyns: readonly Instruction[] = [
   [RETURN, 0, 0, everything],
 ];
 
-/** From now on a listener gets no new connections. Returns 0 or -errno. */
+/** Keeps new connections from a listener. Returns 0 or -errno. */
 export function dropSyns(kernel: Kernel, fd: number): number {
   return attach(kernel, fd, constants.SO_ATTACH_FILTER!, withoutSyns);
 }
 
-/** Takes {@linkcode dropSyns} back: another process may have the same listener. */
+/** Takes {@linkcode dropSyns} back, as another process may share the listener. */
 export function takeSyns(kernel: Kernel, fd: number): void {
   kernel.setsockopt(fd, constants.SOL_SOCKET!, constants.SO_DETACH_FILTER!, new Uint8Array(4));
 }
 
 /**
- * New connections go to the listener that was bound as number `index`, from 0, of those that share the
- * port by SO_REUSEPORT. Where there is none of that number, the kernel spreads them as before.
- * Returns 0 or -errno.
+ * Sends new connections to one of the listeners that share a port by SO_REUSEPORT: `index` counts them
+ * from 0 in the order in which they were bound. If there are fewer, the kernel spreads connections
+ * over them as before. Returns 0 or -errno.
  */
 export function steer(kernel: Kernel, fd: number, index: number): number {
   return attach(kernel, fd, constants.SO_ATTACH_REUSEPORT_CBPF!, [[RETURN, 0, 0, index]]);
@@ -65,12 +65,12 @@ function attach(
     view.setUint8(at + 3, ifFalse);
     view.setUint32(at + 4, value, true);
   });
-  // `struct sock_fprog`: a length, and where the program is.
+  // `struct sock_fprog`: the number of instructions, and the address of the first.
   const reference = new Uint8Array(16);
   const fields = new DataView(reference.buffer);
   fields.setUint16(0, program.length, true);
   fields.setBigUint64(8, kernel.addressOf(bytes), true);
   const result = kernel.setsockopt(fd, constants.SOL_SOCKET!, option, reference);
-  // Until here the kernel may read it, so it has to stay alive.
+  // The kernel reads `bytes` by address, so they must not be collected before this line.
   return bytes.length > 0 ? result : 0;
 }

@@ -1,5 +1,5 @@
 /**
- * A listening socket made by system calls, for what a runtime's own `listen` cannot do.
+ * Opens a listening socket by system calls, for what a runtime's own `listen` cannot do.
  *
  * @module
  */
@@ -12,22 +12,22 @@ import { knownSystem } from "./system.ts";
 import { kindOf } from "./tcp_socket.ts";
 import { systemError } from "./system_error.ts";
 
-/** Bind-time part of a listener; validated, defaults filled in. */
+/** The options of a listener that count before bind: validated, with defaults filled in. */
 export interface ListenPlan {
   readonly hostname: string;
   readonly port: number;
   readonly reuseAddress: boolean;
   readonly reusePort: boolean;
-  /** `undefined`: the system's default, dual-stack on most. */
+  /** `undefined` is the system's default: most accept both families. */
   readonly ipv6Only: boolean | undefined;
-  /** `undefined`: the runtime's default. */
+  /** `undefined` is the runtime's default. */
   readonly backlog: number | undefined;
-  /** An inherited descriptor that listens already; hostname and port do not count then. */
+  /** A descriptor that listens already. Hostname and port do not count then. */
   readonly fd: number | undefined;
 }
 
 /**
- * Opens a listening descriptor and hands it to `take`, which owns it from then on unless it fails.
+ * Opens a listening descriptor and passes it to `take`, which owns it from then on unless it fails.
  *
  * @throws {SystemError} What the kernel refused, or what `take` throws; nothing is left open then.
  */
@@ -41,18 +41,18 @@ export async function withListening<T>(
   try {
     return await take(fd);
   } catch (error) {
-    // The runtime may have closed it already, and then the number may be another socket's.
+    // The runtime may have closed the descriptor already, and its number may belong to another socket.
     if (kindOf(kernel, fd) === "listener") kernel.close(fd);
     throw error;
   }
 }
 
-/** What the runtimes use; the kernel caps it (`net.core.somaxconn`). */
+/** The backlog that the runtimes use. The kernel caps it (`net.core.somaxconn`). */
 const defaultBacklog = 511;
 
 /**
- * A descriptor that listens as `plan` says on `address`, an IP literal (`plan.hostname` may be a
- * name). It is the caller's to close.
+ * Returns a descriptor that listens as `plan` says, but on `address`, an IP literal, since
+ * `plan.hostname` may be a name. The caller has to close it.
  *
  * @throws {SystemError} What the kernel refused; nothing is left open then.
  */
@@ -66,7 +66,7 @@ export function openListening(kernel: Kernel, plan: ListenPlan, address: string)
       succeed(kernel.setsockopt(fd, level!, name!, flag(on)), "setsockopt");
     set(SOL_SOCKET, SO_REUSEADDR, plan.reuseAddress);
     if (plan.reusePort) set(SOL_SOCKET, SO_REUSEPORT, true);
-    // An IPv4 socket has no such option and needs none.
+    // An IPv4 socket does not have this option.
     if (plan.ipv6Only !== undefined && address.includes(":")) {
       set(IPPROTO_IPV6, IPV6_V6ONLY, plan.ipv6Only);
     }

@@ -1,5 +1,5 @@
 /**
- * What stands between a caller and an option, and the one error that says so.
+ * The reason why an option cannot be had, and the error made of it.
  *
  * @module
  */
@@ -7,14 +7,14 @@
 import { UnsupportedOptionError } from "../errors.ts";
 import { runtime, systemName } from "./system.ts";
 
-/** Why something is out of reach, and what would help. */
+/** Why something cannot be had here, and what would help. */
 export interface Obstacle {
   readonly reason: string;
-  /** Empty where nothing helps. */
+  /** What would help; empty where nothing does. */
   readonly remedy: string;
 }
 
-/** The error for an option that is out of reach in this runtime on this system. */
+/** The error for an option that cannot be had in this runtime on this system. */
 export function unsupported(option: string, { reason, remedy }: Obstacle): UnsupportedOptionError {
   const { name, version } = runtime();
   return new UnsupportedOptionError({

@@ -1,5 +1,5 @@
 /**
- * Who has a port: what Linux tells in `/proc`.
+ * Finds out from Linux's `/proc` which process uses a port.
  *
  * @module
  */
@@ -16,8 +16,8 @@ const LISTEN = "0A";
 const TIME_WAIT = "06";
 
 /**
- * Who keeps a listener from the port, in a few words, or `undefined` when nothing tells. The caller makes
- * sure that this process may read `/proc`.
+ * Describes in a few words which process or connection keeps a listener from the port. `undefined` when
+ * `/proc` does not show any. The caller makes sure that this process may read `/proc`.
  */
 export function portHolder(port: number, reuseAddress: boolean): string | undefined {
   const fs = builtin<NodeFs>("node:fs")!;
@@ -44,7 +44,7 @@ interface Row {
   readonly inode: string;
 }
 
-/** Sockets with that local port, of both families. */
+/** The sockets of both families that have this local port. */
 function rowsOf(fs: NodeFs, port: number): Row[] {
   const end = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((file) => {
@@ -57,7 +57,7 @@ function rowsOf(fs: NodeFs, port: number): Row[] {
   });
 }
 
-/** The process that has the socket, as far as this one may look. */
+/** Describes the process that has the socket, as far as this process may see. */
 function ownerOf(fs: NodeFs, { inode, user }: Row): string {
   const link = `socket:[${inode}]`;
   for (const pid of fs.readdirSync("/proc")) {
@@ -71,7 +71,7 @@ function ownerOf(fs: NodeFs, { inode, user }: Row): string {
         ? "this process listens there"
         : `process ${pid} (${name}) listens there`;
     } catch {
-      // It has ended, or belongs to somebody else.
+      // The process has ended, or belongs to another user.
     }
   }
   return `a process of user ${user} listens there`;

@@ -1,5 +1,5 @@
 /**
- * Scopes of link-local IPv6 addresses: people name the interface, the kernel numbers it.
+ * Scopes of link-local IPv6 addresses. People write the name of the interface, the kernel its number.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { builtin, systemName } from "./system.ts";
 
 /**
- * `fe80::1%eth0` as `fe80::1%2`; anything else as it is.
+ * Returns `fe80::1%2` for `fe80::1%eth0`, and everything else as it is.
  *
  * @throws {Error} `ENOTFOUND`: no interface of that name has a link-local address.
  */
@@ -20,10 +20,10 @@ export function withScopeNumber(address: string): string {
 }
 
 /**
- * The other way round, for libuv, which knows no numbers
+ * Returns `fe80::1%eth0` for `fe80::1%2`, since libuv does not understand numbers
  * (https://github.com/libuv/libuv/blob/v1.52.0/src/uv-common.c `uv_ip6_addr`).
  *
- * @param code Of the error when there is no such interface: what the kernel says.
+ * @param code The error's code when there is no such interface, as the kernel would report it.
  */
 export function withScopeName(address: string, code: "ENETUNREACH" | "ENODEV"): string {
   const [literal = "", scope] = address.split("%", 2);

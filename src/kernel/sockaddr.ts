@@ -1,5 +1,5 @@
 /**
- * IP addresses as text and as the kernel's `struct sockaddr`. The only place that knows its layout.
+ * Converts IP addresses between text and the kernel's `struct sockaddr`. Its layout is known only here.
  *
  * @module
  */
@@ -23,10 +23,10 @@ export const AF_INET6: Readonly<Record<SockaddrSystem, number>> = {
 /** Socket type for byte streams, the same number everywhere. */
 export const SOCK_STREAM = 1;
 
-/** Room for either family: `sizeof (struct sockaddr_in6)`. */
+/** Large enough for both families: `sizeof (struct sockaddr_in6)`. */
 export const SOCKADDR_SIZE = 28;
 
-/** The kernel's own fields (family, scope) are in host byte order, port and address are not. */
+/** Family and scope are in the machine's byte order; port and address are always big-endian. */
 const hostIsLittle = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /** Whether the first byte is `sa_len` and the second the family, instead of a 16-bit family. */
@@ -35,8 +35,8 @@ function hasLength(system: SockaddrSystem): boolean {
 }
 
 /**
- * The `struct sockaddr_in` or `sockaddr_in6` for an IP literal. `fe80::1%2` sets the scope; a scope
- * by name has to be resolved by the caller.
+ * Returns the `struct sockaddr_in` or `sockaddr_in6` for an IP literal. `fe80::1%2` sets the scope; a
+ * caller that has the name of a scope has to look its number up first.
  *
  * @throws TypeError if `address` is no IP literal.
  */
@@ -52,7 +52,7 @@ export function encode(address: string, port: number, system: SockaddrSystem): U
   const bytes = new Uint8Array(six ? 28 : 16);
   const family = six ? AF_INET6[system] : AF_INET;
   if (hasLength(system)) bytes[0] = bytes.length;
-  // Families are small: one byte of the two, or the one after the length.
+  // A family is a small number, so writing its low byte is enough.
   bytes[!hasLength(system) && hostIsLittle ? 0 : 1] = family;
   bytes[2] = port >> 8;
   bytes[3] = port;
@@ -64,8 +64,8 @@ export function encode(address: string, port: number, system: SockaddrSystem): U
 }
 
 /**
- * What `getsockname` or `getpeername` wrote, or `undefined` when it is neither IPv4 nor IPv6
- * (a UNIX socket, say). A non-zero scope shows as `%2`.
+ * Decodes what `getsockname` or `getpeername` wrote. Returns `undefined` for other families than IPv4
+ * and IPv6. A scope other than 0 is appended as `%2`.
  */
 export function decode(bytes: Uint8Array, system: SockaddrSystem): NetAddr | undefined {
   if (bytes.length < 16) return undefined;
@@ -82,20 +82,21 @@ export function decode(bytes: Uint8Array, system: SockaddrSystem): NetAddr | und
 }
 
 /**
- * The address that was dialled or listened at, as the kernel has it on a connection; `undefined` where
- * it may have another, or another way to write it: IPv6, and `0.0.0.0`, which stands for any.
+ * Returns the address that the kernel will report for a connection to, or a listener at, `hostname`,
+ * where that is known without asking. It is not for IPv6, which can be written in several ways, nor
+ * for `0.0.0.0`, which stands for any address.
  */
-export function certain(hostname: string, port: number): NetAddr | undefined {
+export function knownAddress(hostname: string, port: number): NetAddr | undefined {
   if (hostname.includes(":") || hostname === "0.0.0.0") return undefined;
   return { transport: "tcp", hostname, port };
 }
 
-/** The address family that `encode` wrote. */
+/** The address family of what `encode` returned. */
 export function familyOf(bytes: Uint8Array, system: SockaddrSystem): number {
   return bytes.length === 16 ? AF_INET : AF_INET6[system];
 }
 
-/** The bytes of an IP literal in network order, 4 or 16 of them; `undefined` when it is none. */
+/** The 4 or 16 bytes of an IP literal in network order, or `undefined` when it is no IP literal. */
 export function parse(literal: string): Uint8Array | undefined {
   if (!literal.includes(":")) return parse4(literal);
   const halves = literal.split("::");
@@ -108,7 +109,7 @@ export function parse(literal: string): Uint8Array | undefined {
   return Uint8Array.from([...head, ...new Array<number>(missing).fill(0), ...tail]);
 }
 
-/** IPv4 as it is, IPv4-mapped IPv6 (`::ffff:192.0.2.1`) as IPv4, other IPv6 in its shortest form. */
+/** Writes IPv4-mapped IPv6 (`::ffff:192.0.2.1`) as IPv4, and other IPv6 in its shortest form. */
 export function unmapped(literal: string): string {
   if (!literal.includes(":")) return literal;
   const [address = "", scope] = literal.split("%", 2);
@@ -124,13 +125,13 @@ function parse4(literal: string): Uint8Array | undefined {
   const ip = new Uint8Array(4);
   for (let i = 0; i < 4; i++) {
     ip[i] = Number(parts[i]);
-    // No leading zeros: some parsers read them as octal.
+    // Leading zeros are refused, as some parsers take them for octal.
     if (String(ip[i]) !== parts[i]) return undefined;
   }
   return ip;
 }
 
-/** The bytes of `a:b:c`; the last group may be a dotted IPv4 address. */
+/** The bytes of groups such as `a:b:c`. With `last`, the last group may be a dotted IPv4 address. */
 function groups(text: string, last: boolean): number[] | undefined {
   if (text === "") return [];
   const bytes: number[] = [];

@@ -1,26 +1,26 @@
 /**
- * Which operating system this is, and the process it runs in.
+ * Finds out which operating system and which runtime this is.
  *
  * @module
  */
 
 import type { SockaddrSystem } from "./sockaddr.ts";
 
-/** What is used of `process`, which all three runtimes have as a global. */
+/** The part of the global `process` that is used. All three runtimes have it. */
 export interface Host {
   readonly platform: string;
   readonly pid: number;
   readonly env: Record<string, string | undefined>;
   readonly arch: string;
   readonly versions: Readonly<Record<string, string | undefined>>;
-  /** Node.js under its permission model. */
+  /** Only in Node.js under its permission model. */
   readonly permission?: { has(scope: string): boolean };
   readonly allowedNodeEnvironmentFlags?: { has(flag: string): boolean };
   on(event: "exit", listener: () => void): unknown;
   getBuiltinModule(name: string): unknown;
 }
 
-/** The global `process`. @throws {Error} There is none: this is no Deno, Bun or Node.js. */
+/** The global `process`. @throws {Error} There is none, so this is not Deno, Bun or Node.js. */
 export function host(): Host {
   const { process } = globalThis as { process?: Partial<Host> };
   if (process?.getBuiltinModule !== undefined) return process as Host;
@@ -30,12 +30,12 @@ export function host(): Host {
   );
 }
 
-/** A built-in module, loaded at this call. `undefined` where the runtime has none of that name. */
+/** Loads a built-in module. Returns `undefined` where the runtime has none of that name. */
 export function builtin<Module extends object>(name: string): Module | undefined {
   return host().getBuiltinModule(name) as Module | undefined;
 }
 
-/** Which runtime this is, by name and version. Deno and Bun have a version of Node.js as well. */
+/** The name and version of this runtime. Node.js comes last, since Deno and Bun have its version too. */
 export function runtime(): { readonly name: "deno" | "bun" | "node"; readonly version: string } {
   const { deno, bun, node } = host().versions;
   if (deno !== undefined) return { name: "deno", version: deno };
@@ -45,14 +45,14 @@ export function runtime(): { readonly name: "deno" | "bun" | "node"; readonly ve
 /** A system whose kernel numbers are known here. */
 export type KnownSystem = SockaddrSystem;
 
-/** The running system; one that is not listed gets its `process.platform`. */
+/** The name of the running system: its `process.platform`, but `"windows"` for `"win32"`. */
 export function systemName(): string {
-  // Asked at import, too, which succeeds everywhere.
+  // This is called while the module is imported, which must not fail where `process` is missing.
   const { platform = "unknown" } = (globalThis as { process?: Partial<Host> }).process ?? {};
   return platform === "win32" ? "windows" : platform;
 }
 
-/** The running system, or `undefined` where no kernel number is known: never a guess. */
+/** The running system, or `undefined` for systems whose kernel numbers are not known here. */
 export function knownSystem(): KnownSystem | undefined {
   const name = systemName();
   return name === "linux" || name === "darwin" || name === "freebsd" || name === "windows"

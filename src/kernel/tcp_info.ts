@@ -1,5 +1,5 @@
 /**
- * `struct tcp_info` of Linux and `struct tcp_connection_info` of macOS, decoded.
+ * Decodes `struct tcp_info` of Linux and `struct tcp_connection_info` of macOS.
  *
  * @module
  */
@@ -37,7 +37,7 @@ export type TcpState =
 
 /**
  * What the kernel knows about one connection. Times are in ms, sizes in bytes unless said otherwise.
- * What this kernel does not tell is `undefined`. Linux `struct tcp_info`, macOS
+ * What this kernel does not report is `undefined`. Linux `struct tcp_info`, macOS
  * `struct tcp_connection_info`.
  *
  * @example How far away is the peer
@@ -75,9 +75,9 @@ export interface TcpInfo {
   readonly sendWindow?: number;
   /** Room for received data. */
   readonly receiveSpace?: number;
-  /** Timeouts in a row that the oldest unacknowledged segment has had. */
+  /** How many times in a row the oldest unacknowledged segment has timed out. */
   readonly retransmits?: number;
-  /** Keepalive or window probes that nobody has answered. */
+  /** Keepalive or window probes that the peer has not answered. */
   readonly probes?: number;
   /** How often the retransmit timeout has been doubled. */
   readonly backoff?: number;
@@ -91,7 +91,7 @@ export interface TcpInfo {
   readonly totalRetransmits?: number;
   /** Time since data was last sent. */
   readonly lastDataSent?: number;
-  /** Time since data last came. */
+  /** Time since data was last received. */
   readonly lastDataReceived?: number;
   /** Time since the peer last acknowledged anything, with or without data. */
   readonly lastAckReceived?: number;
@@ -109,9 +109,9 @@ export interface TcpInfo {
   readonly deliveryRate?: number;
   /** Time spent sending. Linux 4.10. */
   readonly busyTime?: number;
-  /** Time in which the peer's window held sending up. Linux 4.10. */
+  /** Time in which the peer's window kept us from sending. Linux 4.10. */
   readonly windowLimitedTime?: number;
-  /** Time in which our send buffer held sending up. Linux 4.10. */
+  /** Time in which our send buffer was too small to send more. Linux 4.10. */
   readonly bufferLimitedTime?: number;
   /** Path MTU. */
   readonly pathMtu?: number;
@@ -119,7 +119,7 @@ export interface TcpInfo {
 
 const little = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
-/** Reads fields as far as the kernel filled them: an older one fills fewer. */
+/** Reads fields as far as the kernel filled them: an older kernel fills fewer. */
 class Fields {
   readonly #view: DataView;
 
@@ -136,14 +136,14 @@ class Fields {
     return this.#view.getUint32(offset, little) / scale;
   }
 
-  /** Beyond 2^53 it would be inexact; no byte count gets there. */
+  /** A number above 2^53 would be inexact, but no byte count gets there. */
   u64(offset: number, scale = 1): number | undefined {
     if (offset + 8 > this.#view.byteLength) return undefined;
     return Number(this.#view.getBigUint64(offset, little)) / scale;
   }
 }
 
-/** `include/net/tcp_states.h`, from 1. */
+/** In the order of `include/net/tcp_states.h`, which counts from 1. */
 const linuxStates: readonly TcpState[] = [
   "ESTABLISHED",
   "SYN-SENT",
@@ -199,7 +199,7 @@ function linuxInfo(view: DataView): TcpInfo {
   };
 }
 
-/** `bsd/netinet/tcp_fsm.h`, from 0. */
+/** In the order of `bsd/netinet/tcp_fsm.h`, which counts from 0. */
 const darwinStates: readonly TcpState[] = [
   "CLOSED",
   "LISTEN",
@@ -234,17 +234,17 @@ function darwinInfo(view: DataView): TcpInfo {
   };
 }
 
-/** More than any kernel fills so far. */
+/** Larger than the struct of any kernel so far. */
 const bytes = new Uint8Array(512);
 
-/** Why the answer of this system cannot be decoded, or `undefined` where it can. */
+/** Why the struct of this system cannot be decoded, or `undefined` where it can. */
 export function layoutObstacle(): Obstacle | undefined {
   const system = knownSystem();
   if (system === "linux" || system === "darwin") return undefined;
-  return { reason: `the layout of its answer on ${systemName()} is not known`, remedy: "" };
+  return { reason: `the layout of its result on ${systemName()} is not known`, remedy: "" };
 }
 
-/** Asks the kernel, on Linux or macOS. Returns -errno when it refuses. */
+/** Asks the kernel, on Linux or macOS. Returns -errno when the kernel refuses. */
 export function readTcpInfo(kernel: Kernel, fd: number): TcpInfo | number {
   const linux = knownSystem() === "linux";
   const name = linux ? constants.TCP_INFO : constants.TCP_CONNECTION_INFO;

@@ -1,5 +1,5 @@
 /**
- * What kind of socket a descriptor is, asked of the kernel.
+ * Asks the kernel what kind of socket a descriptor is.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const four = new Uint8Array(4);
 const number = new Int32Array(four.buffer);
 const address = new Uint8Array(SOCKADDR_SIZE);
 
-/** A socket option that is an `int`; -errno when there is none. Option values are never negative here. */
+/** Reads a socket option that is an `int`, or returns -errno: no value used here is negative. */
 export function readInt(kernel: Kernel, fd: number, level: number, name: number): number {
   const length = kernel.getsockopt(fd, level, name, four);
   return length < 0 ? length : number[0]!;
@@ -32,7 +32,7 @@ export function isTcp(kernel: Kernel, fd: number): boolean | number {
     const protocol = readInt(kernel, fd, SOL_SOCKET!, SO_PROTOCOL);
     return protocol < 0 ? protocol : protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP;
   }
-  // macOS: a stream socket of an internet family.
+  // macOS has no SO_PROTOCOL, but there every stream socket of an internet family is TCP.
   const type = readInt(kernel, fd, SOL_SOCKET!, SO_TYPE!);
   if (type < 0) return type;
   const length = kernel.getsockname(fd, address);
@@ -42,10 +42,10 @@ export function isTcp(kernel: Kernel, fd: number): boolean | number {
 }
 
 /**
- * Makes sure that `fd` is a TCP socket.
+ * Throws unless `fd` is a TCP socket.
  *
- * @throws {SocketError} `EBADF`: no such descriptor, the socket is closed.
- * @throws {TypeError} It is no socket, or none for TCP.
+ * @throws {SocketError} `EBADF`: there is no such descriptor, so the socket is closed.
+ * @throws {TypeError} It is not a socket, or not for TCP.
  */
 export function verifyTcp(kernel: Kernel, fd: number): void {
   const tcp = isTcp(kernel, fd);
@@ -65,8 +65,8 @@ export function closed(detail?: string): SocketError {
 }
 
 /**
- * Sends RST at once and leaves the descriptor open, without a connection: what connect(2) to no
- * address does on Linux. Elsewhere nothing happens.
+ * Sends RST at once and leaves the descriptor open, without a connection. On Linux, connect(2) to an
+ * AF_UNSPEC address does that; on other systems this function does nothing.
  */
 export function disconnect(kernel: Kernel, fd: number): void {
   const AF_UNSPEC = new Uint8Array(16);
@@ -80,7 +80,7 @@ export function kindOf(kernel: Kernel, fd: number): "connection" | "listener" {
   return listens > 0 ? "listener" : "connection";
 }
 
-/** IPv4, IPv6, or IPv6 that carries IPv4, whose packets follow the options of IPv4. */
+/** The IP version; `"mapped"` for an IPv6 socket that sends IPv4 packets, so IPv4's options count. */
 export function familyOf(kernel: Kernel, fd: number): "4" | "6" | "mapped" {
   const length = kernel.getsockname(fd, address);
   const decoded = decode(address.subarray(0, Math.max(0, length)), knownSystem()!);
@@ -88,10 +88,10 @@ export function familyOf(kernel: Kernel, fd: number): "4" | "6" | "mapped" {
   return decoded.hostname.startsWith("::ffff:") ? "mapped" : "6";
 }
 
-/** Sockets of this process may have been told to reset when they are closed. */
+/** `possible` is set once any socket of this process was given `linger: 0`. */
 export const resetting: { possible: boolean } = { possible: false };
 
-/** Whether `close` is to send RST. */
+/** Whether closing the socket will send RST. */
 export function resetsOnClose(kernel: Kernel, fd: number): boolean {
   const { SOL_SOCKET, SO_LINGER, SO_LINGER_SEC } = constants;
   const linger = new Int32Array(2);
@@ -101,7 +101,7 @@ export function resetsOnClose(kernel: Kernel, fd: number): boolean {
 }
 
 /**
- * Makes `close` send RST: SO_LINGER of 0 s.
+ * Makes `close` send RST, by an SO_LINGER of 0 s.
  *
  * @throws {SocketError} The kernel refuses.
  */
@@ -112,14 +112,17 @@ export function lingerZero(kernel: Kernel, fd: number): void {
   if (result < 0) throw new SocketError({ code: errnoName(-result), operation: "setsockopt" });
 }
 
-/** Not among the constants that users get: the kernel tells an error once, and the reader should hear it. */
+/**
+ * Not a public constant, since the kernel reports an error only once: whoever reads SO_ERROR takes the
+ * error away from the `read` that should reject with it.
+ */
 const SO_ERROR: Partial<Record<KnownSystem, number>> = {
   linux: 4,
   darwin: 0x1007,
   freebsd: 0x1007,
 };
 
-/** Takes the error that a socket has pending: 0 or -errno. The kernel tells nobody else of it then. */
+/** Takes the pending error of a socket: 0 or -errno. The kernel then reports it to nobody else. */
 export function takeError(kernel: Kernel, fd: number): number {
   const result = readInt(kernel, fd, constants.SOL_SOCKET!, SO_ERROR[knownSystem()!]!);
   return result > 0 ? -result : result;

@@ -29,7 +29,7 @@ import { Alarm, timers } from "./timers.ts";
  * ```
  */
 export class Deadline {
-  /** The span it was made with, in ms; 0 when nothing was left then. */
+  /** The time it was made with, in ms; 0 when that was 0 or less. */
   readonly timeout: number;
   /** When it passes, in ms on the clock of `performance.now()`. */
   readonly at: number;
@@ -43,8 +43,8 @@ export class Deadline {
   /**
    * A deadline that passes `ms` milliseconds from now.
    *
-   * @param ms A finite number of milliseconds; fractions are fine. With 0 or less nothing is left:
-   * every call rejects with {@linkcode TimeoutError}.
+   * @param ms A finite number of milliseconds; fractions are fine. With 0 or less the deadline has passed
+   * already, and every call rejects with {@linkcode TimeoutError}.
    * @throws {TypeError} `ms` is not a number.
    * @throws {RangeError} `ms` is `NaN` or infinite.
    */
@@ -66,8 +66,9 @@ export class Deadline {
   }
 
   /**
-   * Aborts when the deadline passes, with a {@linkcode TimeoutError} whose `operation` is `"finish"`: for
-   * `fetch` and whatever else takes a signal. Always the same one. It does not keep the process alive.
+   * A signal that aborts when the deadline passes, for `fetch` and whatever else takes one. Its reason is a
+   * {@linkcode TimeoutError} whose `operation` is `"finish"`. Each access returns the same signal, and it
+   * does not keep the process alive.
    *
    * @example One limit for a connection and a computation
    * ```ts
@@ -87,7 +88,7 @@ export class Deadline {
   }
 }
 
-/** What a deadline's signal waits for. */
+/** Aborts a deadline's signal when its time has come. */
 class Passing extends Alarm {
   readonly controller: AbortController = new AbortController();
   readonly #timeout: number;

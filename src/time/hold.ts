@@ -1,6 +1,6 @@
 /**
- * What keeps the process alive: calls that wait, and nothing else. The runtimes differ in which idle
- * sockets do, so theirs never do, and one timer stands for all calls.
+ * Keeps the process alive as long as calls wait. The runtimes differ in which idle sockets keep it alive,
+ * so all of theirs are unref'd, and one timer here stands for all calls.
  *
  * @module
  */
@@ -10,8 +10,8 @@ import { nativeTimers } from "./native_timers.ts";
 /** Longest delay that the runtimes' timers take. */
 const longest = 2 ** 31 - 1;
 /**
- * Most waits are followed by the next one, which then costs no timer. So long the process may outlive
- * its last wait, in ms.
+ * How long the timer goes on after the last wait, in ms. Most waits are soon followed by the next, which
+ * then needs no new timer.
  */
 const grace = 10;
 
@@ -19,19 +19,19 @@ let waits = 0;
 let timer: unknown;
 let lasting = false;
 
-/** A wait begins. */
+/** To be called when a wait begins. */
 export function hold(): void {
   waits++;
   if (timer === undefined) start(longest);
 }
 
-/** It is over. */
+/** To be called when a wait is over. */
 export function release(): void {
   waits--;
   if (waits === 0 && lasting) start(grace);
 }
 
-/** The process may end at once, if nothing waits: a socket was closed, and is to leave no timer. */
+/** Lets the process end at once if nothing waits: a socket that was closed must leave no timer. */
 export function letGo(): void {
   if (waits > 0) return;
   nativeTimers().clearTimeout(timer);

@@ -1,19 +1,19 @@
 /**
- * The runtime's timers and its monotonic clock, as they are before a test replaces them: a program whose
- * time is stopped has real peers all the same.
+ * The runtime's timers and its monotonic clock, as they were before a test replaced them by fake ones:
+ * the peers of a program whose time a test has stopped are real all the same.
  *
  * @module
  */
 
 import { builtin } from "../kernel/system.ts";
 
-/** A timer that runs. */
+/** A timer of the runtime's. */
 export interface NativeTimer {
   ref(): unknown;
   unref(): unknown;
 }
 
-/** What is used of the runtime's timers. */
+/** The functions for timers that are used here. */
 export interface NativeTimers {
   setTimeout(wake: () => void, ms: number): NativeTimer;
   clearTimeout(timer: unknown): void;
@@ -30,12 +30,12 @@ const names = [
   "setImmediate",
 ] as const;
 
-/** Those of the module's first moment; `node:timers` would take Deno 40 ms to load. */
+/** The globals at import. They are preferred to `node:timers`, which takes Deno 40 ms to load. */
 const loaded: Partial<NativeTimers> = pick(globalThis as unknown as Partial<NativeTimers>);
 
 let kept: NativeTimers | undefined;
 
-/** The real timers. When all there are have been replaced, these, until the real ones are back. */
+/** The real timers. While every one that can be found is a fake, this returns the fakes. */
 export function nativeTimers(): NativeTimers {
   if (kept !== undefined) return kept;
   if (isReal(loaded)) return kept = loaded;
@@ -48,7 +48,10 @@ function pick(from: Partial<NativeTimers>): Partial<NativeTimers> {
   return Object.fromEntries(names.map((name) => [name, from[name]]));
 }
 
-/** Replacements are bound or nameless functions. Also, older Deno's global timers are bare numbers. */
+/**
+ * Whether these are the runtime's own: fakes are bound functions or have other names. The global timers
+ * of older Deno do not qualify either, as they return plain numbers, which have no `unref`.
+ */
 function isReal(timers: Partial<NativeTimers>): timers is NativeTimers {
   const { toString } = Function.prototype;
   for (const name of names) {
@@ -63,7 +66,7 @@ function isReal(timers: Partial<NativeTimers>): timers is NativeTimers {
 
 const { performance } = globalThis as { performance?: Performance };
 
-/** Monotonic, ms. The prototype's, where there is one: replacements stand on the object. */
+/** The monotonic clock in ms. It is taken from the prototype, since fakes are set on the object. */
 export const now: () => number = performance === undefined
   ? Date.now
   : (Object.getPrototypeOf(performance).now ?? performance.now).bind(performance);

@@ -1,78 +1,81 @@
 /**
- * One native timer for all timeouts of the process.
+ * Runs all timeouts of the process on one native timer.
  *
- * Most timeouts never ring: the call ends first. So ending a call only marks its alarm, and arming
- * it again for a later time only writes that time; the heap is touched when an alarm is new, when
- * it has to ring earlier than the queue would look, and once whenever the queue looks at it.
+ * Most timeouts never fire, since the call ends first. So ending a call only marks its alarm, and arming
+ * the alarm again for a later time only writes that time. The heap changes only when an alarm is new,
+ * when it has to ring earlier than the queue would look at it, and when the queue looks at it.
  *
  * @module
  */
 
 import { nativeTimers, now } from "./native_timers.ts";
 
-/** Where time comes from; tests bring their own. */
+/** Where time comes from. Unit tests use a clock of their own. */
 export interface Clock {
-  /** Monotonic, ms. */
+  /** The monotonic time in ms. */
   now(): number;
   /** Runs `wake` after `ms` (1 to 2^31 - 1), without keeping the process alive. */
   start(wake: () => void, ms: number): unknown;
   stop(timer: unknown): void;
 }
 
-/** Something to do at a point in time. Reused: at most one ring for each arming. */
+/** Something to do at a point in time. It rings at most once each time it is armed. */
 export abstract class Alarm {
   /** When to ring; `Infinity` while disarmed. */
   due: number = Infinity;
   /** Place in the heap, -1 while not in it. */
   slot: number = -1;
 
-  /** Called once, at `due` or later, disarmed. Must not throw. */
+  /** Called at `due` or later, when the alarm is disarmed already. Must not throw. */
   abstract ring(): void;
 }
 
-/** Longest delay that the runtimes' own timers take; beyond it they fire at once. */
+/** The longest delay of the runtimes' own timers, ms. With a longer one they fire at once. */
 const longest = 2 ** 31 - 1;
 
-/** A native timer that is later than this, ms, is not late but lost, as when its clock was a test's. */
+/**
+ * A native timer that is this late, ms, is replaced by a new one: it may have been a fake timer of a
+ * test, which never fires.
+ */
 const patience = 1_000;
 
-/** A binary heap of alarms over one native timer. */
+/** A binary heap of alarms, for which one native timer runs. */
 export class TimerQueue {
-  /** How late the native timer fired, in ms, in the tick that is running or ran last. */
+  /** How late the native timer fired last, in ms. */
   lag = 0;
   readonly #clock: Clock;
   readonly #heap: Alarm[] = [];
-  /** When to look at each alarm of the heap, never later than its `due`. */
+  /** When to look at each alarm of the heap: at its `due` or earlier. */
   readonly #looks: number[] = [];
   readonly #tick: () => void = () => this.#run();
   #timer: unknown = undefined;
   /** When the native timer fires; `Infinity` while there is none. */
   #wake = Infinity;
-  /** When it counts as lost. */
+  /** When the native timer counts as lost. */
   #lost = Infinity;
-  /** The last answer of the clock: arming does not ask it. */
+  /** The time that the clock showed last, so that `arm` need not ask it. */
   #seen = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** How late the tick that is running is, in ms; 0 when none is. */
+  /** How late the native timer was while its alarms ring, in ms; 0 at any other time. */
   get late(): number {
     return this.#wake === -Infinity ? this.lag : 0;
   }
 
-  /** Now, on the clock that `due` is on. */
+  /** The time on the clock by which alarms are armed. */
   now(): number {
     return this.#seen = this.#clock.now();
   }
 
-  /** How many alarms the queue still has to look at. */
+  /** How many alarms are in the heap, disarmed ones included. */
   get size(): number {
     return this.#heap.length;
   }
 
-  /** Rings `alarm` at `due`, instead of when it would have rung. */
+  /** Makes `alarm` ring at `due`, and no longer at the time for which it was armed before. */
   arm(alarm: Alarm, due: number): void {
     alarm.due = due;
     if (this.#seen > this.#lost) this.#start(this.#looks[0]!);
@@ -83,12 +86,12 @@ export class TimerQueue {
     if (due < this.#wake) this.#start(due);
   }
 
-  /** Keeps `alarm` from ringing. It stays where it is, ready to be armed again. */
+  /** Keeps `alarm` from ringing, but leaves it in the heap, where arming it again costs less. */
   disarm(alarm: Alarm): void {
     alarm.due = Infinity;
   }
 
-  /** Forgets `alarm` altogether. */
+  /** Takes `alarm` out of the heap. */
   remove(alarm: Alarm): void {
     alarm.due = Infinity;
     const { slot } = alarm;
@@ -106,14 +109,14 @@ export class TimerQueue {
   #run(): void {
     const now = this.#clock.now();
     this.lag = Math.max(0, now - this.#wake);
-    // There may be another, when this is one that was given up.
+    // This may be a timer that counted as lost, and then another one runs.
     this.#stop();
-    // While running, arming must not start timers: the loop below sees every alarm.
+    // Arming must start no timer while alarms ring, since the loop in `ringDue` sees every alarm.
     this.#wake = -Infinity;
     try {
       this.#ringDue(now);
     } finally {
-      // Also when an alarm throws: the others still have to ring.
+      // The others still have to ring when an alarm throws.
       this.#wake = Infinity;
       if (this.#heap.length > 0) this.#start(this.#looks[0]!);
     }

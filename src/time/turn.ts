@@ -1,22 +1,23 @@
 /**
- * How long work that never has to wait may keep the event loop from turning.
+ * Keeps calls that never have to wait from blocking the event loop.
  *
- * Calls that the kernel or a buffer serves at once resolve without a turn: a loop over them would hold
- * up every timer and every other connection of the process. So all of them share one measure.
+ * A call that the kernel or a buffer serves at once resolves without a turn of the event loop. A loop of
+ * such calls would hold up every timer and every other connection of the process. So all of them count
+ * towards one limit, after which calls wait for a turn.
  *
  * @module
  */
 
 import { nativeTimers, now } from "./native_timers.ts";
 
-/** Longest stretch without a turn, ms. */
+/** The longest time without a turn, ms. */
 const longest = 3;
-/** A call costs about as much as copying so many bytes. */
+/** A call costs about as much time as copying this many bytes. */
 const call = 16_384;
-/** After so much work, in bytes, the clock is looked at: about half a millisecond. */
+/** The clock is read after this much work in bytes, which takes about half a millisecond. */
 const glance = 1_048_576;
 
-/** Whether the event loop has to turn before anything else is done at once. */
+/** Whether the event loop has to turn before another call is served. */
 export let over: boolean = false;
 let work = 0;
 let began: number | undefined;
@@ -41,7 +42,7 @@ function turned(): void {
   over = false;
 }
 
-/** Runs `resume` when the event loop has turned. */
+/** Runs `resume` after a turn of the event loop. */
 export function afterTurn(resume: () => void): void {
   nativeTimers().setImmediate(resume);
 }

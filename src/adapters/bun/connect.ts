@@ -15,7 +15,7 @@ import type { NetAddr } from "../../kernel/address.ts";
 import { SocketError } from "../../errors.ts";
 import { race } from "../../dial/happy_eyeballs.ts";
 import { type BeforeHandshake, startHandshake } from "../../kernel/handshake.ts";
-import { certain } from "../../kernel/sockaddr.ts";
+import { knownAddress } from "../../kernel/sockaddr.ts";
 import { connect as connectNode } from "../node/connect.ts";
 import { loadKernel } from "./kernel.ts";
 import { type BunSocket, Opener, takeOver } from "./socket.ts";
@@ -40,7 +40,7 @@ class Dial extends Opener implements Attempt, Outgoing {
 
   constructor(kernel: Kernel, address: string, port: number, before?: BeforeHandshake) {
     super();
-    this.#remote = certain(address, port);
+    this.#remote = knownAddress(address, port);
     this.opened = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;

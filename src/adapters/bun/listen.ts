@@ -10,7 +10,7 @@ import type { NetAddr } from "../../kernel/address.ts";
 import { resolve } from "../../dial/happy_eyeballs.ts";
 import { withListening } from "../../kernel/listening.ts";
 import { withScopeNumber } from "../../kernel/scope.ts";
-import { certain } from "../../kernel/sockaddr.ts";
+import { knownAddress } from "../../kernel/sockaddr.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
 import { loadKernel } from "./kernel.ts";
 import { type BunSocket, handlers, Opener, type Receiver } from "./socket.ts";
@@ -59,7 +59,7 @@ class BunListenerTransport extends Opener implements ListenerTransport {
     this.#fd = this.native.fd;
     this.addr = addressOf(this.native);
     const { hostname, port } = this.addr;
-    this.#known = "fd" in options ? {} : { local: certain(hostname, port) };
+    this.#known = "fd" in options ? {} : { local: knownAddress(hostname, port) };
   }
 
   start(incoming: IncomingConnections): void {

@@ -7,7 +7,7 @@
 import type { Attempt, Target, Transport } from "../../adapter.ts";
 import { race } from "../../dial/happy_eyeballs.ts";
 import { withScopeName } from "../../kernel/scope.ts";
-import { certain } from "../../kernel/sockaddr.ts";
+import { knownAddress } from "../../kernel/sockaddr.ts";
 import { openDialling, type Source } from "../../kernel/handshake.ts";
 import { builtin } from "../../kernel/system.ts";
 import { loadKernel } from "./kernel.ts";
@@ -71,7 +71,7 @@ class NodeAttempt implements Attempt {
       socket.once("connect", () => {
         socket.off("error", reject);
         this.#open = true;
-        resolve(new NodeTransport(socket, { remote: certain(host, port) }));
+        resolve(new NodeTransport(socket, { remote: knownAddress(host, port) }));
       });
     });
   }

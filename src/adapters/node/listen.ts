@@ -10,7 +10,7 @@ import type { NetAddr } from "../../kernel/address.ts";
 import { withListening } from "../../kernel/listening.ts";
 import { resolve } from "../../dial/happy_eyeballs.ts";
 import { withScopeName } from "../../kernel/scope.ts";
-import { certain } from "../../kernel/sockaddr.ts";
+import { knownAddress } from "../../kernel/sockaddr.ts";
 import { builtin, host, systemName } from "../../kernel/system.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
 import { loadKernel } from "./kernel.ts";
@@ -58,7 +58,7 @@ class NodeListenerTransport implements ListenerTransport {
   constructor(native: NodeServer, addr: NetAddr, inherited: boolean) {
     this.native = native;
     this.addr = addr;
-    this.#local = inherited ? undefined : certain(addr.hostname, addr.port);
+    this.#local = inherited ? undefined : knownAddress(addr.hostname, addr.port);
   }
 
   start(incoming: IncomingConnections): void {
