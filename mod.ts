@@ -31,7 +31,7 @@ export { type ListenFd, listenFds } from "./src/listen_fds.ts";
 export { startTls } from "./src/tls/upgrade.ts";
 export { wrap, type WrapOptions } from "./src/wrap.ts";
 export type { TcpConnection } from "./src/connection/connection.ts";
-export type { TcpListener } from "./src/listener.ts";
+export type { ListenerStats, Shutdown, TcpListener } from "./src/listener.ts";
 export type { NetAddr } from "./src/kernel/address.ts";
 
 // TLS

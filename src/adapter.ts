@@ -114,6 +114,10 @@ export interface ListenerTransport {
   start(incoming: IncomingConnections): void;
   /** A connection is wanted: at least one call to `incoming` follows, sooner or later. */
   pull(): void;
+  /** TLS handshakes that run, and those that have failed. */
+  readonly handshakes?: { readonly running: number; readonly failed: number };
+  /** No more connections; TLS handshakes that run go on. */
+  stop?(): void;
   close(): void;
   /** Called once: the socket alone does not keep the process alive any more. */
   unref(): void;
@@ -121,6 +125,8 @@ export interface ListenerTransport {
 
 /** Where a listener's connections go. */
 export interface IncomingConnections {
+  /** As many connections wait as may wait: a transport that can do without the next one shall. */
+  readonly full: boolean;
   accepted(transport: Transport): void;
   failed(cause: unknown): void;
 }

@@ -30,7 +30,9 @@ export type Operation =
   | "setsockopt"
   | "getsockopt"
   | "getsockname"
-  | "finish";
+  | "finish"
+  | "drain"
+  | "idle";
 
 /**
  * Where the error happened: an address, as far as it is known.
@@ -59,7 +61,7 @@ export type ErrorAddress = Pick<NetAddr, "hostname" | "port">;
  */
 export interface TimeoutErrorOptions {
   /** The call that ran out of time; `"finish"` is what the signal of a `Deadline` says. */
-  operation: "connect" | "read" | "write" | "accept" | "finish";
+  operation: "connect" | "read" | "write" | "accept" | "finish" | "drain" | "idle";
   /** The limit that was exceeded, in ms. */
   timeout: number;
   /** Peer (connect, read, write) or listening address (accept). */
@@ -425,7 +427,7 @@ function formatAddress(operation: Operation, address: ErrorAddress | undefined):
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
   const preposition = operation === "read"
     ? "from"
-    : operation === "accept" || operation === "listen"
+    : operation === "accept" || operation === "listen" || operation === "drain"
     ? "on"
     : operation === "setsockopt" || operation === "getsockopt" || operation === "close"
     ? "for"

@@ -50,7 +50,7 @@ const defaultBacklog = 511;
  * ```
  */
 export async function listen(options: ListenOptions): Promise<TcpListener> {
-  const { listen: plan, timeouts, socket: checked, tls } = checkListen(options);
+  const { listen: plan, maxPending, timeouts, socket: checked, tls } = checkListen(options);
   const runtime = adapter();
   const socket = supportedPlan(checked, runtime.natives());
   const support = supportOfListen(plan);
@@ -70,11 +70,13 @@ export async function listen(options: ListenOptions): Promise<TcpListener> {
       before--;
       applyPlan(runtime.openedHandle(native), socket);
     };
+    const { deadPeerTimeout } = socket;
+    const how = { deadPeerTimeout, maxPending, shared: plan.fd !== undefined };
     if (tls !== undefined) {
       const secured = new TlsListener(transport, tls, timeouts.handshake!, prepare);
-      return new Listener(secured, timeouts, () => {}, timers, socket.deadPeerTimeout);
+      return new Listener(secured, timeouts, () => {}, timers, how);
     }
-    return new Listener(transport, timeouts, prepare, timers, socket.deadPeerTimeout);
+    return new Listener(transport, timeouts, prepare, timers, how);
   } catch (error) {
     transport?.close();
     throw withHolder(toSocketError(error, "listen", address), plan);

@@ -13,9 +13,58 @@ import { SocketError, temporaryCodes, type TimeoutErrorOptions, toSocketError } 
 import type { KernelOptions, ListenTimeouts, SocketOptions } from "./options/types.ts";
 import { hold, letGo, release } from "./time/hold.ts";
 import { noteOpened } from "./options/ours.ts";
+import { kernelFor } from "./options/support.ts";
+import { type Drainable, Draining, dueOf, settles } from "./draining.ts";
+import { timeoutError } from "./events.ts";
 import { getOptions, setOptions } from "./options/any_socket.ts";
 import { Alarm, type TimerQueue, timers as sharedTimers } from "./time/timers.ts";
 import { checkCall } from "./options/validate.ts";
+
+/**
+ * What has become of a listener's connections.
+ *
+ * @example How many are being served
+ * ```ts
+ * import { connect, listen, type ListenerStats } from "@holdfast/tcp";
+ *
+ * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 5_000 });
+ * using client = await connect({ port: listener.addr.port, timeout: 5_000 });
+ * using server = await listener.accept();
+ * const { accepted, open }: ListenerStats = listener.stats;
+ * console.log(accepted, open); // 1 1
+ * ```
+ */
+export interface ListenerStats {
+  /** Connections that `accept` and iteration have given out so far. */
+  readonly accepted: number;
+  /** Of these, how many are open now: neither closed nor ended by an error that somebody has seen. */
+  readonly open: number;
+  /** Connections that wait in this process for an `accept`, at most `maxPending`. */
+  readonly pending: number;
+  /** Connections that were reset because `maxPending` were waiting. */
+  readonly dropped: number;
+  /** Handshakes of TLS that have failed or taken too long. */
+  readonly failedHandshakes: number;
+}
+
+/**
+ * How a {@linkcode TcpListener.shutdown} ended.
+ *
+ * @example Everybody had finished
+ * ```ts
+ * import { listen, type Shutdown } from "@holdfast/tcp";
+ *
+ * const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 5_000 });
+ * const { finished, reset }: Shutdown = await listener.shutdown();
+ * console.log(finished, reset); // 0 0
+ * ```
+ */
+export interface Shutdown {
+  /** Connections that were closed, or whose peer ended them, within the limit. */
+  readonly finished: number;
+  /** Connections that were still there at the limit, or that nobody had accepted. */
+  readonly reset: number;
+}
 
 /**
  * A listening socket with a limit on `accept`. It has the shape of `Deno.TcpListener`.
@@ -61,6 +110,35 @@ export interface TcpListener extends AsyncIterable<TcpConnection> {
    */
   close(): void;
   /**
+   * Ends listening without losing anybody: new connections stay away, those that the kernel has
+   * completed go on being accepted, and when none is left it closes. A pending `accept` then rejects
+   * with `ECANCELED`; iteration just ends. So somebody has to go on accepting. Connections that were
+   * accepted are left alone. It takes 0.2 s at least, for handshakes that are under way.
+   *
+   * On Linux with system calls: when two listeners share the port by `reusePort`, new connections go
+   * to the other one at once. Else this one leaves SYNs unanswered, which clients repeat after a second;
+   * but one that was given as `fd` only serves those who waited at that moment, since another process
+   * may have the same socket. Elsewhere it accepts until nobody has come for 0.2 s, and a connection
+   * that comes at the very end can be lost.
+   *
+   * @param options Limits of this call; the earliest counts. Default: the accept timeout.
+   * @throws {TimeoutError} Somebody still waits to be accepted. `accept` still gives them out; drain
+   * again, or close.
+   * @throws {SocketError} `ECANCELED`: somebody closed it meanwhile.
+   */
+  drain(options?: CallOptions): Promise<void>;
+  /**
+   * Ends a server: `drain`, then waits until the connections that were accepted are closed. At the
+   * limit, or when `signal` says so, those that are left are reset (closed, where the runtime cannot),
+   * also what nobody has accepted.
+   *
+   * @param options Limits of this call; the earliest counts. Default: the read timeout.
+   * @returns How many had finished, and how many were reset.
+   */
+  shutdown(options?: CallOptions): Promise<Shutdown>;
+  /** What has become of its connections so far. */
+  readonly stats: ListenerStats;
+  /**
    * Lets a pending `accept` keep the process alive (the default), as a loop over the listener has one.
    * Nothing else does in any runtime: a listener that nobody asks for connections does not.
    */
@@ -79,8 +157,26 @@ export interface TcpListener extends AsyncIterable<TcpConnection> {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** For RST; where there is no way to send one, FIN. */
+function resetOrClose(one: Connection | Transport): void {
+  try {
+    if (one instanceof Connection) one.reset();
+    else one.reset(() => kernelFor("reset"));
+  } catch {
+    one.close();
+  }
+}
+
 /** What a listener does to a connection before anyone sees it. Throws when that one is gone. */
 export type Prepare = (transport: Transport) => void;
+
+/** What few callers give. */
+export interface ListenerSettings {
+  readonly deadPeerTimeout?: number | undefined;
+  readonly maxPending?: number;
+  /** The socket may be another process's as well. */
+  readonly shared?: boolean;
+}
 
 /** Calls that wait for a connection. */
 class Accepts extends CallQueue<TcpConnection, Call<TcpConnection>> {
@@ -111,15 +207,24 @@ class Pause extends Alarm {
 }
 
 /** The one implementation. */
-export class Listener implements TcpListener, Guarded, IncomingConnections {
+export class Listener implements TcpListener, Guarded, IncomingConnections, Drainable {
   readonly timeouts: Readonly<ListenTimeouts>;
-  readonly #transport: ListenerTransport;
+  readonly transport: ListenerTransport;
   readonly #prepare: Prepare;
   readonly #timers: TimerQueue;
   readonly #calls: Accepts;
   /** Connections that came before anyone asked, and errors likewise. */
-  readonly #arrived: (TcpConnection | { error: Error })[] = [];
+  readonly #arrived: (Connection | { error: Error })[] = [];
+  /** Given out, and neither closed nor lost. */
+  readonly #open = new Set<Connection>();
+  readonly #maxPending: number;
+  #draining: Draining | undefined;
+  #drainedDry = false;
+  #accepted = 0;
+  #dropped = 0;
   readonly #pauses = new Set<Pause>();
+  readonly shared: boolean;
+  came = 0;
   #referenced = true;
   #closed = false;
   #deadPeerTimeout: number | undefined;
@@ -129,11 +234,13 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
     timeouts: ListenTimeouts,
     prepare: Prepare,
     timers: TimerQueue = sharedTimers,
-    deadPeerTimeout?: number,
+    settings: ListenerSettings = {},
   ) {
-    this.#transport = transport;
+    this.transport = transport;
     this.timeouts = Object.freeze(timeouts);
-    this.#deadPeerTimeout = deadPeerTimeout;
+    this.#deadPeerTimeout = settings.deadPeerTimeout;
+    this.#maxPending = settings.maxPending ?? Infinity;
+    this.shared = settings.shared ?? false;
     this.#prepare = prepare;
     this.#timers = timers;
     this.#calls = new Accepts(transport, timers);
@@ -143,11 +250,11 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
   }
 
   get native(): object {
-    return this.#transport.native;
+    return this.transport.native;
   }
 
   get inner(): object {
-    return this.#transport.native;
+    return this.transport.native;
   }
 
   get isClosed(): boolean {
@@ -155,7 +262,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
   }
 
   get addr(): NetAddr {
-    return Object.freeze(this.#transport.addr);
+    return Object.freeze(this.transport.addr);
   }
 
   accept(options?: CallOptions): Promise<TcpConnection> {
@@ -171,22 +278,29 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
     if (this.#closed) return Promise.reject(this.#error("EBADF"));
     const first = this.#arrived.shift();
     if (first !== undefined) {
-      return "error" in first ? Promise.reject(first.error) : Promise.resolve(first);
+      // One that left the rest to the kernel can go on.
+      if (this.#arrived.length + 1 === this.#maxPending) this.transport.pull();
+      return "error" in first ? Promise.reject(first.error) : Promise.resolve(this.#give(first));
     }
     const promise = this.#calls.enter(this.#calls.take(), options, this.timeouts.accept);
-    this.#transport.pull();
+    this.transport.pull();
     return promise;
   }
 
   /** A connection has come: it goes to the first call, or waits for one. */
   accepted(transport: Transport): void {
+    this.came++;
     if (this.#closed) return transport.close();
+    if (this.full) {
+      this.#dropped++;
+      return resetOrClose(transport);
+    }
     try {
       this.#prepare(transport);
     } catch {
       // A client that has gone already must not end the accept loop: wait for the next one.
       transport.close();
-      if (this.#calls.head !== undefined) this.#transport.pull();
+      if (this.#calls.head !== undefined) this.transport.pull();
       return;
     }
     const { read, write } = this.timeouts;
@@ -200,8 +314,87 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
     const call = this.#calls.head;
     if (call === undefined) return void this.#arrived.push(connection);
     this.#calls.leave(call);
-    call.resolve(connection);
-    if (this.#calls.head !== undefined) this.#transport.pull();
+    call.resolve(this.#give(connection));
+    if (this.#calls.head !== undefined) this.transport.pull();
+  }
+
+  #give(connection: Connection): Connection {
+    this.#accepted++;
+    connection.countIn(this.#open);
+    return connection;
+  }
+
+  get full(): boolean {
+    return this.#arrived.length >= this.#maxPending;
+  }
+
+  get idle(): boolean {
+    return this.#arrived.every((arrived) => "error" in arrived);
+  }
+
+  get stats(): ListenerStats {
+    return {
+      accepted: this.#accepted,
+      open: this.#open.size,
+      pending: this.#waiting().length,
+      dropped: this.#dropped,
+      failedHandshakes: this.transport.handshakes?.failed ?? 0,
+    };
+  }
+
+  #waiting(): Connection[] {
+    return this.#arrived.filter((one): one is Connection => !("error" in one));
+  }
+
+  async drain(options: CallOptions = {}): Promise<void> {
+    const { signal, ...limits } = checkCall(options, "drain");
+    signal?.throwIfAborted();
+    const { due, limit } = dueOf(limits, this.timeouts.accept);
+    if (await this.#drained(due, signal)) return;
+    signal?.throwIfAborted();
+    const left = this.#waiting().length;
+    throw timeoutError({
+      operation: "drain",
+      timeout: limit,
+      address: this.addr,
+      diagnosis: left === 0
+        ? "new connections kept coming, or their handshakes still run"
+        : `${left} ${left === 1 ? "connection waits" : "connections wait"} to be accepted`,
+    });
+  }
+
+  /** Returns whether nobody was left within the limit, and the listener is closed. */
+  async #drained(due: number, signal: AbortSignal | undefined): Promise<boolean> {
+    if (this.#closed) return true;
+    const draining = this.#draining ??= new Draining(this);
+    let closed = false;
+    const done = () => (closed = this.#closed) || draining.look();
+    if (!await settles(done, due, signal)) return false;
+    if (closed && !this.#drainedDry) throw this.#error("ECANCELED");
+    this.#drainedDry = true;
+    this.close();
+    return true;
+  }
+
+  async shutdown(options: CallOptions = {}): Promise<Shutdown> {
+    const { signal, ...limits } = checkCall(options, "shut down");
+    const { due } = dueOf(limits, this.timeouts.read);
+    const before = this.#accepted - this.#open.size;
+    try {
+      await this.#drained(due, signal);
+    } catch {
+      // Closed meanwhile; those who were accepted before may still finish.
+    }
+    await settles(() => this.#open.size === 0, due, signal);
+    const finished = this.#accepted - this.#open.size - before;
+    const left = [...this.#open, ...this.#arrived.splice(0)];
+    const lasting = left.filter((one): one is Connection => !("error" in one) && !one.gone);
+    for (const one of left) if (!("error" in one)) resetOrClose(one);
+    this.close();
+    return {
+      finished: finished + left.filter((one) => !("error" in one)).length - lasting.length,
+      reset: lasting.length,
+    };
   }
 
   /** One accept went wrong; the listener goes on. */
@@ -212,7 +405,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
     if (call === undefined) return void this.#arrived.push({ error });
     this.#calls.leave(call);
     call.reject(error);
-    if (this.#calls.head !== undefined) this.#transport.pull();
+    if (this.#calls.head !== undefined) this.transport.pull();
   }
 
   setOptions(options: SocketOptions): SocketOptions {
@@ -234,7 +427,8 @@ export class Listener implements TcpListener, Guarded, IncomingConnections {
     this.#calls.rejectAll(() => this.#error("ECANCELED"));
     this.#calls.dispose();
     for (const pause of this.#pauses) pause.end();
-    this.#transport.close();
+    this.#draining?.stop();
+    this.transport.close();
     for (const arrived of this.#arrived.splice(0)) {
       if (!("error" in arrived)) arrived.close();
     }

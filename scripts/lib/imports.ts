@@ -27,7 +27,7 @@ const layers: readonly (readonly string[])[] = [
   ["src/options/"],
   ["src/connection/"],
   ["src/tls/"],
-  ["src/dialling.ts", "src/listener.ts", "src/process/"],
+  ["src/dialling.ts", "src/draining.ts", "src/listener.ts", "src/process/"],
   ["src/connect.ts", "src/listen.ts", "src/wrap.ts", "src/listen_fds.ts", "src/connector.ts"],
   ["mod.ts"],
   ["src/preload.ts"],

@@ -184,6 +184,8 @@ export class Connection implements TcpConnection, Guarded {
   #handle: Handle | undefined = undefined;
   readonly #peerName: string | undefined;
   /** Made when somebody asks for `closed`. */
+  /** Where a listener counts it while it is open. */
+  #among: Set<Connection> | undefined = undefined;
   #closing: { readonly promise: Promise<Error | undefined>; tell(): void } | undefined = undefined;
 
   constructor(
@@ -226,6 +228,25 @@ export class Connection implements TcpConnection, Guarded {
     if (this.#reader.head === undefined) return;
     this.#reader.failed(cause);
     this.#transport.reset(() => kernelFor("reset"));
+  }
+
+  /** Is among `open` until it is closed or gone. */
+  countIn(open: Set<Connection>): void {
+    if (this.isClosed || this.#reader.lost !== undefined) return;
+    this.#among = open;
+    open.add(this);
+    this.#reader.owner = this.#writer.owner = this;
+  }
+
+  /** The transport has failed, or we have closed it. */
+  onLost(): void {
+    this.#closing?.tell();
+    this.#among?.delete(this);
+  }
+
+  /** Leaves its place among its listener's connections to `heir`. */
+  bequeath(heir: Connection | undefined): void {
+    if (this.#among?.delete(this)) heir?.countIn(this.#among);
   }
 
   get native(): object {
@@ -295,7 +316,7 @@ export class Connection implements TcpConnection, Guarded {
       let tell!: (error: Error | undefined) => void;
       const promise = new Promise<Error | undefined>((resolve) => tell = resolve);
       this.#closing = { promise, tell: () => tell(this.#reader.lost ?? this.#writer.lost) };
-      this.#reader.onLost = this.#closing.tell;
+      this.#reader.owner = this.#writer.owner = this;
       if (this.isClosed || this.#reader.lost !== undefined) this.#closing.tell();
     }
     return this.#closing.promise;
@@ -364,7 +385,7 @@ export class Connection implements TcpConnection, Guarded {
     this.#reader.close();
     this.#writer.close();
     this.#transport.close(cut);
-    this.#closing?.tell();
+    this.onLost();
   }
 
   async end(options?: CallOptions): Promise<void> {
@@ -393,7 +414,7 @@ export class Connection implements TcpConnection, Guarded {
     this.#endWatch(false);
     this.#reader.close();
     this.#writer.close();
-    this.#closing?.tell();
+    this.onLost();
   }
 
   setTimeouts(timeouts: Partial<Timeouts>): void {

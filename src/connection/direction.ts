@@ -22,7 +22,7 @@ export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Res
   /** Why the connection is gone. An object, since the cause may be `undefined`. */
   protected failure: { cause: unknown } | undefined = undefined;
   /** Told when the connection is gone, if somebody asked for that. */
-  onLost: (() => void) | undefined = undefined;
+  owner: { onLost(): void } | undefined = undefined;
   #turning = false;
 
   constructor(transport: Transport, timeout: number | null, timers: TimerQueue) {
@@ -60,7 +60,7 @@ export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Res
     this.failure = { cause };
     publishDeadPeer(this.transport, () => this.error());
     this.rejectAll(() => this.error());
-    this.onLost?.();
+    this.owner?.onLost();
   }
 
   /** Why the connection is gone, if it is. */

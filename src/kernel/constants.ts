@@ -44,6 +44,7 @@ export type ConstantName =
   | "SO_MEMINFO"
   | "SO_BINDTODEVICE"
   | "SO_ATTACH_REUSEPORT_CBPF"
+  | "SO_DETACH_REUSEPORT_BPF"
   | "SO_ATTACH_FILTER"
   | "SO_DETACH_FILTER"
   | "TCP_NODELAY"
@@ -93,6 +94,7 @@ const table: Readonly<Record<ConstantName, readonly (number | null)[]>> = {
   SO_MEMINFO: [55],
   SO_BINDTODEVICE: [25],
   SO_ATTACH_REUSEPORT_CBPF: [51],
+  SO_DETACH_REUSEPORT_BPF: [68],
   SO_ATTACH_FILTER: [26],
   SO_DETACH_FILTER: [27],
 

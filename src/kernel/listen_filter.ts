@@ -49,6 +49,16 @@ export function steer(kernel: Kernel, fd: number, index: number): number {
   return attach(kernel, fd, constants.SO_ATTACH_REUSEPORT_CBPF!, [[RETURN, 0, 0, index]]);
 }
 
+/** Takes {@linkcode steer} back: the kernel spreads connections over all that share the port. */
+export function spread(kernel: Kernel, fd: number): void {
+  kernel.setsockopt(
+    fd,
+    constants.SOL_SOCKET!,
+    constants.SO_DETACH_REUSEPORT_BPF!,
+    new Uint8Array(4),
+  );
+}
+
 function attach(
   kernel: Kernel,
   fd: number,

@@ -38,6 +38,19 @@ export function portHolder(port: number, reuseAddress: boolean): string | undefi
   }
 }
 
+/**
+ * How many sockets listen on the port, or `undefined` when nothing tells. The caller makes sure that this
+ * process may read `/proc`.
+ */
+export function listenersOn(port: number): number | undefined {
+  try {
+    const rows = rowsOf(builtin<NodeFs>("node:fs")!, port);
+    return rows.filter(({ state }) => state === LISTEN).length;
+  } catch {
+    return undefined;
+  }
+}
+
 interface Row {
   readonly state: string;
   readonly user: string;

@@ -367,6 +367,13 @@ export interface ListenSettings extends SocketOptions {
    * @default runtime's
    */
   backlog?: number;
+  /**
+   * Connections that wait in this process for somebody to accept them, 1-2147483647. Bun and Node.js
+   * accept at once what the kernel has, whatever `backlog` says; beyond this many the newest are reset,
+   * and counted in `listener.stats.dropped`. Deno leaves them to the kernel, and its backlog.
+   * @default 4096
+   */
+  maxPending?: number;
   /** A descriptor that listens already, such as one from socket activation. Instead of an address. */
   fd?: number;
   /**

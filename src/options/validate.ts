@@ -35,6 +35,7 @@ export interface ConnectPlan {
 /** What `listen` is to do. */
 export interface ListenOptionsPlan {
   readonly listen: ListenPlan;
+  readonly maxPending: number;
   readonly timeouts: ListenTimeouts;
   readonly socket: SocketPlan;
   readonly tls: ServerPlan | undefined;
@@ -44,7 +45,7 @@ const int = 2 ** 31 - 1;
 const limitKeys = ["timeout", "deadline", "signal"];
 const connectKeys = ["hostname", "port", ...limitKeys, "tls", ...dialKeys, ...socketKeys];
 const addressKeys = ["hostname", "port", "reuseAddress", "reusePort", "ipv6Only"];
-const listenKeys = [...addressKeys, "timeout", "backlog", "fd", "tls", ...socketKeys];
+const listenKeys = [...addressKeys, "timeout", "backlog", "maxPending", "fd", "tls", ...socketKeys];
 
 /** Checks the options of `connect`. */
 export function checkConnect(options: unknown): ConnectPlan {
@@ -87,11 +88,16 @@ export function checkListen(options: unknown): ListenOptionsPlan {
       backlog: optional(given.backlog, (length) => checkInteger(length, "backlog", 1, int, verb)),
       fd,
     },
+    maxPending: optional(given.maxPending, (n) => checkInteger(n, "maxPending", 1, int, verb)) ??
+      defaultPending,
     timeouts: listenTimeouts(given.timeout, tls !== undefined, verb),
     socket: withNoDelay(given, verb),
     tls,
   };
 }
+
+/** What usually waits in the kernel at most (`net.core.somaxconn`). */
+const defaultPending = 4_096;
 
 /** Longest handshake where no other limit is given, ms. */
 const longestHandshake = 10_000;
@@ -159,7 +165,7 @@ export function checkTimeouts(options: unknown): Partial<Timeouts> {
 /** Checks the options of a `read`, `write` or `accept`. On the fast path: no loop over keys to copy. */
 export function checkCall(
   options: unknown,
-  verb: "read" | "write" | "accept" | "end",
+  verb: "read" | "write" | "accept" | "end" | "drain" | "shut down",
 ): CallOptions {
   if (typeof options !== "object" || options === null) {
     fail(TypeError, verb, "options", "must be an object", options);

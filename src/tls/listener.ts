@@ -19,6 +19,7 @@ export class TlsListener implements ListenerTransport, IncomingConnections {
   readonly #prepare: (transport: Transport) => void;
   readonly #timers: TimerQueue;
   readonly #running = new Set<LimitedHandshake>();
+  #failed = 0;
   #incoming!: IncomingConnections;
 
   constructor(
@@ -43,6 +44,14 @@ export class TlsListener implements ListenerTransport, IncomingConnections {
     return this.#inner.addr;
   }
 
+  get handshakes(): { running: number; failed: number } {
+    return { running: this.#running.size, failed: this.#failed };
+  }
+
+  get full(): boolean {
+    return this.#incoming.full;
+  }
+
   start(incoming: IncomingConnections): void {
     this.#incoming = incoming;
     this.#inner.start(this);
@@ -64,7 +73,7 @@ export class TlsListener implements ListenerTransport, IncomingConnections {
       transport.close();
     }
     // A client that takes its time must not hold up those behind it.
-    this.#inner.pull();
+    if (!this.full) this.#inner.pull();
   }
 
   failed(cause: unknown): void {
@@ -84,12 +93,19 @@ export class TlsListener implements ListenerTransport, IncomingConnections {
     handshake.opened.then((secured) => {
       this.#running.delete(handshake);
       this.#incoming.accepted(secured);
-    }, () => this.#running.delete(handshake));
+    }, () => {
+      if (this.#running.delete(handshake)) this.#failed++;
+    });
+  }
+
+  stop(): void {
+    this.#inner.close();
   }
 
   close(): void {
     this.#inner.close();
     for (const handshake of this.#running) handshake.callOff(undefined);
+    this.#running.clear();
   }
 
   unref(): void {

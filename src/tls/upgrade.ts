@@ -74,10 +74,12 @@ export async function startTls(
   const { timeouts, peerName, deadPeerTimeout } = connection;
   // The socket does not keep the process alive any more.
   hold();
+  let secured: Connection | undefined;
   try {
-    const secured = await new LimitedHandshake(transport, plan, error, due, timers, signal).opened;
-    return new Connection(secured, timeouts, timers, deadPeerTimeout, peerName);
+    const opened = await new LimitedHandshake(transport, plan, error, due, timers, signal).opened;
+    return secured = new Connection(opened, timeouts, timers, deadPeerTimeout, peerName);
   } finally {
     release();
+    connection.bequeath(secured);
   }
 }

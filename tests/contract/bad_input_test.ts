@@ -121,6 +121,7 @@ const listenFields: Record<string, Field> = {
   reusePort: flag,
   ipv6Only: flag,
   backlog: integer(1, int),
+  maxPending: integer(1, int),
   fd: integer(0, int),
 };
 
@@ -363,6 +364,8 @@ test("bad input: unknown keys, by name and with the ones there are", async () =>
     ["write", "size", (o) => client.write(buffer, any(o)), { timeout: 5, size: 5 }],
     ["accept", "timeOut", (o) => listener.accept(any(o)), { timeOut: 5 }, "timeout"],
     ["end", "timeOut", (o) => client.end(any(o)), { timeOut: 5 }, "timeout"],
+    ["drain", "timeOut", (o) => listener.drain(any(o)), { timeOut: 5 }, "timeout"],
+    ["shut down", "timeOut", (o) => listener.shutdown(any(o)), { timeOut: 5 }, "timeout"],
     ["set timeouts", "connect", (o) => client.setTimeouts(any(o)), { connect: 5 }],
   ];
   for (const [verb, name, call, options, meant] of cases) {
@@ -452,6 +455,8 @@ function wrongArguments(
     ["write", "options", objects, types(null, 5, "x", () => 1), (it) => client.write(buffer, it)],
     ["accept", "options", objects, types(null, 5, "x", () => 1), (it) => listener.accept(it)],
     ["end", "options", objects, types(null, 5, "x", () => 1), (it) => client.end(it)],
+    ["drain", "options", objects, types(null, 5, "x", () => 1), (it) => listener.drain(it)],
+    ["shut down", "options", objects, types(null, 5, "x", () => 1), (it) => listener.shutdown(it)],
     ["read", "into", "must be a Uint8Array", data, (it) => client.read(it)],
     ["write", "data", "must be a Uint8Array", data, (it) => client.write(it)],
     [
