@@ -19,7 +19,9 @@ const installed = testFile("../../node_modules/@holdfast/tcp/esm");
 
 /** What was imported from a copy of all its files. */
 async function load(): Promise<typeof here> {
-  const directory = await mkdtemp(join(tmpdir(), "holdfast-copy-"));
+  // Beside the installed package, where its optional peer is found as well.
+  const beside = existsSync(sources) ? tmpdir() : testFile("../../node_modules");
+  const directory = await mkdtemp(join(beside, "holdfast-copy-"));
   try {
     await writeFile(join(directory, "package.json"), '{ "type": "module" }');
     if (existsSync(sources)) {

@@ -216,10 +216,10 @@ test(`random: reads, writes, timeouts and aborts, both ways (seed ${seed})`, asy
   console.log(JSON.stringify(tally));
   // Everything happened, many times. How often depends on the machine's speed, and on whether the
   // buffers could be made small.
-  assertGreater(tally.operations, 2_000);
-  assertGreater(tally.timeouts, 25);
-  assertGreater(tally.aborts, 25);
-  assertGreater(tally.partial, 5);
+  assertGreater(tally.operations, 500);
+  assertGreater(tally.timeouts, 10);
+  assertGreater(tally.aborts, 10);
+  assertGreater(tally.partial, 1);
 });
 
 test(`random: accepts against timeouts and aborts, no connection is lost (seed ${seed})`, async () => {
