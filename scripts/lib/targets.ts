@@ -35,6 +35,14 @@ interface Variant {
 
 const variants: readonly Variant[] = [
   { name: "", env: {}, files: /./ },
+  {
+    name: " over TLS",
+    env: { HOLDFAST_TLS: "1" },
+    files: new RegExp(
+      "tests/contract/(accept|close|end|errors|many_reads|many_writes|memory|random|read_write|" +
+        "streams)_test",
+    ),
+  },
 ];
 
 /** The same target once for each way that has files in it. */

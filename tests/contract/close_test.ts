@@ -19,6 +19,7 @@ import {
   pair,
   patience,
   readExactly,
+  secure,
   sleep,
   socketsOf,
   spySignal,
@@ -126,10 +127,10 @@ test("close: 'using' and 'await using' close", async () => {
   for (const kind of ["sync", "async"]) {
     const accepted = sockets.listener.accept();
     if (kind === "sync") {
-      using socket = await connect({ hostname, port, timeout: patience });
+      using socket = await connect({ hostname, port, timeout: patience, ...secure.connect });
       await socket.write(new Uint8Array(3));
     } else {
-      await using socket = await connect({ hostname, port, timeout: patience });
+      await using socket = await connect({ hostname, port, timeout: patience, ...secure.connect });
       await socket.write(new Uint8Array(3));
     }
     const server = await accepted;
@@ -185,7 +186,7 @@ test("close: of a listener rejects a pending accept, and later ones", async () =
   // An accept that was under way may take a turn to let go of the socket.
   await sleep(20);
   assertSocketError(
-    await failure(connect({ hostname, port, timeout: patience })),
+    await failure(connect({ hostname, port, timeout: patience, ...secure.connect })),
     "ECONNREFUSED",
     "connect",
     port,
@@ -217,7 +218,10 @@ test("close: of a listener ends connections nobody accepted", skip(noTables), as
   const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
   const { hostname, port } = listener.addr;
   const clients = await Promise.all(
-    Array.from({ length: 5 }, () => connect({ hostname, port, timeout: patience })),
+    Array.from(
+      { length: 5 },
+      () => connect({ hostname, port, timeout: patience }),
+    ),
   );
   listener.close();
   for (const client of clients) {

@@ -3,7 +3,15 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { connect, SocketError, TimeoutError } from "@holdfast/tcp";
-import { firstDifference, pair, patience, readExactly, streamBytes, within } from "./support.ts";
+import {
+  firstDifference,
+  pair,
+  patience,
+  readExactly,
+  secure,
+  streamBytes,
+  within,
+} from "./support.ts";
 
 /** More than it takes to find out that a connection writes often. */
 const often = 100;
@@ -81,7 +89,11 @@ test("many writes: what others have closed is not written to, whoever has its de
   const native = client.native as Record<"close" | "destroy" | "end", (() => void) | undefined>;
   (native.close ?? native.destroy ?? native.end)!.call(native);
   // The next descriptor has the number that is free now.
-  using other = await connect({ port: both.listener.addr.port, timeout: patience });
+  using other = await connect({
+    port: both.listener.addr.port,
+    timeout: patience,
+    ...secure.connect,
+  });
   using end = await both.listener.accept();
   // What comes of these is the runtime's business.
   for (let i = 0; i < 5; i++) client.write(byte).catch(() => {});

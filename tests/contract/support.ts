@@ -18,6 +18,7 @@ import {
   type TcpConnection,
   type TcpListener,
 } from "@holdfast/tcp";
+import { ca, certificate, privateKey } from "../support/certificate.ts";
 
 /** Long enough for everything that is to happen at all, also on a busy machine. */
 export const patience = 10_000;
@@ -56,6 +57,19 @@ export async function until(
   }
 }
 
+/** Whether pairs speak TLS: the same tests, and the same contract. */
+export const overTls: boolean = process.env["HOLDFAST_TLS"] === "1";
+
+/** What both ends need for it. */
+export const secure: { listen: Partial<ListenOptions>; connect: Partial<ConnectOptions> } = overTls
+  ? { listen: { tls: { cert: certificate, key: privateKey } }, connect: { tls: { ca } } }
+  : { listen: {}, connect: {} };
+
+/** Why a test that looks at single bytes, segments or system calls of TCP cannot run, or `undefined`. */
+export const notPlain: string | undefined = overTls
+  ? "over TLS: what TCP carries is not what the caller wrote"
+  : undefined;
+
 /** Both ends of a connection over loopback. */
 export interface Pair extends Disposable {
   listener: TcpListener;
@@ -70,12 +84,13 @@ export async function pair(
     hostname: "127.0.0.1",
     port: 0,
     timeout: patience,
+    ...secure.listen,
     ...options.listen,
   });
   try {
     const { hostname, port } = listener.addr;
     const [client, server] = await Promise.all([
-      connect({ hostname, port, timeout: patience, ...options.connect }),
+      connect({ hostname, port, timeout: patience, ...secure.connect, ...options.connect }),
       listener.accept(),
     ]);
     const close = () => {

@@ -8,6 +8,7 @@
 import type { Attempt, Transport } from "../../adapter.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { builtin } from "../../kernel/system.ts";
+import { nativeTimers } from "../../time/native_timers.ts";
 import type { TlsPlan } from "../../tls/options.ts";
 import { EndSession, Handshake, type TlsSocket } from "../node/tls.ts";
 import { NodeTransport } from "../node/transport.ts";
@@ -19,6 +20,9 @@ interface Duplex {
 }
 
 type Done = (error?: unknown) => void;
+
+/** So many bytes are read that nobody has asked for. */
+const mostAhead = 4_096;
 
 interface NodeStream {
   Duplex: new (options: {
@@ -38,22 +42,27 @@ interface Wrap {
 
 /** Agrees on TLS over any of Deno's connections. */
 export function secure(transport: Transport, plan: TlsPlan): Attempt {
-  const wire = transport instanceof NodeTransport ? transport.release() : wireOver(transport);
-  return new Handshake(wire, transport, plan, (native) => new DenoSession(native, transport));
+  if (transport instanceof NodeTransport) {
+    const socket = transport.release();
+    return new Handshake(socket, transport, plan, (native) => new DenoSession(native, transport));
+  }
+  const wire = new Wire(transport);
+  return new Handshake(wire.stream, transport, plan, (native) => {
+    return new WireSession(native, transport, wire);
+  });
 }
 
 /** Deno hands FIN to TLS by a call of JavaScript, which can be listened to. */
 class DenoSession extends EndSession {
   readonly below: object;
   readonly #transport: Transport;
-  readonly #wrap: Wrap;
   #finished = false;
 
   constructor(native: TlsSocket, transport: Transport) {
     super(native);
     this.#transport = transport;
     this.below = transport.native;
-    const wrap = this.#wrap = native._handle as unknown as Wrap;
+    const wrap = native._handle as unknown as Wrap;
     const { emitEof } = wrap;
     wrap.emitEof = () => {
       this.#finished = true;
@@ -65,9 +74,8 @@ class DenoSession extends EndSession {
     return this.#finished;
   }
 
-  /** Deno forgets to send what it has to say after it was told the certificate. */
-  flush(): void {
-    this.#wrap._flushEncOut?.();
+  override isBlocked(): boolean {
+    return this.#transport.writing;
   }
 
   override reset(kernel: () => Kernel): void {
@@ -79,44 +87,130 @@ class DenoSession extends EndSession {
   }
 }
 
+/** Over a stream Deno's TLS neither waits for the kernel nor stops reading: so the stream does. */
+class WireSession extends DenoSession {
+  readonly #wire: Wire;
+  readonly #wrap: Wrap;
+
+  constructor(native: TlsSocket, transport: Transport, wire: Wire) {
+    super(native, transport);
+    this.#wire = wire;
+    this.#wrap = native._handle as unknown as Wrap;
+    wire.failed = (cause) => native.destroy(cause);
+  }
+
+  /** Deno forgets to send what it has to say after it was told the certificate. */
+  flush(): void {
+    this.#wrap._flushEncOut?.();
+  }
+
+  pause(): void {
+    this.#wire.pause();
+  }
+
+  resume(): void {
+    this.#wire.resume();
+  }
+
+  whenSent(done: () => void): void {
+    this.#wire.whenSent(done);
+  }
+}
+
 /** A connection as a stream of Node's. */
-function wireOver(transport: Transport): Duplex {
-  const { Duplex } = builtin<NodeStream>("node:stream")!;
+class Wire {
+  readonly stream: Duplex;
+  /** The connection is gone. */
+  failed: (cause: unknown) => void;
+  readonly #transport: Transport;
+  #paused = false;
+  /** Bytes that have come since then. */
+  #ahead = 0;
+  #wanted = false;
+  /** The end has come while nobody wanted data. */
+  #ended = false;
   /** The write that waits for the kernel, and what of it has not been taken. */
-  let waiting: Done | undefined;
-  let rest: Uint8Array | undefined;
-  const write = (chunk: Uint8Array, done: Done) => {
-    const taken = transport.write(chunk);
-    if (!transport.writing) return done();
-    rest = taken < chunk.length ? chunk.subarray(taken) : undefined;
-    waiting = done;
-  };
-  const wire: Duplex = new Duplex({
-    allowHalfOpen: true,
-    read: () => transport.pull(0),
-    write: (chunk, _encoding, done) => write(chunk, done),
-    final(done) {
-      Promise.resolve(transport.closeWrite()).then(() => done(), done);
-    },
-    destroy(error, done) {
-      transport.close();
-      done(error);
-    },
-  });
-  const failed = (cause: unknown) => wire.destroy(cause);
-  transport.start({
-    data: (chunk, lent) => wire.push(lent ? chunk.slice() : chunk),
-    end: () => wire.push(null),
-    failed,
-  }, {
-    drained() {
-      const done = waiting;
-      waiting = undefined;
-      if (rest === undefined || done === undefined) done?.();
-      else write(rest, done);
-    },
-    failed,
-  });
-  wire.on("error", () => {});
-  return wire;
+  #waiting: Done | undefined = undefined;
+  #rest: Uint8Array | undefined = undefined;
+  #onSent: (() => void) | undefined = undefined;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+    const { Duplex } = builtin<NodeStream>("node:stream")!;
+    const stream = this.stream = new Duplex({
+      allowHalfOpen: true,
+      read: () => this.#read(),
+      write: (chunk, _encoding, done) => this.#write(chunk, done),
+      final(done) {
+        Promise.resolve(transport.closeWrite()).then(() => done(), done);
+      },
+      destroy(error, done) {
+        transport.close();
+        done(error);
+      },
+    });
+    stream.on("error", () => {});
+    this.failed = (cause) => stream.destroy(cause);
+    const failed = (cause: unknown) => this.failed(cause);
+    transport.start({
+      data: (chunk, lent) => {
+        this.#ahead += chunk.length;
+        stream.push(lent ? chunk.slice() : chunk);
+      },
+      end: () => {
+        // Deno forgets an end that comes while its TLS socket is paused.
+        if (this.#paused) this.#ended = true;
+        else stream.push(null);
+      },
+      failed,
+    }, { drained: () => this.#drained(), failed });
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#ahead = 0;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (this.#wanted) this.#read();
+    if (this.#ended) nativeTimers().setImmediate(() => this.stream.push(null));
+    this.#ended = false;
+  }
+
+  /** Calls `done` when everything has reached the kernel that TLS has to send by now. */
+  whenSent(done: () => void): void {
+    // Deno hands it over at the end of this turn.
+    nativeTimers().setImmediate(() => {
+      if (this.#waiting === undefined) done();
+      else this.#onSent = done;
+    });
+  }
+
+  /** TLS has messages of its own, which nobody asks for; unread they would make `close` a reset. */
+  #read(): void {
+    this.#wanted = this.#paused && this.#ahead > mostAhead;
+    if (!this.#wanted) this.#transport.pull(0);
+  }
+
+  #write(chunk: Uint8Array, done: Done): void {
+    const taken = this.#transport.write(chunk);
+    if (!this.#transport.writing) return done();
+    this.#rest = taken < chunk.length ? chunk.subarray(taken) : undefined;
+    this.#waiting = done;
+  }
+
+  #drained(): void {
+    const done = this.#waiting;
+    const rest = this.#rest;
+    this.#waiting = undefined;
+    if (done === undefined) return;
+    if (rest !== undefined) return this.#write(rest, done);
+    // It may write what came up meanwhile.
+    done();
+    if (this.#waiting !== undefined) return;
+    const onSent = this.#onSent;
+    this.#onSent = undefined;
+    onSent?.();
+  }
 }

@@ -101,6 +101,7 @@ export class Handshake implements Attempt {
         native.off("error", fail);
         native.off("close", gone);
         native.pause();
+        session.pause?.();
         session.tls = inform(
           native,
           native.getProtocol(),
@@ -194,6 +195,7 @@ export abstract class EndSession implements OpeningSession {
 
   /** Whether the end that `native` is being told of is the peer's FIN, not its `close_notify`. */
   protected abstract endsByFin(): boolean;
+  abstract isBlocked(): boolean;
   abstract reset(kernel: () => Kernel): void;
 
   unref(): void {}
@@ -221,6 +223,10 @@ class NodeSession extends EndSession {
     if (result === undefined) return false;
     return result === 0 ||
       builtin<NodeUtil>("node:util")!.getSystemErrorName(result) !== "EALREADY";
+  }
+
+  override isBlocked(): boolean {
+    return (this.#socket._handle?.writeQueueSize ?? 0) > 0;
   }
 
   /** By way of the TLS socket, which has to go first: otherwise Node crashes. Not documented. */

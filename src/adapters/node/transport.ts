@@ -50,6 +50,7 @@ export interface NodeSocket {
     getpeername?(into: Name): number;
     getsockname?(into: Name): number;
     readStart?(): number;
+    readonly writeQueueSize?: number;
   } | null;
   on(event: string, listener: (...args: never[]) => void): unknown;
   once(event: string, listener: (...args: never[]) => void): unknown;
@@ -62,7 +63,7 @@ export interface NodeSocket {
   /** What `write` of a stream calls, and classes that extend one define. */
   _write(data: Uint8Array, encoding: string, done: Done): void;
   end(done: (error?: Error | null) => void): unknown;
-  destroy(): unknown;
+  destroy(cause?: unknown): unknown;
   resetAndDestroy?(): unknown;
   /** What `resetAndDestroy` sets before it destroys. */
   resetAndClosing?: boolean;
@@ -90,6 +91,13 @@ export interface Session {
   readonly below?: object | undefined;
   /** The stream has ended without `close_notify`. */
   readonly truncated: boolean;
+  /** Nobody wants data for now, where the TLS socket does not tell those below. */
+  pause?(): void;
+  resume?(): void;
+  /** Calls `done` when the kernel has what was written, where the TLS socket does not wait for that. */
+  whenSent?(done: () => void): void;
+  /** Bytes wait for the peer to make room. */
+  isBlocked(): boolean;
   /** Sees to it that the TCP socket ends with RST, now or when the TLS socket is destroyed. */
   reset(kernel: () => Kernel): void;
   unref(): void;
@@ -109,6 +117,9 @@ const chunkSize = 61_440;
 const large: Scratch = { size: chunkSize, memory: undefined };
 /** So that a short write that has to wait does not tie up a whole chunk. */
 const small: Scratch = { size: 4_096, memory: undefined };
+
+/** Long enough for some turns of the event loop, ms. */
+const settling = 20;
 
 const nothing = new Uint8Array(0);
 
@@ -186,12 +197,14 @@ export class NodeTransport implements Transport {
     if (this.#flowing || this.#closed) return;
     this.#flowing = true;
     this.native.resume();
+    this.#session?.resume?.();
   }
 
   pause(): void {
     if (!this.#flowing || this.#closed) return;
     this.#flowing = false;
     this.native.pause();
+    this.#session?.pause?.();
   }
 
   write(data: Uint8Array): number {
@@ -204,7 +217,13 @@ export class NodeTransport implements Transport {
     if (!this.#plain) {
       const chunk = part(data, 0).slice(0, chunkSize);
       this.writing = true;
-      native.write(chunk, this.#onWritten ??= (error) => this.#written(error));
+      const onWritten = this.#onWritten ??= (error) => this.#written(error);
+      const session = this.#session;
+      if (session?.whenSent === undefined) native.write(chunk, onWritten);
+      else {
+        native.write(chunk);
+        session.whenSent(onWritten);
+      }
       return chunk.length;
     }
     let taken = 0;
@@ -253,11 +272,22 @@ export class NodeTransport implements Transport {
     if ((cut || this.writing) && this.#plain && this.#reset()) return;
     this.#closed = true;
     const { native } = this;
-    if (this.#plain || cut || this.writing || native.destroyed) return void native.destroy();
-    // The peer is told that the stream is whole, unless it is not. It goes out within this turn of the
+    const blocked = this.writing && (this.#session?.isBlocked() ?? true);
+    if (this.#plain || cut || blocked || native.destroyed) return void native.destroy();
+    // The peer is told that the stream is whole, unless it is not. That goes out within a few turns of the
     // event loop, or there is no room for it and nobody waits.
     native.end(ignore);
-    nativeTimers().setImmediate(() => native.destroy());
+    const { setImmediate, setTimeout } = nativeTimers();
+    const destroy = () => void native.destroy();
+    // In Deno what TLS itself has been sent would else make it a reset: it is read a little later.
+    if (this.#session?.whenSent !== undefined) return void setTimeout(destroy, settling);
+    let turns = 4;
+    const turn = () => {
+      if (--turns === 0) return destroy();
+      if (native.writableFinished) turns = 1;
+      setImmediate(turn);
+    };
+    setImmediate(turn);
   }
 
   reset(kernel: () => Kernel): void {
