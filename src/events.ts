@@ -18,6 +18,10 @@ interface Channels {
 
 type Name = "holdfast.timeout" | "holdfast.dead_peer" | "holdfast.guard";
 
+/**
+ * Kept: Bun forgets a channel that nobody has hold of, with all who have subscribed to it
+ * (https://github.com/oven-sh/bun/issues/43086). Need not be once it does not.
+ */
 const channels = new Map<Name, Channel | undefined>();
 
 /** Publishes what `make` returns, when anybody listens. */

@@ -27,7 +27,7 @@ interface Host {
 }
 
 interface Channels {
-  subscribe(name: string, listener: (message: unknown) => void): void;
+  channel(name: string): { subscribe(listener: (message: unknown) => void): void };
 }
 
 const { process } = globalThis as unknown as { process: Host };
@@ -114,7 +114,8 @@ function start(options: GuardOptions): void {
 function sayFailures(): void {
   const channels = process.getBuiltinModule("node:diagnostics_channel") as Channels | undefined;
   let said = false;
-  channels?.subscribe("holdfast.guard", (message) => {
+  // Whoever publishes has hold of it from the start: https://github.com/oven-sh/bun/issues/43086
+  channels?.channel("holdfast.guard").subscribe((message) => {
     const { event, socket, code } = message as { event: string; socket: SocketEntry; code: string };
     if (said || event !== "failed") return;
     said = true;

@@ -6,7 +6,7 @@
 
 import { listed, upTo } from "../kernel/descriptors.ts";
 import { Entry, type SocketEntry } from "../kernel/entry.ts";
-import type { Identity } from "../kernel/identity.ts";
+import { type Identity, identityOf } from "../kernel/identity.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { layoutObstacle } from "../kernel/tcp_info.ts";
 import { unsupported } from "../kernel/obstacle.ts";
@@ -19,8 +19,8 @@ import { checkFilter, type SocketFilter } from "./filter.ts";
  * servers, of database clients. Each entry can be given to `setOptions`, `getOptions`, `tcpInfo`,
  * `getsockopt` and `setsockopt`. Linux and macOS.
  *
- * In Deno it needs `--allow-ffi`. It looks at every possible descriptor there, which takes longer, unless all
- * permissions are granted (`-A`): Deno lets nobody else list `/proc/self/fd`.
+ * In Deno it needs `--allow-ffi`. Where descriptors cannot be listed, as in Deno without `-A`, it tries one number
+ * after the other until 4,096 in a row are closed.
  *
  * @param filter Which sockets. Default: all.
  * @returns One entry for each socket, by descriptor.
@@ -59,18 +59,24 @@ export function kernelForSockets(): Kernel {
   return kernelFor("sockets");
 }
 
+/**
+ * Where descriptors cannot be listed, a search ends when so many in a row are closed: new ones are the
+ * lowest free numbers, and a million system calls take seconds.
+ */
+export const widestGap = 4_096;
+
 /** One entry for each TCP socket: several descriptors may be one socket, after `dup`. */
 export function entries(kernel: Kernel): Entry[] {
   const found = new Map<Identity, Entry>();
-  for (const fd of descriptors(kernel)) {
+  const all = listed(adapter().list)?.sort((a, b) => a - b);
+  let open = 0;
+  for (const fd of all ?? upTo(kernel.descriptorLimit())) {
+    if (all === undefined && fd - open > widestGap) break;
+    const identity = identityOf(kernel, fd);
+    if (identity !== undefined) open = fd;
+    if (!identity || found.has(identity)) continue;
     const entry = Entry.of(kernel, fd);
-    if (entry !== undefined && !found.has(entry.identity)) found.set(entry.identity, entry);
+    if (entry !== undefined) found.set(entry.identity, entry);
   }
   return [...found.values()];
-}
-
-/** Numbers that may be open, in ascending order. */
-export function descriptors(kernel: Kernel): Iterable<number> {
-  const open = listed(adapter().list);
-  return open?.sort((a, b) => a - b) ?? upTo(kernel.descriptorLimit());
 }

@@ -8,6 +8,7 @@ import { listed } from "../kernel/descriptors.ts";
 import { type Identity, identityOf } from "../kernel/identity.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { adapter } from "../runtime.ts";
+import { widestGap } from "./sockets.ts";
 
 /**
  * New descriptors are the lowest free numbers, so those that are open lie close together: a walk ends when
@@ -16,8 +17,6 @@ import { adapter } from "../runtime.ts";
 const gap = 64;
 /** Whoever wants a descriptor far up can have one, so now and then every one is looked at. */
 const thorough = 64;
-/** The same where descriptors cannot be listed. */
-const widest = 4_096;
 
 /** One system call for each descriptor, and nothing else while they stay as they are. */
 export class Walk {
@@ -33,9 +32,9 @@ export class Walk {
   /** Calls `changed` for every descriptor that has become another socket, or none. */
   look(changed: (fd: number, now: Identity, before: Identity) => void): void {
     const seen = this.#seen;
-    const end = this.#end();
+    const [end, most] = this.#bounds();
     let open = 0;
-    for (let fd = 0; fd < Math.max(end, open + gap); fd++) {
+    for (let fd = 0; fd < Math.max(end, open + most); fd++) {
       const now = identityOf(this.#kernel, fd);
       const before = seen[fd] ?? 0;
       if (now !== undefined) open = fd + 1;
@@ -46,13 +45,12 @@ export class Walk {
     seen.length = open;
   }
 
-  /** All descriptors that are known to be open are below this number. */
-  #end(): number {
+  /** All descriptors that are known to be open are below the first; the second is how far to look on. */
+  #bounds(): [end: number, gap: number] {
     const end = this.#seen.length;
-    const round = this.#rounds++;
-    if (round % thorough !== 0) return end;
+    if (this.#rounds++ % thorough !== 0) return [end, gap];
     const all = listed(adapter().list);
-    if (all !== undefined) return all.reduce((most, fd) => Math.max(most, fd + 1), end);
-    return round === 0 ? this.#kernel.descriptorLimit() : end + widest;
+    if (all === undefined) return [end, widestGap];
+    return [all.reduce((most, fd) => Math.max(most, fd + 1), end), gap];
   }
 }

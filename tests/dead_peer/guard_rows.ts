@@ -4,16 +4,19 @@
  * @module
  */
 
+import { channel } from "node:diagnostics_channel";
 import { once } from "node:events";
 import { connect as netConnect, type Socket } from "node:net";
 import {
   constants,
+  type DeadPeerError,
   evict,
   getOptions,
   guard,
   type GuardOptions,
   setOptions,
   setsockopt,
+  type SocketEntry,
   sockets,
 } from "@holdfast/tcp";
 import { patience, sleep, until } from "../contract/support.ts";
@@ -23,6 +26,9 @@ import type { Measured, Plan, Row } from "./row.ts";
 const slack = 900;
 const T = 3_000;
 const interval = 1_000;
+// Held, for Bun: https://github.com/oven-sh/bun/issues/43086
+const guardChannel = channel("holdfast.guard");
+const deadPeerChannel = channel("holdfast.dead_peer");
 const lost = ["ETIMEDOUT", "ECONNRESET", "EHOSTUNREACH"];
 
 function gone(name: string, run: Plan["run"], timeout = T, bound = timeout + interval): Plan {
@@ -76,12 +82,36 @@ export const guardRows: Plan[] = [
     await row.gone();
     return await endOf(row, one.ended);
   }),
-  gone("data in flight", async (row) => {
-    using _guarded = guarding(row);
+  gone("data in flight, and it is published", async (row) => {
+    const events: string[] = [];
+    guardChannel.subscribe((message) => {
+      const { event, socket } = message as { event: string; socket: SocketEntry };
+      if (socket.remoteAddr?.hostname === row.peer) events.push(event);
+    });
+    using guarded = guarding(row);
     using one = await open(row, 7005);
     await row.gone();
     one.socket.write("request");
-    return await endOf(row, one.ended);
+    const measured = await endOf(row, one.ended);
+    if (events.join() !== "applied,ended") throw new Error(`published: ${events}`);
+    if (guarded.stats.ended !== 1) throw new Error(`${guarded.stats.ended} ended`);
+    return measured;
+  }),
+  gone("a dead peer of a connection of ours is published once", async (row) => {
+    const errors: DeadPeerError[] = [];
+    deadPeerChannel.subscribe((message) => {
+      const { error } = message as { error: DeadPeerError };
+      if (error.address?.hostname === row.peer) errors.push(error);
+    });
+    using socket = await row.connect(7005, { deadPeerTimeout: T });
+    await row.gone();
+    const pending = socket.read(new Uint8Array(1)).catch((error: DeadPeerError) => error);
+    await socket.write(new Uint8Array(1));
+    const error = await pending as DeadPeerError;
+    const ms = row.elapsed;
+    await socket.write(new Uint8Array(1)).catch(() => {});
+    if (errors.length !== 1) throw new Error(`published ${errors.length} times`);
+    return { ms, error: error.code };
   }),
   gone(
     "data in flight, an old kernel",

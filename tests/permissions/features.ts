@@ -8,9 +8,12 @@ import {
   capabilities,
   connect,
   type ConnectOptions,
+  evict,
   getOptions,
+  guard,
   listen,
   type ListenOptions,
+  sockets,
   type TcpConnection,
   tcpInfo,
   TimeoutError,
@@ -48,6 +51,12 @@ const features: Record<string, () => unknown> = {
     dial({ keepAlive: { idle: 1_000 }, userTimeout: 5_000 }),
   "`deadPeerTimeout`": () => dial({ deadPeerTimeout: 5_000 }),
   "`getOptions`, `tcpInfo`": () => dial({}, (socket) => [getOptions(socket), tcpInfo(socket)]),
+  "`sockets`, `guard`, `evict`": () =>
+    dial({}, ({ remoteAddr: { port } }) => {
+      guard({ match: { remotePort: port }, userTimeout: 5_000 }).close();
+      if (sockets({ remotePort: port }).length !== 1) throw new Error("not listed");
+      if (evict({ remotePort: port }).length !== 1) throw new Error("not ended");
+    }),
   "`reset`": () => dial({}, (socket) => socket.reset()),
   "`listen`: `reusePort`, `backlog`": () => bind({ reusePort: true, backlog: 16 }),
   "`listen`: `ipv6Only`": () => bind({ hostname: "::1", ipv6Only: true }),

@@ -57,7 +57,7 @@ const toEnd = (row: Row, kind: "remoteAddress" | "localAddress") =>
 async function client(row: Row, { open, service }: Client, situation: Situation) {
   const opened = await open(row.peer, ports[service]!, slow);
   try {
-    await within(10_000, opened.request());
+    await within(30_000, opened.request());
     // Those that repeat it dial once more.
     await sleep(1_500);
     if (situation === "slow") {
@@ -97,7 +97,7 @@ async function server(row: Row, { start }: OwnServer, situation: Situation) {
     stdio: ["ignore", "pipe", "inherit"],
   });
   try {
-    await within(10_000, new Promise((resolve) => child.stdout.once("data", resolve)));
+    await within(30_000, new Promise((resolve) => child.stdout.once("data", resolve)));
     await sleep(1_500);
     if (situation !== "slow") await row.gone();
     row.start = performance.now();
