@@ -1,13 +1,16 @@
 /**
- * What copies of this module know each other by: one program may load it twice, as ESM and CommonJS or
- * in two versions.
+ * Lets copies of this module work together: one program may load it twice, as ESM and CommonJS, or in
+ * two versions.
  *
  * @module
  */
 
 const prefix = "@holdfast/tcp.";
 
-/** Lets `instanceof Class` hold for objects of any copy's class of that name. Subclasses stay strict. */
+/**
+ * Makes `instanceof Class` true for objects of the class of that name in every copy. For subclasses,
+ * `instanceof` works as usual.
+ */
 export function brand(Class: { readonly prototype: object }, name: string): void {
   const key = Symbol.for(prefix + name);
   Object.defineProperty(Class.prototype, key, { value: true });
@@ -19,7 +22,7 @@ export function brand(Class: { readonly prototype: object }, name: string): void
   });
 }
 
-/** One value for all copies, made by the first that asks. */
+/** A value that all copies share. The first copy that asks for it makes it. */
 export function shared<T>(name: string, make: () => T): T {
   const key = Symbol.for(prefix + name);
   const scope = globalThis as unknown as Record<symbol, T | undefined>;
@@ -27,7 +30,7 @@ export function shared<T>(name: string, make: () => T): T {
   return scope[key]!;
 }
 
-/** One set of objects for all copies. */
+/** A set of objects that all copies share. */
 export function sharedSet(name: string): WeakSet<object> {
   return shared(name, () => new WeakSet());
 }

@@ -1,15 +1,15 @@
 /**
- * What every check of options shares: the message, and the copy of what the caller gave.
+ * What every check of options needs: the error's message, and a copy of what the caller gave.
  *
  * @module
  */
 
 import { suggest } from "./suggest.ts";
 
-/** A caller's options: any keys, any values. */
+/** A caller's options, with any keys and values. */
 export type Options = Readonly<Record<string, unknown>>;
 
-/** Throws: "Cannot connect as 'timeout' must be ...: current value is -1". */
+/** Throws an error such as "Cannot connect as 'timeout' must be ...: current value is -1". */
 export function fail(
   Class: typeof TypeError | typeof RangeError,
   verb: string,
@@ -20,7 +20,7 @@ export function fail(
   throw new Class(`Cannot ${verb} as '${name}' ${expected}: current value is ${describe(value)}`);
 }
 
-/** A value in an error message: short, and never run as code. */
+/** Describes a value for an error message, in few letters and without calling any code of it. */
 export function describe(value: unknown): string {
   switch (typeof value) {
     case "string":
@@ -44,16 +44,16 @@ function describeObject(value: object): string {
     if (Array.isArray(value)) return "an array";
     return value instanceof Promise ? "a promise, await it" : "an object";
   } catch {
-    // A proxy may throw anything.
+    // A proxy may throw at every access.
     return "an object";
   }
 }
 
 /**
- * A copy of what the caller gave, so that getters run once and later changes have no effect.
- * Keys of the prototype count: options may be an instance of a class.
+ * Copies a caller's options, so that getters run once and later changes have no effect. Keys of the
+ * prototype count, since options may be an instance of a class.
  *
- * @throws {TypeError} `options` is no object, or a key is not among `keys`.
+ * @throws {TypeError} `options` is not an object, or a key is not among `keys`.
  */
 export function copyOptions(
   options: unknown,

@@ -1,5 +1,5 @@
 /**
- * The error classes, and the way from a runtime's own error to one of them.
+ * The error classes, and the conversion of a runtime's own errors to them.
  *
  * @module
  */
@@ -35,7 +35,7 @@ export type Operation =
   | "idle";
 
 /**
- * Where the error happened: an address, as far as it is known.
+ * The address that an error is about.
  *
  * @example Where it failed
  * ```ts
@@ -49,7 +49,7 @@ export type Operation =
 export type ErrorAddress = Pick<NetAddr, "hostname" | "port">;
 
 /**
- * What {@linkcode TimeoutError} is made of.
+ * Arguments of the constructor of {@linkcode TimeoutError}.
  *
  * @example An error for a test of yours
  * ```ts
@@ -60,24 +60,24 @@ export type ErrorAddress = Pick<NetAddr, "hostname" | "port">;
  * ```
  */
 export interface TimeoutErrorOptions {
-  /** The call that ran out of time; `"finish"` is what the signal of a `Deadline` says. */
+  /** The call that ran out of time; `"finish"` when it is the reason of a deadline's `signal`. */
   operation: "connect" | "read" | "write" | "accept" | "finish" | "drain" | "idle";
   /** The limit that was exceeded, in ms. */
   timeout: number;
   /** Peer (connect, read, write) or listening address (accept). */
   address?: ErrorAddress;
-  /** Bytes of a timed-out write that are the connection's to send. */
+  /** How many bytes of a timed-out write the connection has taken, and will send. */
   bytesWritten?: number;
   /** What the kernel knew at that moment, in a sentence. */
   diagnosis?: string;
-  /** Of `connect` with `retry`: what the last attempt met. */
+  /** Of `connect` with `retry`: the error of the last attempt. */
   cause?: unknown;
 }
 
 /**
- * Our own clock ran out: a call took longer than its `timeout` or its `deadline`.
- * The connection stays usable and no byte is lost. `name` is `"TimeoutError"` and `code`
- * `"ETIMEDOUT"`. A peer that the kernel gave up is a {@linkcode DeadPeerError} instead.
+ * A call took longer than its `timeout` or its `deadline`. The connection stays usable and no byte is
+ * lost. `name` is `"TimeoutError"` and `code` is `"ETIMEDOUT"`. When the kernel has given the peer up,
+ * the error is a {@linkcode DeadPeerError} instead.
  *
  * @example Go on after a timeout
  * ```ts
@@ -104,11 +104,11 @@ export class TimeoutError extends Error {
   readonly timeout: number;
   /** Peer (connect, read, write) or listening address (accept). */
   readonly address: ErrorAddress | undefined;
-  /** Of a write: exactly these first bytes of the data are the connection's to send. */
+  /** Of a write: how many bytes, from the start of the data, the connection has taken and will send. */
   readonly bytesWritten: number | undefined;
   /** What the kernel knew at that moment, in a sentence. */
   readonly diagnosis: string | undefined;
-  /** `true`, except for `connect`: the connection, or the listener, is as good as before. */
+  /** Whether the connection or listener can still be used: `true`, except for `connect`. */
   readonly connectionUsable: boolean;
 
   /** Made by this library; construct one only to test how your code handles it. */
@@ -130,7 +130,7 @@ export class TimeoutError extends Error {
 }
 
 /**
- * What {@linkcode SocketError} is made of.
+ * Arguments of the constructor of {@linkcode SocketError}.
  *
  * @example An error for a test of yours
  * ```ts
@@ -149,19 +149,19 @@ export interface SocketErrorOptions {
   address?: ErrorAddress;
   /** The runtime's own error. */
   cause?: unknown;
-  /** Instead of the plain meaning of `code`. */
+  /** Used in the message in place of the meaning of `code`. */
   detail?: string;
-  /** One error for each address that was dialled. */
+  /** The errors of the addresses that were dialled. */
   errors?: readonly SocketError[];
   /** Time from the start of the attempt to its end, in ms. */
   elapsed?: number;
 }
 
 /**
- * The system refused or ended something. `code` is the POSIX name in every runtime
- * (`ECONNREFUSED`, `ECONNRESET`, `EPIPE`, `EADDRINUSE`, `ENOTFOUND`, ...); `ECANCELED` when
- * `close()` ended a pending call, or somebody closed `native`; `EBADF` for a call after `close()`.
- * `cause` is the runtime's own error.
+ * The system refused something, or ended a connection. `code` is the POSIX name in every runtime
+ * (`ECONNREFUSED`, `ECONNRESET`, `EPIPE`, `EADDRINUSE`, `ENOTFOUND`, ...). A pending call that `close()`
+ * ended, or that ended because the program closed `native`, has `ECANCELED`; a call after `close()` has
+ * `EBADF`. `cause` is the runtime's own error.
  *
  * @example Tell a refused connection from other failures
  * ```ts
@@ -187,9 +187,9 @@ export class SocketError extends Error {
   /** The address it was about, as far as known. */
   readonly address: ErrorAddress | undefined;
   /**
-   * Whether the connection, or the listener, is as good as before: `true` when the kernel refused an
-   * option, and when an `accept` failed that the next one may not (`EMFILE`, `ENFILE`, `ENOBUFS`,
-   * `ENOMEM`, `ECONNABORTED`); `false` for whatever ended it, or kept it from coming into being.
+   * Whether the connection or listener can still be used: `true` when the kernel refused an option, and
+   * when an `accept` failed for a reason that may pass (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`,
+   * `ECONNABORTED`). `false` for every error that ended it, or kept it from being opened.
    */
   readonly connectionUsable: boolean;
 
@@ -222,9 +222,9 @@ export class SocketError extends Error {
 }
 
 /**
- * The kernel gave the peer up: keepalive probes, the user timeout or `deadPeerTimeout` ran out, or
- * the network reported it unreachable. The connection is gone. Never our clock: that is a
- * {@linkcode TimeoutError}.
+ * The kernel gave the peer up, since keepalive, the user timeout or `deadPeerTimeout` ran out, or the
+ * network reported the peer as unreachable. The connection is gone. It is never the error of a call that
+ * took too long, which is a {@linkcode TimeoutError}.
  *
  * @example Reconnect only when the peer is gone
  * ```ts
@@ -240,7 +240,7 @@ export class DeadPeerError extends SocketError {
 }
 
 /**
- * What {@linkcode UnsupportedOptionError} is made of.
+ * Arguments of the constructor of {@linkcode UnsupportedOptionError}.
  *
  * @example An error for a test of yours
  * ```ts
@@ -269,9 +269,9 @@ export interface UnsupportedOptionErrorOptions {
 }
 
 /**
- * This runtime on this system has no way to set (or read) an option. Thrown before anything is
- * dialled, bound or changed; never a silent no-op. `remedy` says what would help, such as
- * `--allow-ffi` or installing `koffi`.
+ * This runtime on this system cannot set (or read) an option. The error is thrown before anything is
+ * dialled, bound or changed, so that such an option is never ignored. `remedy` says what would help,
+ * such as `--allow-ffi` or installing `koffi`.
  *
  * @example Drop what cannot be set
  * ```ts
@@ -293,7 +293,7 @@ export class UnsupportedOptionError extends Error {
   readonly reason: string;
   /** What would help, if anything. */
   readonly remedy: string | undefined;
-  /** `true`: nothing was changed, so a connection that there was is as good as before. */
+  /** Always `true`: nothing was changed, so a connection that was open can still be used. */
   readonly connectionUsable = true;
 
   /** Made by this library; construct one only to test how your code handles it. */
@@ -315,19 +315,19 @@ brand(SocketError, "SocketError");
 brand(DeadPeerError, "DeadPeerError");
 brand(UnsupportedOptionError, "UnsupportedOptionError");
 
-/** Of the caller's plan or a socket's own address only what an error is about, which nobody changes. */
+/** Copies what an error shows of an address, so that the error does not share an object with a socket. */
 function copyOf(address: ErrorAddress | undefined): ErrorAddress | undefined {
   if (address === undefined) return undefined;
   const { hostname, port } = address;
   return Object.freeze({ hostname, port });
 }
 
-/** Errors of an accept that the next one need not have. */
+/** Errors of an `accept` that may not happen to the next one. */
 export const temporaryCodes: ReadonlySet<string> = new Set([
   ...["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"],
 ]);
 
-/** Calls about options: a refusal changes nothing. */
+/** Calls about options. When one fails, the socket is as it was. */
 const settings = new Set<Operation>(["setsockopt", "getsockopt", "getsockname"]);
 
 const meanings: Record<string, string> = {
@@ -350,15 +350,15 @@ const meanings: Record<string, string> = {
   ETIMEDOUT: "the kernel gave the peer up",
 };
 
-/** Calls that the closing of the socket ends. */
+/** Calls that end when the socket is closed. */
 const waits = new Set<Operation>(["accept", "read", "write"]);
 
-/** Codes with which the kernel gives up an established connection. */
+/** The codes of an established connection that the kernel has given up. */
 const deadPeerCodes = new Set(["ETIMEDOUT", "EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH"]);
 
 /**
- * The runtime's error as one of ours. Errors that already are ours pass through.
- * On an established connection (read, write) the kernel's giving up is a {@linkcode DeadPeerError}.
+ * Converts a runtime's error to one of ours. Errors of ours are returned as they are. When the kernel has
+ * given up an established connection (read, write), the result is a {@linkcode DeadPeerError}.
  */
 export function toSocketError(
   cause: unknown,
@@ -369,10 +369,10 @@ export function toSocketError(
     cause instanceof SocketError || cause instanceof TimeoutError ||
     cause instanceof UnsupportedOptionError
   ) return cause;
-  const told = codeOf(cause);
-  // Our own `close` ends the calls before the runtime does: somebody with hold of `native` was it.
-  const code = told === "EBADF" && waits.has(operation) ? "ECANCELED" : told;
-  // No code: not the system's doing but somebody's bug or a missing permission. Show it as it is.
+  const found = codeOf(cause);
+  // Our own `close` rejects pending calls itself, so here the program has closed `native`.
+  const code = found === "EBADF" && waits.has(operation) ? "ECANCELED" : found;
+  // An error without a code is a bug or a missing permission, and is best shown as it is.
   if (code === undefined && cause instanceof Error) return cause;
   const established = operation === "read" || operation === "write";
   const Class = established && deadPeerCodes.has(code ?? "") ? DeadPeerError : SocketError;
@@ -380,7 +380,7 @@ export function toSocketError(
   return new Class({ code: code ?? "EIO", operation, address, cause, detail });
 }
 
-/** Class names of `Deno.errors` that stand for one POSIX code, where an error has no `code`. */
+/** The POSIX codes of classes of `Deno.errors`, for errors without a `code`. */
 const denoNames: Record<string, string> = {
   AddrInUse: "EADDRINUSE",
   AddrNotAvailable: "EADDRNOTAVAIL",
@@ -404,7 +404,7 @@ function isTlsError(cause: unknown): boolean {
 function codeOf(cause: unknown): string | undefined {
   if (typeof cause !== "object" || cause === null) return undefined;
   const { code, name, message } = cause as { code?: unknown; name?: string; message?: string };
-  // Deno's word for a call that the socket's closing ended, with the code EINTR:
+  // When the socket is closed, Deno ends a pending call with this error, whose code is EINTR:
   // https://github.com/denoland/deno/blob/v2.9.6/libs/core/async_cancel.rs
   if (name === "Interrupted") return "ECANCELED";
   const known = typeof code === "string" ? tlsCode(code) : undefined;
@@ -415,7 +415,7 @@ function codeOf(cause: unknown): string | undefined {
   if (message?.startsWith("failed to lookup address information")) {
     return message.includes("Temporary failure") ? "EAI_AGAIN" : "ENOTFOUND";
   }
-  // Errors of Deno without a name of their own.
+  // Deno has no class for this error.
   const [, errno] = /\(os error (\d+)\)$/.exec(message ?? "") ?? [];
   if (errno !== undefined) return errnoName(Number(errno));
   return name === undefined ? undefined : denoNames[name];
@@ -436,8 +436,9 @@ function formatAddress(operation: Operation, address: ErrorAddress | undefined):
 }
 
 /**
- * Gives an error that came out of a timer or an event the stack of those who wait for it. Only where a
- * promise's reaction runs does the engine know them: https://v8.dev/docs/stack-trace-api#async-stack-traces
+ * Gives an error that was made in a timer or an event the stack of the code that waits for it. The engine
+ * knows that code only while a promise's reaction runs, so this has to be called from one:
+ * https://v8.dev/docs/stack-trace-api#async-stack-traces
  */
 export function retraced(error: unknown): unknown {
   if (error instanceof TimeoutError || error instanceof SocketError) {
@@ -446,7 +447,7 @@ export function retraced(error: unknown): unknown {
     };
     const { stack } = error;
     captureStackTrace?.(error, retraced);
-    // Engines that do not know them had more to say before.
+    // In engines without such stacks the old one says more.
     if (stack !== undefined && !error.stack?.includes("\n    at async ")) error.stack = stack;
   }
   return error;

@@ -1,5 +1,5 @@
 /**
- * What happens to sockets, on the runtime's diagnostics channels, for programs that watch from outside.
+ * Publishes what happens to sockets on the runtime's diagnostics channels, for monitoring.
  *
  * @module
  */
@@ -24,7 +24,7 @@ type Name = "holdfast.timeout" | "holdfast.dead_peer" | "holdfast.guard";
  */
 const channels = new Map<Name, Channel | undefined>();
 
-/** Publishes what `make` returns, when anybody listens. */
+/** Publishes what `make` returns, if the channel has a subscriber. */
 export function publish(name: Name, make: () => object | undefined): void {
   if (!channels.has(name)) {
     channels.set(name, builtin<Channels>("node:diagnostics_channel")?.channel(name));
@@ -34,21 +34,21 @@ export function publish(name: Name, make: () => object | undefined): void {
   if (message !== undefined) channel!.publish(message);
 }
 
-/** A {@linkcode TimeoutError}, which is published. */
+/** Makes a {@linkcode TimeoutError} and publishes it. */
 export function timeoutError(options: TimeoutErrorOptions): TimeoutError {
   const error = new TimeoutError(options);
   publish("holdfast.timeout", () => ({ error }));
   return error;
 }
 
-const told = new WeakSet<object>();
+const published = new WeakSet<object>();
 
-/** Publishes a {@linkcode DeadPeerError}, once for `owner`. */
+/** Publishes the error that `make` returns, if it is a {@linkcode DeadPeerError}, once per `owner`. */
 export function publishDeadPeer(owner: object, make: () => Error): void {
   publish("holdfast.dead_peer", () => {
     const error = make();
-    if (!(error instanceof DeadPeerError) || told.has(owner)) return undefined;
-    told.add(owner);
+    if (!(error instanceof DeadPeerError) || published.has(owner)) return undefined;
+    published.add(owner);
     return { error };
   });
 }

@@ -1,12 +1,12 @@
 /**
- * The caller's memory: what a `Uint8Array` really is, whatever it says of itself.
+ * Finds out what memory a caller's `Uint8Array` really covers, as its properties may have been changed.
  *
  * @module
  */
 
 /**
- * Bytes that this library hands out, in memory of their own: `Uint8Array<ArrayBuffer>`, which TypeScript
- * before 5.7 writes `Uint8Array`.
+ * Bytes that this library returns: `Uint8Array<ArrayBuffer>`, or in TypeScript before 5.7, which does not
+ * know that type, `Uint8Array`.
  *
  * @example Bytes of a stream
  * ```ts
@@ -25,7 +25,7 @@ export type Bytes = ReturnType<Uint8ArrayConstructor["of"]>;
 
 import { builtin } from "./kernel/system.ts";
 
-/** The getters of %TypedArray%.prototype read the engine's own fields, which nobody can overwrite. */
+/** The getters of this prototype read the engine's own fields, which no program can overwrite. */
 const intrinsic = Object.getPrototypeOf(Uint8Array.prototype) as object;
 
 function getter<T>(key: PropertyKey): (this: unknown) => T {
@@ -41,8 +41,9 @@ const plain = Uint8Array.prototype;
 let buffers: object | undefined;
 
 /**
- * `value` itself, when it is a `Uint8Array` or `Buffer` whose length is the true one; a plain view of
- * its memory, when it is of another class or realm, or has a length of its own; `undefined`, when it is none.
+ * Returns `value` itself when it is a plain `Uint8Array` or `Buffer`. A `Uint8Array` of another class or
+ * realm, or with a `length` of its own, is returned as a plain view of its memory, and anything else as
+ * `undefined`.
  */
 export function bytesOf(value: unknown): Uint8Array | undefined {
   if (tagOf.call(value) !== "Uint8Array") return undefined;
@@ -56,13 +57,13 @@ function bufferPrototype(): object {
   return buffers ??= builtin<{ Buffer: { prototype: object } }>("node:buffer")!.Buffer.prototype;
 }
 
-/** As `subarray`, but always plain, and without asking `bytes` itself for anything. */
+/** Like `subarray`, but always returns a plain view, and uses no property of `bytes` itself. */
 export function part(bytes: Uint8Array, start: number, end?: number): Uint8Array {
   const size = (end ?? lengthOf.call(bytes)) - start;
   return new Uint8Array(bufferOf.call(bytes), offsetOf.call(bytes) + start, size);
 }
 
-/** The error for memory that was transferred, or whose buffer was resized, while a call waited. */
+/** The error for memory that was transferred or resized while a call waited. */
 export function changed(verb: string, name: string): TypeError {
   return new TypeError(`Cannot ${verb} as the memory of '${name}' was taken away meanwhile`);
 }

@@ -1,5 +1,5 @@
 /**
- * The adapter of the runtime that this is. The only file that knows all three.
+ * Chooses the adapter of the running runtime. This is the only file that knows all three.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { runtime } from "./kernel/system.ts";
 
 let kept: Adapter | undefined;
 
-/** The adapter of the runtime that executes this. */
+/** The adapter of the running runtime. */
 export function adapter(): Adapter {
   return kept ??= { deno: denoAdapter, bun: bunAdapter, node: nodeAdapter }[runtime().name];
 }

@@ -1,10 +1,10 @@
 /**
- * What the caller of an unknown option may have meant.
+ * Guesses which option a caller meant by an unknown one.
  *
  * @module
  */
 
-/** Names that others have for our options, in lower case and without underscores. */
+/** Names that other libraries have for our options, in lower case and without underscores. */
 const elsewhere: Readonly<Record<string, string>> = {
   host: "hostname",
   address: "hostname",
@@ -45,7 +45,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   ttl: "hopLimit",
 };
 
-/** The name among `keys`, those of the object `within`, that `key` was meant to be; if one is near. */
+/** Returns the one of `keys`, those of the object `within`, that `key` was most likely meant to be. */
 export function suggest(
   key: string,
   keys: readonly string[],
@@ -68,7 +68,7 @@ export function suggest(
   return nearest === undefined || within === undefined ? nearest : `${within}.${nearest}`;
 }
 
-/** How many letters to change, add or leave out (Levenshtein). */
+/** How many letters have to be changed, added or removed to make `b` of `a` (Levenshtein distance). */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 0; i < a.length; i++) {

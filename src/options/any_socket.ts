@@ -1,5 +1,5 @@
 /**
- * Setting and reading the options of any socket: ours, the runtime's, or a bare descriptor.
+ * Sets and reads the options of any socket: one of ours, one of the runtime's, or a bare descriptor.
  *
  * @module
  */
@@ -20,8 +20,8 @@ import { getFrom, type Value } from "./encode.ts";
 import { checkSocketOptions } from "./validate.ts";
 
 /**
- * Any socket: one of ours, the runtime's own, or a descriptor. What has none of these members is not one,
- * and does not compile; nor does it need more than one of them.
+ * Any socket: one of ours, one of the runtime's own, or a descriptor. Every socket has at least one of
+ * these members, so an object that has none of them does not compile.
  *
  * @example A function for whatever socket comes
  * ```ts
@@ -84,13 +84,16 @@ export function setOptions(socket: AnySocket, options: SocketOptions): SocketOpt
   });
 }
 
-/** As {@linkcode setOptions}, without reading anything back. */
+/** Does what {@linkcode setOptions} does, without reading anything back. */
 export function changeOptions(socket: AnySocket, options: SocketOptions): void {
   const plan = checkSocketOptions(options, "set options");
   withHandle(socket, "set options", (handle) => change(socket, handle, plan));
 }
 
-/** As {@linkcode changeOptions}, of keepalive alone: programs that retune pooled connections do it often. */
+/**
+ * Does what {@linkcode changeOptions} does for keepalive alone, and faster, since programs that change
+ * pooled connections do that often.
+ */
 export function changeKeepAlive(socket: Guarded, handle: Handle, keepAlive: unknown): void {
   const option = keepAliveOption(keepAlive, "set options");
   if (socket.isClosed) throw closed();
@@ -169,27 +172,27 @@ function readRow(kernel: Kernel, fd: number, name: RowName): Value | undefined {
   return getFrom(kernel, fd, place, rows[name]);
 }
 
-/** Calls `use` with the handle of any socket, which is good for the time of this call. */
+/** Calls `use` with the handle of any socket. The handle is valid during this call only. */
 export function withHandle<T>(socket: unknown, verb: string, use: (handle: Handle) => T): T {
   if (!(socket instanceof Entry)) return use(handleOf(socket, verb));
   const { kind } = socket;
   return socket.borrow(kernelFor("fd"), (fd) => use({ kind, fd: () => fd }));
 }
 
-/** The handle of any socket, but not of an entry of `sockets()`. @throws {TypeError} It is none. */
+/** The handle of any socket but an entry of `sockets()`. @throws {TypeError} It is not a socket. */
 export function handleOf(socket: unknown, verb: string): Handle {
   if (typeof socket !== "object" || socket === null) {
     fail(TypeError, verb, "socket", "must be a TCP socket", socket);
   }
   const ours = "watchPeer" in socket ? socket as Guarded : undefined;
-  // Before anything that may be out of reach here: a closed socket is closed on every platform.
+  // This comes first, so that a closed socket is reported as closed also where options cannot be set.
   if (ours?.isClosed) throw closed();
-  // The runtimes differ in what such a socket still takes: nothing, or anything without effect.
+  // With such a socket some runtimes fail, and others accept every option without effect.
   if (ours?.gone) throw closed("the connection has ended");
   const { native, fd } = ours === undefined
     ? socket as { native?: unknown; fd?: unknown }
     : { native: ours.inner, fd: undefined };
-  // Ours, a connection or a listener, carries the runtime's own.
+  // A connection or listener of ours holds the runtime's own in `native`.
   const target = typeof native === "object" && native !== null ? native : socket;
   const handle = adapter().handle(target);
   if (handle !== undefined) return handle;

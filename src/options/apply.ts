@@ -1,5 +1,5 @@
 /**
- * Plans applied to sockets: one by one, or to a listener for all of its connections.
+ * Applies plans to single sockets, or to a listener for all of its connections.
  *
  * @module
  */
@@ -26,13 +26,13 @@ import { adapter } from "../runtime.ts";
 import type { PlannedOption, SocketPlan } from "./plan.ts";
 import { setIn, toKernelTime, type Value } from "./encode.ts";
 
-/** An option and how it is set: by the runtime's `setter`, or by the kernel. */
+/** An option and how it is set: by the runtime's `setter`, or without one by the kernel. */
 export interface Step {
   readonly entry: PlannedOption;
   readonly setter?: Setter | undefined;
 }
 
-/** Options that can be set here. */
+/** Options of which it is known that and how they can be set here. */
 export interface SupportedPlan extends SocketPlan {
   readonly steps: readonly Step[];
 }
@@ -51,7 +51,7 @@ export function supportedPlan(plan: SocketPlan, setters: Setters): SupportedPlan
   return { ...plan, steps: plan.entries.map((entry) => supportedStep(entry, setters)) };
 }
 
-/** As {@linkcode supportedPlan}, of one option. */
+/** Does what {@linkcode supportedPlan} does, for one option. */
 export function supportedStep(entry: PlannedOption, setters: Setters): Step {
   const support = supportOf(entry, setters);
   if (support.road === "none") throw unsupported(support.option, support.obstacle);
@@ -59,7 +59,7 @@ export function supportedStep(entry: PlannedOption, setters: Setters): Step {
 }
 
 /**
- * Sets what a plan says.
+ * Sets all options of a plan.
  *
  * @throws {SocketError} What the kernel or the runtime refused.
  */
@@ -94,7 +94,7 @@ function setRow(kernel: Kernel, fd: number, name: RowName, value: Value): void {
   const [place4, place6] = placesOf(name)!;
   const family = place6 === undefined ? "4" : familyOf(kernel, fd);
   if (family === "4") return mustSet(kernel, fd, place4!, name, value);
-  // IPv6 sockets have both, and which counts is a matter of the peer's address.
+  // An IPv6 socket has the options of both families, and the peer's address decides which count.
   const [first, second] = family === "6" ? [place6!, place4!] : [place4!, place6!];
   mustSet(kernel, fd, first, name, value);
   setIn(kernel, fd, second, name, value);
@@ -109,15 +109,15 @@ function mustSet(kernel: Kernel, fd: number, place: Place, name: RowName, value:
 }
 
 /**
- * Sets a plan on a listener, so that its connections inherit it. Returns how many connections still
- * to be accepted have to be given the plan one by one: those that came before it was set, at most
- * the `longest` queue, or `Infinity` where nothing is inherited.
+ * Sets a plan on a listener, so that its connections inherit it. Returns how many of the connections that
+ * are accepted next need the plan set one by one, since they came before: at most `longest`, or
+ * `Infinity` where connections do not inherit all of it.
  */
 export function inheritPlan(listener: Handle, { steps }: SupportedPlan, longest: number): number {
   if (steps.length === 0) return 0;
-  // Elsewhere accepted sockets inherit some options and not others, each system its own.
+  // On every other system accepted sockets inherit only some of the options.
   const inherits = knownSystem() === "linux";
-  // The runtime's own setters do it: no reason to load FFI, of which Node warns.
+  // The runtime's own setters do it, so FFI, for which Node prints a warning, need not be loaded.
   if (steps.every(({ setter }) => setter !== undefined)) {
     if (!inherits || !steps.every(({ setter }) => listener[setter!])) return Infinity;
     applyPlan(listener, { steps });
@@ -132,7 +132,7 @@ export function inheritPlan(listener: Handle, { steps }: SupportedPlan, longest:
   return waiting(listener.fd());
 }
 
-/** Connections in the accept queue. */
+/** How many connections are in the accept queue. */
 function waiting(fd: number): number {
   const info = readTcpInfo(kernelFor("tcpInfo"), fd);
   return typeof info === "number" ? Infinity : info.unacknowledged ?? Infinity;

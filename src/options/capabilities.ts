@@ -1,5 +1,5 @@
 /**
- * What this runtime on this system can do, as data.
+ * Tells as data what this runtime on this system can do.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { tcpInfoObstacle } from "./tcp_info.ts";
 import { checkSocketOptions } from "./validate.ts";
 
 /**
- * What can be asked about: socket options, bind-time options, and calls that need the kernel.
+ * Names in {@linkcode Capabilities}: socket options, bind-time options, and calls that need the kernel.
  *
  * @example Ask about one option
  * ```ts
@@ -56,11 +56,11 @@ export type CapabilityName =
  * ```
  */
 export interface Capability {
-  /** The road by which it is set. `"none"`: using it is an `UnsupportedOptionError`. */
+  /** How it is set. With `"none"`, using it is an `UnsupportedOptionError`. */
   readonly set: Road;
-  /** The road by which it is read. */
+  /** How it is read. */
   readonly get: Road;
-  /** Why there is no road, and what would help. */
+  /** Why it cannot be set or read, and what would help. */
   readonly reason?: string;
 }
 
@@ -83,14 +83,14 @@ export interface Capabilities {
   readonly version: string;
   /** The system, such as `"linux"`. */
   readonly system: string;
-  /** By option. `reuseAddress` means `false`, since `true` works everywhere. */
+  /** What can be done, by option. `reuseAddress` is about `false`, since `true` works everywhere. */
   readonly options: Readonly<Record<CapabilityName, Capability>>;
 }
 
 /**
- * What this runtime on this system can do: for every option the road by which it is set and read.
- * It looks for the system's C library, so in Node.js it may print the warning that `node:ffi` is
- * experimental; under Deno it never prompts.
+ * Returns what this runtime on this system can do: for every option, how it is set and read. It looks
+ * for the system's C library, so in Node.js it may print the warning that `node:ffi` is experimental.
+ * Under Deno it never prompts.
  *
  * @example Use an option where it exists
  * ```ts
@@ -126,8 +126,8 @@ export function capabilities(): Capabilities {
 }
 
 /**
- * The options among `options` that can be set here, for programs that would rather do without than
- * fail. Values of `keepAlive` that cannot be set are dropped one by one.
+ * Returns those of `options` that can be set here, for programs that would rather go without an option
+ * than fail. Of `keepAlive`, only the values that cannot be set are left out.
  *
  * @throws {TypeError | RangeError} An option is unknown or out of range.
  *
@@ -183,7 +183,7 @@ function ofRow(name: RowName): Capability {
   return { set: road, get, ...because(obstacle) };
 }
 
-/** What sets `name`: values of keepalive together, or one alone. */
+/** Examples of options that set `name`. A keepalive value can be set with the others, or alone. */
 function samples(name: RowName): PlannedOption[] {
   const [, part] = name.split(".");
   if (part !== undefined) {
@@ -196,7 +196,7 @@ function samples(name: RowName): PlannedOption[] {
   ];
 }
 
-/** Bind-time options, with a value that is not the default. */
+/** For each bind-time option a value that is not the default. */
 const binds = {
   reuseAddress: { reuseAddress: false },
   reusePort: { reusePort: true },
@@ -221,7 +221,7 @@ function ofBind(name: keyof typeof binds): Capability {
   return { set: road, get: readable ? "ffi" : "none", ...because(obstacle) };
 }
 
-/** Where the kernel can be reached it is used, also by a runtime that binds a source itself. */
+/** System calls are preferred, also in a runtime that can bind a source address itself. */
 function ofBefore(name: BeforeName): Capability {
   const obstacle = beforeObstacle(name);
   if (obstacle !== undefined) return missing(obstacle);

@@ -1,5 +1,5 @@
 /**
- * `deadPeerTimeout` as an option: where it can be had, and what the kernel is told for it.
+ * The option `deadPeerTimeout`: where it is supported, and what is set in the kernel for it.
  *
  * @module
  */
@@ -13,10 +13,10 @@ import { clampInterval } from "./probing.ts";
 import { kernelFor } from "./support.ts";
 import { type Obstacle, unsupported } from "../kernel/obstacle.ts";
 
-/** The kernel gives up after about so many unanswered retransmissions (`tcp_retries2`). */
+/** The kernel gives up after about this many unanswered retransmissions (`tcp_retries2`). */
 const patience = 15;
 
-/** Why there is no `deadPeerTimeout` here, or `undefined`. */
+/** Why `deadPeerTimeout` is not supported here, or `undefined` where it is. */
 export function deadPeerObstacle(): Obstacle | undefined {
   if (knownSystem() !== "linux") {
     const reason = `on ${systemName()} no way is known to tell a peer that is gone from one ` +
@@ -27,9 +27,10 @@ export function deadPeerObstacle(): Obstacle | undefined {
 }
 
 /**
- * Prepares a socket of somebody else, whose writes nobody tells us of: the kernel has to do it alone.
+ * Sets `deadPeerTimeout` on a socket that is not ours. Its writes cannot be watched, so the kernel has to
+ * find out alone that the peer is gone.
  *
- * @throws {UnsupportedOptionError} It cannot, in so little time or at all.
+ * @throws {UnsupportedOptionError} The kernel cannot do it, or not in so short a time.
  */
 export function quickenNative(handle: Handle, timeout: number): void {
   const option = "deadPeerTimeout";
@@ -48,7 +49,7 @@ export function quickenNative(handle: Handle, timeout: number): void {
 const four = new Uint8Array(4);
 const number = new Int32Array(four.buffer);
 
-/** Sets one of the two TCP options that it needs beside keepalive. */
+/** Sets one of the two TCP options that `deadPeerTimeout` needs beside keepalive. */
 export function setInt(
   kernel: Kernel,
   fd: number,
@@ -59,14 +60,14 @@ export function setInt(
   return kernel.setsockopt(fd, constants.IPPROTO_TCP!, constants[name]!, four);
 }
 
-/** A socket of ours, which tells its watch of every write. */
+/** A socket of ours, which reports its writes to the watch over its peer. */
 export interface Guarded {
-  /** The runtime's socket. Unlike `native`, asking for it gives nobody hold of it. */
+  /** The runtime's socket. Reading `native` instead would count as giving it to the caller. */
   readonly inner: object;
-  /** We closed it, so nothing can be set or read any more. */
+  /** Whether we closed it, so that nothing can be set or read any more. */
   readonly isClosed: boolean;
-  /** The kernel has no connection any more. */
+  /** Whether the kernel has no connection any more. */
   readonly gone?: boolean;
-  /** `deadPeerTimeout` begins, or (`undefined`) other options have replaced it. */
+  /** Starts `deadPeerTimeout`, or with `undefined` ends it, as other options have replaced it. */
   watchPeer(timeout: number | undefined): void;
 }

@@ -1,6 +1,6 @@
 /**
- * What happens between the making of a socket and its handshake: source address, options that the
- * handshake depends on, and the caller's own preparation.
+ * What is done to a socket before its handshake: it gets its source address, the options on which the
+ * handshake depends, and what the caller's `prepare` does.
  *
  * @module
  */
@@ -16,20 +16,20 @@ import { applyPlan, type Step } from "./apply.ts";
 import type { RowName } from "./table.ts";
 import type { RetryOptions } from "./types.ts";
 
-/** Options of `connect` that concern dialling alone, checked. */
+/** The options of `connect` that count only while dialling, checked. */
 export interface DialPlan {
   readonly source: Source;
   readonly prepare: ((socket: { readonly fd: number }) => void) | undefined;
   readonly retry: Required<RetryOptions> | undefined;
 }
 
-/** Their keys. */
+/** The keys of these options. */
 export const dialKeys = ["localAddress", "localPort", "interface", "prepare", "retry"] as const;
 
-/** Options that need a way to the socket before its handshake. */
+/** Those of them that need access to the socket before its handshake. */
 export type BeforeName = Exclude<typeof dialKeys[number], "retry">;
 
-/** The window's scale, the SYN's own header and the first round trips depend on these. */
+/** On these depend the scale of the window, the header of the SYN and the first round trips. */
 const early = new Set<RowName>([
   "receiveBufferSize",
   "sendBufferSize",
@@ -38,7 +38,7 @@ const early = new Set<RowName>([
   "congestionControl",
 ]);
 
-/** Checks the options of `connect` that concern dialling alone. */
+/** Checks the options of `connect` that count only while dialling. */
 export function checkDial(given: Options, verb: string): DialPlan {
   const { localAddress, localPort, interface: name, prepare, retry } = given;
   if (localAddress !== undefined) {
@@ -54,7 +54,7 @@ export function checkDial(given: Options, verb: string): DialPlan {
   if (name !== undefined) {
     const expected = "must be the name of a network interface, 1 to 15 characters";
     if (typeof name !== "string") fail(TypeError, verb, "interface", expected, name);
-    // IFNAMSIZ is 16 and counts the zero at the end.
+    // IFNAMSIZ is 16, which includes the zero at the end.
     if (!/^[!-.0-~]{1,15}$/.test(name)) fail(RangeError, verb, "interface", expected, name);
   }
   if (prepare !== undefined && typeof prepare !== "function") {
@@ -89,7 +89,7 @@ function checkRetry(value: unknown, verb: string): Required<RetryOptions> {
   return { delay: delay as number, factor, max: max as number };
 }
 
-/** Why there is no way to a socket before its handshake, or `undefined`. */
+/** Why there is no access to a socket before its handshake, or `undefined` where there is. */
 export function beforeObstacle(name: BeforeName): Obstacle | undefined {
   if (name === "interface" && constants.SO_BINDTODEVICE === undefined) {
     return { reason: `${systemName()} has no such option`, remedy: "" };
@@ -99,18 +99,18 @@ export function beforeObstacle(name: BeforeName): Obstacle | undefined {
   return loadKernel().obstacle;
 }
 
-/** How a plan is dialled, and what is left to be set on the open connection. */
+/** How to dial, and what to set on the open connection afterwards. */
 export interface Preparation {
   readonly before?: BeforeHandshake;
-  /** For a runtime that binds on its own. */
+  /** The source address, for a runtime that binds to it without system calls. */
   readonly source?: Source;
   readonly later: readonly Step[];
 }
 
 /**
- * Decides what is done before the handshake. A plan that needs nothing there is dialled by the runtime.
+ * Decides what is done before the handshake. Where nothing is, the runtime dials by itself.
  *
- * @throws {UnsupportedOptionError} There is no way to the socket at that time.
+ * @throws {UnsupportedOptionError} There is no access to the socket before its handshake.
  */
 export function prepareDial({ source, prepare }: DialPlan, steps: readonly Step[]): Preparation {
   const first = steps.filter(({ entry, setter }) => setter === undefined && early.has(entry.name));
@@ -122,7 +122,7 @@ export function prepareDial({ source, prepare }: DialPlan, steps: readonly Step[
     if (obstacle !== undefined) throw unsupported(name, obstacle);
   }
   const { kernel } = adapter().loadKernel();
-  // Only a source is left then, which this runtime binds itself.
+  // Then only a source address was given, to which this runtime binds by itself.
   if (kernel === undefined) return { source, later: steps };
   return {
     before(fd, address) {
@@ -135,10 +135,10 @@ export function prepareDial({ source, prepare }: DialPlan, steps: readonly Step[
 }
 
 /**
- * Refuses options that come too late on a socket of `node:net`, which is out of reach before its
- * handshake.
+ * Refuses options that have to be set before the handshake, where a socket of `node:net` cannot be
+ * reached.
  *
- * @throws {UnsupportedOptionError} There is one.
+ * @throws {UnsupportedOptionError} There is such an option.
  */
 export function refuseEarly(options: Options): void {
   const name = Object.keys(options).find((name) => early.has(name as RowName));

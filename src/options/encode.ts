@@ -1,5 +1,5 @@
 /**
- * Option values as the kernel has them, and back: units, rounding and bytes in one place.
+ * Converts option values to what the kernel stores and back: units, rounding and bytes in one place.
  *
  * @module
  */
@@ -12,13 +12,13 @@ import { type Place, type Row, type RowName, rows } from "./table.ts";
 /** A value in the units of the public API. */
 export type Value = boolean | number | string | null;
 
-/** Room for a struct of two ints, or the name of a congestion control algorithm. */
+/** Large enough for a struct of two ints and for the name of a congestion control algorithm. */
 const bytes = new Uint8Array(16);
 const one = bytes.subarray(0, 4);
 const two = bytes.subarray(0, 8);
 const ints = new Int32Array(bytes.buffer);
 
-/** Milliseconds in the kernel's unit, rounded up: less than was asked for would be a broken promise. */
+/** Converts ms to the kernel's unit. Rounds up, since nobody must get less time than was asked for. */
 export function toKernelTime(ms: number, unit: Place["unit"]): number {
   return Math.ceil(unit === "s" ? ms / 1_000 : ms);
 }
@@ -40,14 +40,14 @@ export function setIn(
   );
 }
 
-/** Reads one option from one place: its value, `undefined` when it was refused. */
+/** Reads one option from one place. Returns `undefined` when the kernel refuses. */
 export function getFrom(kernel: Kernel, fd: number, place: Place, row: Row): Value | undefined {
   const into = row.kind === "name" ? bytes : row.kind === "linger" ? two : one;
   const length = kernel.getsockopt(fd, constants[place.level]!, constants[place.name]!, into);
   return length < 0 ? undefined : decode(row, place, length);
 }
 
-/** The kernel's form of a value, in memory that the next call uses again. */
+/** Encodes a value for the kernel, in memory that the next call overwrites. */
 function encode(row: Row, place: Place, value: Value): Uint8Array {
   switch (row.kind) {
     case "name":

@@ -1,8 +1,8 @@
 /**
- * Which sockets this library opened itself, for the guard, which leaves them alone.
+ * Remembers which sockets this library opened itself, since the guard leaves them alone.
  *
- * Noting one costs a weak reference when it is opened, and nothing afterwards: only a guard asks which
- * descriptor it has.
+ * Each costs a weak reference when it is opened, and nothing afterwards: its descriptor is looked up
+ * only when there is a guard.
  *
  * @module
  */
@@ -19,21 +19,21 @@ export interface Ours extends Guarded {
   readonly addr?: NetAddr;
 }
 
-/** All copies of this module share one. */
+/** Shared by all copies of this module in the process. */
 const notes = shared("ours", () => ({
-  /** What has been opened since a guard has asked last. */
+  /** The sockets opened since a guard last looked them up. */
   opened: [] as WeakRef<Ours>[],
-  /** So many of them are kept before those that are closed are thrown out. */
+  /** The length of `opened` at which closed sockets are removed from it. */
   limit: 1_024,
-  /** Ports that are being dialled, and how often. */
+  /** How many attempts are dialling each port. */
   dialled: new Map<number, number>(),
-  /** Listeners that guards know. */
+  /** Listeners of ours, as far as they were looked up. */
   listeners: [] as WeakRef<Ours>[],
-  /** Sockets that guards know. */
+  /** Identities of sockets of ours, as far as they were looked up. */
   identities: new Set<Identity>(),
 }));
 
-/** A connection or listener of ours is open. */
+/** Notes that a connection or listener of ours was opened. */
 export function noteOpened(socket: Ours): void {
   notes.opened.push(new WeakRef(socket));
   if (notes.opened.length <= notes.limit) return;
@@ -41,7 +41,10 @@ export function noteOpened(socket: Ours): void {
   notes.limit = Math.max(1_024, 2 * notes.opened.length);
 }
 
-/** We dial a port, so whatever connects to it may be ours, until the function returned is called. */
+/**
+ * Notes that we are dialling a port, so that a socket connecting to it may be ours. The function that is
+ * returned takes the note back.
+ */
 export function noteDialled(port: number): () => void {
   const { dialled } = notes;
   dialled.set(port, (dialled.get(port) ?? 0) + 1);
@@ -52,12 +55,12 @@ export function noteDialled(port: number): () => void {
   };
 }
 
-/** Whether we are dialling a port; without one, whether we are dialling at all. */
+/** Whether we are dialling `port`, or any port when it is left out. */
 export function isDialled(port?: number): boolean {
   return port === undefined ? notes.dialled.size > 0 : notes.dialled.has(port);
 }
 
-/** Asks for the descriptors of what was opened since the last time. `identify` may throw. */
+/** Looks up the identities of the sockets opened since the last time. `identify` may throw. */
 export function learnOurs(identify: (socket: Ours) => Identity | undefined): void {
   const { opened, identities, listeners } = notes;
   notes.opened = [];
@@ -70,20 +73,20 @@ export function learnOurs(identify: (socket: Ours) => Identity | undefined): voi
       const identity = identify(socket);
       if (identity) identities.add(identity);
     } catch {
-      // The system has ended it.
+      // The system has ended the connection.
     }
   }
 }
 
-/** A socket is gone. */
+/** Forgets a socket that is closed. */
 export function forgetOurs(identity: Identity): void {
   notes.identities.delete(identity);
 }
 
-/** Whether a socket was opened by us, as far as has been learned. */
+/** Whether a socket was opened by us, as far as our sockets were looked up. */
 export function isOurs({ identity, localAddr, remoteAddr }: Entry): boolean {
   if (notes.identities.has(identity)) return true;
-  // The runtime may have accepted it and not said so yet.
+  // Our listener's runtime may have accepted the connection without having reported it yet.
   return remoteAddr !== undefined && notes.listeners.some((ref) => {
     const { hostname, port } = ref.deref()?.addr ?? {};
     const any = hostname === "0.0.0.0" || hostname === "::";

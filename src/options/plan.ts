@@ -1,5 +1,5 @@
 /**
- * Socket options that a caller gave, checked, in the order in which to set them.
+ * Checks socket options, and brings them into the order in which they have to be set.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Value } from "./encode.ts";
 import { keepAliveFor } from "./probing.ts";
 import { copyOptions, fail, type Options } from "../check.ts";
 
-/** Keepalive: its switch, and those of its values that were given, in ms. */
+/** Keepalive: whether it is on, and those of its values that were given, times in ms. */
 export interface KeepAlive {
   readonly on: boolean;
   readonly idle?: number | undefined;
@@ -26,9 +26,9 @@ export type PlannedOption =
 /** Validated socket options. */
 export interface SocketPlan {
   readonly entries: readonly PlannedOption[];
-  /** The keys that were given, to be read back. */
+  /** The keys that were given, so that `setOptions` can read them back. */
   readonly given: readonly (keyof SocketOptions)[];
-  /** In ms; `entries` has the part of it that keepalive does. */
+  /** In ms. The keepalive values that it needs are among `entries`. */
   readonly deadPeerTimeout?: number | undefined;
 }
 
@@ -44,8 +44,8 @@ export const socketKeys: readonly string[] = [
 const shortestDeadPeerTimeout = 2_000;
 
 /**
- * Checks the socket options among `options`, whose other keys are the caller's business. `noDelay` is
- * what that one is when it was left out, `shortest` the least that `deadPeerTimeout` may be.
+ * Checks the socket options among `options`; other keys are ignored. `noDelay` is the value of that
+ * option when it was left out, and `shortest` the least that `deadPeerTimeout` may be.
  */
 export function socketPlan(
   options: Options,
@@ -109,7 +109,7 @@ function checkDeadPeerTimeout(value: unknown, verb: string, shortest: number): n
   return value;
 }
 
-/** `deadPeerTimeout` is compiled to these, so both together would contradict each other. */
+/** Refuses options that would contradict `deadPeerTimeout`, which sets them itself. */
 function checkAlone(given: readonly string[], verb: string): void {
   for (const name of ["keepAlive", "userTimeout"]) {
     if (!given.includes(name)) continue;

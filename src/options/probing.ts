@@ -1,21 +1,21 @@
 /**
- * How often to probe a peer, so that its silence is certain after a given time.
+ * Computes how often to probe a peer, so that after a given time its silence means that it is gone.
  *
  * @module
  */
 
 const longestSeconds = 32_767;
 
-/** An outage shorter than this part of `deadPeerTimeout` is never the end. */
+/** An outage shorter than this part of `deadPeerTimeout` never ends a connection. */
 const bearable = 0.75;
 
 /**
- * Keepalive values in ms for an idle connection.
+ * Returns keepalive values in ms for an idle connection.
  *
- * The peer was last heard from up to one `idle` before an outage begins, and the last probe leaves
- * `(count - 1) * interval` after the first. So these probes have to span 3/4 of `timeout`, and what is
- * left of it is the idle time, which decides how many probes an idle connection costs. Whole seconds
- * leave no choice below 4 s: there the end comes in time, and shorter outages are the end.
+ * An outage that lasts 3/4 of `timeout` must not end the connection, so the time from the first probe to
+ * the last, `(count - 1) * interval`, has to be that long. The rest of `timeout` is the idle time; the
+ * longer it is, the fewer probes an idle connection sends. As the kernel counts whole seconds, this is
+ * impossible below 4 s: there the end comes in time, but shorter outages also end the connection.
  */
 export function keepAliveFor(
   timeout: number,
@@ -31,12 +31,12 @@ export function keepAliveFor(
 /** Largest value of `TCP_RTO_MAX_MS`, and its default. */
 export const longestInterval = 120_000;
 
-/** Longest time between two retransmissions or window probes, ms: as `TCP_RTO_MAX_MS` takes it. */
+/** The longest time between two retransmissions or window probes, ms: a value for `TCP_RTO_MAX_MS`. */
 export function probeInterval(timeout: number): number {
   return clampInterval(timeout / 8);
 }
 
-/** The range of `TCP_RTO_MAX_MS`. */
+/** Brings `ms` into the range of `TCP_RTO_MAX_MS`. */
 export function clampInterval(ms: number): number {
   return Math.min(Math.max(Math.floor(ms), 1_000), longestInterval);
 }

@@ -1,5 +1,5 @@
 /**
- * The escape hatch: options of any socket by the kernel's level and name.
+ * Reads and sets options of any socket by the kernel's level and name, for options without a key here.
  *
  * @module
  */
@@ -15,8 +15,8 @@ const int = 2 ** 31 - 1;
 const longest = 65_536;
 
 /**
- * Reads an option that this library has no name for. `SO_ERROR` is better left alone: the kernel
- * tells an error once, and a reader would miss it.
+ * Reads an option that this library has no name for. Do not read `SO_ERROR`: the kernel reports an error
+ * only once, and the `read` that should reject with it would not get it.
  *
  * @param socket As for {@linkcode setOptions}.
  * @param level Such as `constants.IPPROTO_TCP`.

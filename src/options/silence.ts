@@ -1,5 +1,5 @@
 /**
- * When a silent peer is gone, by what the kernel knows of data in flight.
+ * Decides from what the kernel knows about data in flight whether a silent peer is gone.
  *
  * @module
  */
@@ -8,19 +8,19 @@ import type { TcpInfo } from "../kernel/tcp_info.ts";
 import { probeInterval } from "./probing.ts";
 
 /**
- * Judges one connection, look by look.
+ * Judges one connection, each time that it is looked at.
  *
- * A peer is gone when nothing was heard from it for the whole timeout and the kernel then asked it
- * once more in vain. An outage begins at most a quarter of the timeout after the peer was last heard
- * from (so often the kernel probes), so one that is shorter than the other three quarters is over by
- * then, and the peer answers.
+ * A peer is gone when nothing was heard from it for the whole timeout, and it then did not answer one more
+ * probe of the kernel's. The kernel probes at least four times in each timeout, so an outage begins at
+ * most a quarter of it after the peer was last heard from. An outage that is shorter than the other
+ * three quarters has therefore ended before that last probe, which the peer then answers.
  */
 export class Silence {
   readonly #timeout: number;
   readonly #interval: number;
-  /** How often the kernel had asked when the timeout was over; -1 before. */
-  #asked = -1;
-  /** How long the silence may be when the question that came after that has to be answered. */
+  /** How many probes the kernel had sent when the timeout was over; -1 before that. */
+  #sentAtTimeout = -1;
+  /** The silence in ms at which the peer should have answered that one more probe; 0 before the probe. */
   #patience = 0;
 
   constructor(timeout: number) {
@@ -29,36 +29,39 @@ export class Silence {
   }
 
   /**
-   * Returns after how many ms to look again; `Infinity` when nothing is in flight, so that keepalive
-   * looks after the connection; 0 when the peer is gone.
+   * Returns in how many ms to look again: 0 when the peer is gone, and `Infinity` when nothing is in
+   * flight, since keepalive then watches the peer.
    */
   look(info: TcpInfo): number {
     const { unacknowledged = 0, notSent = 0, retransmits = 0, probes = 0 } = info;
     const silence = silenceOf(info);
     const left = this.#timeout - silence;
-    const asked = retransmits + probes;
-    if (left > 0 || this.#asked < 0) this.#asked = left > 0 ? -1 : asked;
+    const sent = retransmits + probes;
+    if (left > 0 || this.#sentAtTimeout < 0) this.#sentAtTimeout = left > 0 ? -1 : sent;
     if (unacknowledged === 0 && notSent === 0) return Infinity;
     if (left > 0) return left + 1;
     const step = this.#interval / 10;
-    if (asked <= this.#asked) {
+    if (sent <= this.#sentAtTimeout) {
       this.#patience = 0;
-      // The kernel asks once in an interval, unless it cannot be told to (before Linux 6.15).
-      return asked > 0 && -left > 1.25 * this.#interval ? 0 : step;
+      // From Linux 6.15 on the kernel probes in every interval. Before, it may not probe for longer, so
+      // the peer is given up without one more probe.
+      return sent > 0 && -left > 1.25 * this.#interval ? 0 : step;
     }
     if (this.#patience === 0) {
-      // The only question there was may have been lost; one of several has time for a round trip.
-      const answer = this.#asked === 0
+      // Of several probes, the last one gets the time of a round trip. A single one may have been lost,
+      // so there is time for the next.
+      const time = this.#sentAtTimeout === 0
         ? this.#interval
         : info.rtt + 4 * info.rttVariation + step / 2;
-      this.#patience = silence + Math.min(answer, this.#interval);
+      this.#patience = silence + Math.min(time, this.#interval);
     }
     return Math.max(0, this.#patience - silence);
   }
 }
 
-/** Time since anything came from the peer, ms. */
+/** The time since anything came from the peer, ms. */
 export function silenceOf({ lastAckReceived = 0, lastDataReceived = 0 }: TcpInfo): number {
-  // Data that comes with nothing new acknowledged does not count as an acknowledgement.
+  // The kernel does not count a segment as an acknowledgement when it brings data and acknowledges
+  // nothing new.
   return Math.min(lastAckReceived, lastDataReceived);
 }

@@ -1,5 +1,5 @@
 /**
- * How an option is set and read here: by the runtime's own setter, by the kernel, or not at all.
+ * Decides how an option is set and read here: by the runtime's own setter, by the kernel, or not at all.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import type { KeepAlive, PlannedOption } from "./plan.ts";
 import { type Place, type RowName, rows } from "./table.ts";
 
 /**
- * How an option is reached.
+ * How an option is set or read: by the runtime (`"native"`), by a system call (`"ffi"`), or not at all.
  *
  * @example How keepalive is switched
  * ```ts
@@ -27,13 +27,13 @@ import { type Place, type RowName, rows } from "./table.ts";
  */
 export type Road = "native" | "ffi" | "none";
 
-/** A setter of the runtime's, by the name that it has in a handle. */
+/** The name that a setter of the runtime's has in a handle. */
 export type Setter = Exclude<keyof NativeSetters, "reset" | "tuneKeepAliveFrom">;
 
 /** The setters of one socket, or of the runtime's sockets in general. */
 export type Setters = { readonly [name in Setter]?: unknown };
 
-/** How an option is set here; `setter` where the runtime does it, `option` is the one in question. */
+/** How something is set here. `"none"` names the `option` of all its options that cannot be set. */
 export type Support =
   | { readonly road: "native"; readonly setter?: Setter; readonly obstacle?: undefined }
   | { readonly road: "ffi"; readonly setter?: undefined; readonly obstacle?: undefined }
@@ -50,7 +50,7 @@ const byKernel: Support = { road: "ffi" };
 export function supportOf(entry: PlannedOption, setters: Setters): Support {
   const setter = setterFor(entry);
   const native = setter !== undefined && Boolean(setters[setter]);
-  // It brings interval and count of its own, so the kernel is better where it can be reached.
+  // This setter changes interval and count as well, so the kernel is preferred where it can be reached.
   const last = setter === "setKeepAliveIdle";
   if (native && !last) return { road: "native", setter };
   for (const option of rowsOf(entry)) {
@@ -62,7 +62,7 @@ export function supportOf(entry: PlannedOption, setters: Setters): Support {
   return byKernel;
 }
 
-/** The runtime's setter that sets all of `entry`, where it exists. */
+/** The runtime's setter that sets all of `entry`, if there is one. */
 function setterFor({ name, value }: PlannedOption): Setter | undefined {
   if (name !== "keepAlive") return name === "noDelay" ? "setNoDelay" : undefined;
   const { idle, interval, count } = value;
@@ -78,7 +78,7 @@ function rowsOf({ name, value }: PlannedOption): RowName[] {
   return name === "keepAlive" ? keepAliveRows(value).map(([row]) => row) : [name];
 }
 
-/** Keepalive's rows and their values, its switch last: the kernel's timer starts with it. */
+/** The rows of keepalive and their values. The switch comes last, since it starts the kernel's timer. */
 export function keepAliveRows(
   { on, idle, interval, count }: KeepAlive,
 ): [RowName, number | boolean][] {
@@ -91,7 +91,7 @@ export function keepAliveRows(
   return rows.filter((row): row is [RowName, number | boolean] => row[1] !== undefined);
 }
 
-/** An obstacle with what else would help: the runtime's own setter, which needs all values of keepalive. */
+/** Adds to an obstacle that the runtime's own setter would help, which needs all values of keepalive. */
 function helped(obstacle: Obstacle, entry: PlannedOption, setters: Setters): Obstacle {
   if (entry.name !== "keepAlive") return obstacle;
   const together = "give idle, interval and count together";
@@ -105,7 +105,7 @@ function helped(obstacle: Obstacle, entry: PlannedOption, setters: Setters): Obs
   return { ...obstacle, remedy: ways.filter((way) => way !== "").join(", or ") };
 }
 
-/** How `listen` does what `plan` says. */
+/** How `listen` carries out `plan`. */
 export function supportOfListen(plan: ListenPlan): Support {
   const { beyondListen, loadKernel } = adapter();
   if (plan.reusePort && knownSystem() !== undefined && constants.SO_REUSEPORT === undefined) {
@@ -119,13 +119,13 @@ export function supportOfListen(plan: ListenPlan): Support {
   return { road: "none", option, obstacle: { ...obstacle, reason } };
 }
 
-/** Where the running system keeps an option; `undefined` where it has none. */
+/** Where the running system keeps an option, or `undefined` where it does not have it. */
 export function placesOf(name: RowName): readonly Place[] | undefined {
   const system = knownSystem();
   return system === undefined ? undefined : rows[name].places[system];
 }
 
-/** What stands between us and the kernel's option, or `undefined`. */
+/** Why the kernel's option cannot be used here, or `undefined` where it can. */
 export function kernelObstacle(name: RowName): Obstacle | undefined {
   return placesOf(name) === undefined ? noSuchOption() : adapter().loadKernel().obstacle;
 }
@@ -134,7 +134,7 @@ function noSuchOption(): Obstacle {
   return { reason: `${systemName()} has no such option`, remedy: "" };
 }
 
-/** The system calls. @throws {UnsupportedOptionError} There are none; `option` is what they were for. */
+/** The system calls. @throws {UnsupportedOptionError} There are none. The error names `option`. */
 export function kernelFor(option: string): Kernel {
   const { kernel, obstacle } = adapter().loadKernel();
   if (kernel === undefined) throw unsupported(option, obstacle);

@@ -1,6 +1,6 @@
 /**
- * The one table of socket options: validation, setting, reading, capabilities and documentation all
- * follow from a row here. A new option is a new row (and its key in `SocketOptions`).
+ * The table of socket options. From its rows follow validation, setting, reading, capabilities and
+ * documentation, so a new option is a new row here and a key in `SocketOptions`.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { KeepAliveOptions, SocketOptions } from "./types.ts";
 import type { ConstantName } from "../kernel/constants.ts";
 import type { KnownSystem } from "../kernel/system.ts";
 
-/** A row's name: a key of `SocketOptions`, one of `keepAlive`'s values, or what can only be read. */
+/** A row's name: a key of `SocketOptions`, a value of `keepAlive`, or an option that can only be read. */
 export type RowName =
   | Exclude<keyof SocketOptions, "deadPeerTimeout">
   | `keepAlive.${keyof KeepAliveOptions}`
@@ -18,28 +18,28 @@ export type RowName =
   | "reusePort"
   | "ipv6Only";
 
-/** Where one system keeps an option: its level and name, and the unit of times. */
+/** Where one system keeps an option: its level and name, and for times the unit. */
 export interface Place {
   readonly level: "SOL_SOCKET" | "IPPROTO_IP" | "IPPROTO_TCP" | "IPPROTO_IPV6";
   readonly name: ConstantName;
   readonly unit?: "s" | "ms";
 }
 
-/** How a value looks on both sides. `linger` is a struct of two ints, `name` a string. */
+/** The type of a value here and in the kernel. `linger` is a struct of two ints, `name` a string. */
 export type Kind = "flag" | "time" | "number" | "bytes" | "linger" | "name";
 
 /** One socket option. */
 export interface Row {
   readonly kind: Kind;
-  /** Accepted range, inclusive; of times in ms. */
+  /** The accepted range, inclusive. Times are in ms. */
   readonly min: number;
   readonly max: number;
-  /** What `null` means, where it is accepted. */
+  /** What `null` means. Without this, `null` is not accepted. */
   readonly null?: string;
   readonly readOnly?: true;
-  /** Set before bind: `listen` does that, and reading it is of use for listeners only. */
+  /** It has to be set before bind, which `listen` does. Reading it is of use for listeners only. */
   readonly bind?: true;
-  /** Systems that have it. Two places: the first for IPv4, the second for IPv6. */
+  /** The systems that have it. Of two places the first is for IPv4 and the second for IPv6. */
   readonly places: Partial<Record<KnownSystem, readonly [Place] | readonly [Place, Place]>>;
 }
 
@@ -61,15 +61,15 @@ function everywhere(place: Row["places"][KnownSystem]): Row["places"] {
 
 const int = 2 ** 31 - 1;
 const flag = { kind: "flag", min: 0, max: 1 } as const;
-/** Less is not a time in ms that anybody wants, but one in seconds. */
+/** A smaller value is refused, as it was most likely meant in seconds. */
 const leastTime = 1_000;
-/** The keepalive limits of Linux hold everywhere, so that what is accepted is the same everywhere. */
+/** The limits of Linux, which hold on every system, so that all accept the same values. */
 const seconds = { kind: "time", min: leastTime, max: 32_767_000 } as const;
 const bind = { ...flag, readOnly: true, bind: true } as const;
 
 /**
- * All socket options, in the order in which they are set: first what the kernel may refuse, so that
- * nothing is half-applied; keepalive's values before its switch, since the timer starts with it.
+ * All socket options, in the order in which they are set. What the kernel may refuse comes first, so that
+ * a refused call has changed nothing. Keepalive's values come before its switch, which starts the timer.
  */
 export const rows: Readonly<Record<RowName, Row>> = {
   "congestionControl": {
@@ -115,10 +115,10 @@ export const rows: Readonly<Record<RowName, Row>> = {
     null: "off",
     places: {
       linux: socket("SO_LINGER", "s"),
-      // SO_LINGER itself counts in ticks there.
+      // On macOS, SO_LINGER itself counts in ticks.
       darwin: socket("SO_LINGER_SEC", "s"),
       freebsd: socket("SO_LINGER", "s"),
-      // No Windows: two shorts instead of ints, and no way to the socket anyway.
+      // Windows is missing: its struct has two shorts, and its sockets cannot be reached anyway.
     },
   },
   "receiveBufferSize": { kind: "bytes", min: 1, max: int, places: everywhere(socket("SO_RCVBUF")) },
@@ -157,6 +157,6 @@ export const rows: Readonly<Record<RowName, Row>> = {
       freebsd: socket("SO_REUSEPORT"),
     },
   },
-  // An IPv4 socket has none.
+  // An IPv4 socket does not have it.
   "ipv6Only": { ...bind, places: everywhere([{ level: "IPPROTO_IPV6", name: "IPV6_V6ONLY" }]) },
 };

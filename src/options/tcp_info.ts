@@ -1,5 +1,5 @@
 /**
- * What the kernel knows about one connection.
+ * Asks the kernel what it knows about one connection.
  *
  * @module
  */
@@ -13,11 +13,11 @@ import { adapter } from "../runtime.ts";
 import { type AnySocket, withHandle } from "./any_socket.ts";
 
 /**
- * What the kernel knows about one connection at this moment.
+ * Returns what the kernel knows about one connection at this moment.
  *
  * @param socket As for {@linkcode setOptions}.
  * @throws {TypeError} `socket` is not a TCP socket.
- * @throws {UnsupportedOptionError} This system has no such call, or it is out of reach.
+ * @throws {UnsupportedOptionError} This system has no such option, or the kernel cannot be asked here.
  * @throws {SocketError} `EBADF` when the socket is closed.
  *
  * @example Round-trip time and what is on the way
@@ -40,7 +40,7 @@ export function tcpInfo(socket: AnySocket): TcpInfo {
   throw new SocketError({ code: errnoName(-info), operation: "getsockopt" });
 }
 
-/** Why {@linkcode tcpInfo} cannot tell, or `undefined` when it can. */
+/** Why {@linkcode tcpInfo} does not work here, or `undefined` where it does. */
 export function tcpInfoObstacle(): Obstacle | undefined {
   return layoutObstacle() ?? adapter().loadKernel().obstacle;
 }

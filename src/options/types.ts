@@ -1,5 +1,5 @@
 /**
- * The options that callers give. Every time is in milliseconds.
+ * The types of the options that callers give. Every time is in milliseconds.
  *
  * @module
  */
@@ -8,9 +8,9 @@ import type { ServerTlsOptions, TlsOptions } from "../tls/options.ts";
 import type { Deadline } from "../time/deadline.ts";
 
 /**
- * Values of keepalive. Times are rounded up to the next second, in which the kernel counts; what is
- * left out keeps the value it has (system's default: 7200 s, 75 s, 9 on Linux). Only in Node.js without
- * FFI an idle time alone brings Node's own interval and count, usually 1 s and 10.
+ * Values of keepalive. Times are rounded up to whole seconds, in which the kernel counts. A value that is
+ * left out keeps what it is (Linux's defaults are 7200 s, 75 s and 9). There is one exception: in Node.js
+ * without FFI, an idle time alone also sets Node's own interval and count, usually 1 s and 10.
  *
  * @example A probe after a minute, given up after 90 seconds
  * ```ts
@@ -33,9 +33,9 @@ export interface KeepAliveOptions {
 }
 
 /**
- * Options of a TCP socket. One that is left out is left alone. One that this runtime on this system
- * cannot set is an {@linkcode UnsupportedOptionError} before anything changes, never a silent no-op;
- * {@linkcode capabilities} says which.
+ * Options of a TCP socket. An option that is left out does not change. An option that this runtime on this
+ * system cannot set is refused with {@linkcode UnsupportedOptionError} before anything changes, and never
+ * ignored; {@linkcode capabilities} lists which can be set.
  *
  * @example Options for many sockets
  * ```ts
@@ -49,32 +49,34 @@ export interface KeepAliveOptions {
  */
 export interface SocketOptions {
   /**
-   * Probes an idle connection, so that a dead peer is noticed and no middlebox forgets it. `true`
-   * and an object switch it on, `false` off. It does not watch data in flight: that is
-   * `userTimeout`, and `deadPeerTimeout` watches both. `SO_KEEPALIVE`; RFC 9293 section 3.8.4.
+   * Probes an idle connection, so that a dead peer is noticed and no middlebox forgets the connection.
+   * `true` and an object switch it on, `false` switches it off. It does not watch data in flight, as
+   * `userTimeout` does; `deadPeerTimeout` watches both. `SO_KEEPALIVE`; RFC 9293 section 3.8.4.
    *
    * @default system's (off)
    */
   keepAlive?: boolean | KeepAliveOptions;
   /**
-   * Time in ms that sent data may stay unacknowledged, or a closed window closed, before the kernel
-   * gives the connection up. 1,000-2,147,483,647; rounded up to whole ms on Linux and
-   * whole seconds elsewhere. `null` is the system's default. It also ends a live peer that does not
-   * read for that long. `TCP_USER_TIMEOUT`, macOS `TCP_RXT_CONNDROPTIME`, FreeBSD
-   * `TCP_MAXUNACKTIME`; RFC 5482.
+   * Time in ms that sent data may stay unacknowledged, or the peer's window closed, before the kernel
+   * gives the connection up. 1,000-2,147,483,647; rounded up to whole ms on Linux and to whole seconds
+   * on other systems. `null` is the system's default. It also gives up a live peer that does not read
+   * for that long. `TCP_USER_TIMEOUT`, macOS `TCP_RXT_CONNDROPTIME`, FreeBSD `TCP_MAXUNACKTIME`;
+   * RFC 5482.
    *
    * @default system's (about 15 minutes on Linux)
    */
   userTimeout?: number | null;
   /**
    * Reports a peer that is gone as {@linkcode DeadPeerError} within this many ms after it was last
-   * heard from, plus at most one probe interval (an eighth, at least a second), whether the
-   * connection is idle, has data in flight or sits before a closed window; and never gives up a peer
-   * that answers, nor ends with an outage shorter than 3/4 of it (from 4,000 on; before Linux 6.15
-   * while idle). At least 2,000. Linux. Sets keepalive, `TCP_RTO_MAX_MS` (Linux 6.15) and, when the
-   * peer is gone, `TCP_USER_TIMEOUT`; so it is not to be given beside `keepAlive` or `userTimeout`,
-   * and either of them set later ends it. On a socket that is not ours the kernel does it alone:
-   * at least 15,000, Linux 6.15 or later.
+   * heard from, plus at most one probe interval (an eighth of it, at least a second). That holds while
+   * the connection is idle, has data in flight, or waits before a closed window. A peer that answers
+   * is never given up. From 4,000 on, an outage shorter than 3/4 of it does not end the connection
+   * (before Linux 6.15 only while idle). At least 2,000. Linux.
+   *
+   * It sets keepalive, `TCP_RTO_MAX_MS` (Linux 6.15) and, when the peer is gone, `TCP_USER_TIMEOUT`. So
+   * it cannot be given together with `keepAlive` or `userTimeout`, and setting either of them later
+   * ends it. On a socket that this library did not open the kernel has to do it alone, for which the
+   * least is 15,000, on Linux 6.15 or later.
    */
   deadPeerTimeout?: number;
   /**
@@ -85,30 +87,30 @@ export interface SocketOptions {
    */
   noDelay?: boolean;
   /**
-   * 0 discards unsent data and sends RST at `close()`; `null` is off: the kernel sends what it has for as
-   * long as it takes. More is refused, since Linux then blocks `close()`, and with it the event loop,
-   * also of a non-blocking socket; `end()` of a connection waits without that. `SO_LINGER`.
+   * With 0, `close()` discards unsent data and sends RST. With `null`, the kernel goes on sending what it
+   * has for as long as that takes. Other values are refused, since with them `close()` blocks on Linux,
+   * and with it the event loop; a connection's `end()` waits without blocking. `SO_LINGER`.
    *
    * @default null
    */
   linger?: number | null;
   /**
-   * Size of the kernel's receive buffer in bytes; setting it switches the kernel's own tuning off.
-   * At least 1; the kernel clamps it, and Linux doubles it, which `getOptions` shows. `SO_RCVBUF`.
+   * Size of the kernel's receive buffer in bytes. Setting it stops the kernel from adapting the size.
+   * At least 1. The kernel limits it, and Linux doubles it, which `getOptions` shows. `SO_RCVBUF`.
    */
   receiveBufferSize?: number;
-  /** Size of the kernel's send buffer in bytes; as `receiveBufferSize`. `SO_SNDBUF`. */
+  /** Size of the kernel's send buffer in bytes, otherwise like `receiveBufferSize`. `SO_SNDBUF`. */
   sendBufferSize?: number;
   /**
-   * Type of service (IPv4) or traffic class (IPv6), 0-255. The two lowest bits belong to congestion
-   * notification; the kernel keeps its own there. `IP_TOS`, `IPV6_TCLASS`; RFC 2474.
+   * Type of service (IPv4) or traffic class (IPv6), 0-255. The two lowest bits are for congestion
+   * notification, and the kernel does not change them. `IP_TOS`, `IPV6_TCLASS`; RFC 2474.
    */
   typeOfService?: number;
   /** Time to live (IPv4) or hop limit (IPv6) of packets sent, 1-255. `IP_TTL`, `IPV6_UNICAST_HOPS`. */
   hopLimit?: number;
   /**
-   * Bytes not yet sent below which a socket counts as writable: smaller means less waiting in the
-   * kernel. 0 is the system's default. Linux and macOS. `TCP_NOTSENT_LOWAT`.
+   * A socket counts as writable while the kernel has fewer unsent bytes than this. With a smaller value,
+   * data waits less time in the kernel. 0 is the system's default. Linux and macOS. `TCP_NOTSENT_LOWAT`.
    */
   notSentLowWaterMark?: number;
   /**
@@ -119,7 +121,7 @@ export interface SocketOptions {
 }
 
 /**
- * What the kernel reports: {@linkcode SocketOptions}, and what can only be read.
+ * What the kernel reports: {@linkcode SocketOptions}, and options that can only be read.
  *
  * @example Read what cannot be set
  * ```ts
@@ -134,16 +136,16 @@ export interface SocketOptions {
 export interface KernelOptions extends SocketOptions {
   /** Largest segment the connection sends, in bytes. `TCP_MAXSEG`. */
   readonly maxSegmentSize?: number;
-  /** Of a listener: whether it takes ports in TIME_WAIT. `SO_REUSEADDR`. */
+  /** Of a listener: whether it may bind to a port with connections in TIME_WAIT. `SO_REUSEADDR`. */
   readonly reuseAddress?: boolean;
-  /** Of a listener: whether others may share its port. `SO_REUSEPORT`. */
+  /** Of a listener: whether other listeners may share its port. `SO_REUSEPORT`. */
   readonly reusePort?: boolean;
-  /** Of an IPv6 listener: whether it leaves IPv4 alone. `IPV6_V6ONLY`. */
+  /** Of an IPv6 listener: whether it accepts no IPv4 connections. `IPV6_V6ONLY`. */
   readonly ipv6Only?: boolean;
 }
 
 /**
- * Limits of reads and writes, in ms; `null` is none.
+ * Limits of reads and writes, in ms. `null` is no limit.
  *
  * @example Change the limits of an open connection
  * ```ts
@@ -164,7 +166,7 @@ export interface Timeouts {
 }
 
 /**
- * Limits of a dialled connection, in ms; `null` is none.
+ * Limits of a dialled connection, in ms. `null` is no limit.
  *
  * @example Each limit by name
  * ```ts
@@ -182,7 +184,7 @@ export interface ConnectTimeouts extends Timeouts {
 }
 
 /**
- * Limits of a listener and its connections, in ms; `null` is none.
+ * Limits of a listener and its connections, in ms. `null` is no limit.
  *
  * @example Wait at most a minute for a client
  * ```ts
@@ -197,7 +199,8 @@ export interface ListenTimeouts extends Timeouts {
   /** Longest wait of an `accept`. */
   accept: number | null;
   /**
-   * Longest time of a client's TLS handshake, after which it is closed. With `tls` only; never none.
+   * Longest time of a client's TLS handshake, after which its connection is closed. Only with `tls`, and
+   * never `null`.
    * @default the read timeout, or 10,000 when that is `null`
    */
   handshake?: number;
@@ -256,21 +259,21 @@ export interface ConnectOptions extends SocketOptions {
   /** Port, 1-65535. */
   port: number;
   /**
-   * Limit in ms of connecting, and of every later read and write; or the three by name. `null` is
-   * no limit. Required: a system's default is none, or minutes.
+   * Limit in ms of connecting and of every later read and write, or an object with a limit for each.
+   * `null` is no limit. Required, since the defaults of systems are no limit at all, or minutes.
    */
   timeout: number | null | ConnectTimeouts;
   /**
-   * IP address of this machine to connect from; addresses of the other family are not tried then.
-   * Where the kernel has `IP_BIND_ADDRESS_NO_PORT` (Linux 4.2), it takes the port when it knows the
-   * peer, so that source ports do not run out. {@linkcode SocketError} `EADDRNOTAVAIL` when no
-   * interface has it.
+   * IP address of this machine to connect from. Addresses of the other family are not tried then. With
+   * `IP_BIND_ADDRESS_NO_PORT` (Linux 4.2) the kernel picks the port when it knows the peer, so that
+   * source ports do not run out. {@linkcode SocketError} `EADDRNOTAVAIL` when no interface has the
+   * address.
    * @default the system's choice
    */
   localAddress?: string;
   /**
-   * Port to connect from, 1-65535. It is taken also while its last connection is in TIME_WAIT
-   * (`SO_REUSEADDR`). {@linkcode SocketError} `EADDRINUSE` when somebody listens there.
+   * Port to connect from, 1-65535. It can be used again while its last connection is in TIME_WAIT
+   * (`SO_REUSEADDR`). {@linkcode SocketError} `EADDRINUSE` when a listener has the port.
    * @default a free one
    */
   localPort?: number;
@@ -281,27 +284,28 @@ export interface ConnectOptions extends SocketOptions {
    */
   interface?: string;
   /**
-   * Called with each socket that is made for this call, before it is bound and before its handshake,
-   * for options that this library has no name for: {@linkcode setsockopt} takes the argument. What it
-   * throws rejects `connect`, once no other address is left. It must not keep the descriptor.
+   * Called with each socket that is made for this call, before it is bound and before its handshake, to
+   * set options that this library has no name for: {@linkcode setsockopt} takes the argument. If it
+   * throws for every address, `connect` rejects with what it threw. It must not keep the descriptor.
    */
   prepare?: (socket: { readonly fd: number }) => void;
   /**
-   * Dials again, until the connect limit, after an error that another attempt can cure: the service
-   * that is still starting (`ECONNREFUSED`, `ECONNRESET`), its name (`ENOTFOUND`, `EAI_AGAIN`) or the
-   * way there (`EHOSTUNREACH`, `ENETUNREACH`, `ENETDOWN`, `EHOSTDOWN`, `ETIMEDOUT`). Other errors end
-   * it at once. When the limit ends it, the last error is the `cause` of the {@linkcode TimeoutError}.
+   * Dials again, until the connect limit, after an error that may pass: the service may still be
+   * starting (`ECONNREFUSED`, `ECONNRESET`), its name may not be known yet (`ENOTFOUND`, `EAI_AGAIN`),
+   * or the network may be down (`EHOSTUNREACH`, `ENETUNREACH`, `ENETDOWN`, `EHOSTDOWN`, `ETIMEDOUT`).
+   * Other errors reject at once. At the limit, the {@linkcode TimeoutError} has the last error as its
+   * `cause`.
    * @default no second attempt
    */
   retry?: RetryOptions;
-  /** A point in time, shared with other calls, after which the attempt ends too. */
+  /** A point in time, shared with other calls, at which the attempt ends at the latest. */
   deadline?: Deadline;
-  /** Ends the attempt with its reason. It has no effect once connected. */
+  /** Ends the attempt with the signal's reason. It has no effect once connected. */
   signal?: AbortSignal;
   /**
-   * Agrees on TLS within the limit of connecting, with socket options already set. `true` is all
-   * defaults: the peer's certificate comes from an authority that the runtime trusts, and names
-   * `hostname`. RFC 8446.
+   * Uses TLS. The handshake counts towards the connect limit, and socket options are set before it.
+   * `true` means the defaults: the peer's certificate must come from an authority that the runtime
+   * trusts, and must name `hostname`. RFC 8446.
    */
   tls?: boolean | TlsOptions;
 }
@@ -321,7 +325,7 @@ export interface ConnectOptions extends SocketOptions {
 export type ListenOptions = ListenSettings & ({ port: number } | { fd: number });
 
 /**
- * What {@linkcode ListenOptions} are made of: one of `port` and `fd` is required.
+ * All options of `listen`. {@linkcode ListenOptions} also requires one of `port` and `fd`.
  *
  * @example Settings that servers share
  * ```ts
@@ -341,29 +345,30 @@ export interface ListenSettings extends SocketOptions {
   /** Port, 0-65535; 0 takes a free one. Required unless `fd` is given. */
   port?: number;
   /**
-   * Limit in ms of reads and writes of accepted connections, or `accept` and these two by name.
-   * `null` is no limit. Required.
+   * Limit in ms of reads and writes of accepted connections, or an object with limits for `accept` and
+   * these two. `null` is no limit. Required.
    */
   timeout: number | null | ListenTimeouts;
   /**
-   * Binds to a port whose old connections are in TIME_WAIT, so that a server can restart at once.
-   * Never allows two live listeners. `SO_REUSEADDR`.
+   * Allows binding to a port whose old connections are in TIME_WAIT, so that a server can restart at
+   * once. It never allows two live listeners. `SO_REUSEADDR`.
    * @default true
    */
   reuseAddress?: boolean;
   /**
-   * Lets several processes listen on one port; all of them have to ask for it. `SO_REUSEPORT`.
+   * Lets several processes listen on one port, if all of them set this. `SO_REUSEPORT`.
    * @default false
    */
   reusePort?: boolean;
   /**
-   * Whether a listener on an IPv6 address leaves IPv4 alone. `IPV6_V6ONLY`; RFC 3493 section 5.3.
+   * Whether a listener on an IPv6 address accepts no IPv4 connections. `IPV6_V6ONLY`; RFC 3493
+   * section 5.3.
    * @default system's (usually false)
    */
   ipv6Only?: boolean;
   /**
-   * Connections that the kernel completes and keeps before they are accepted, 1-2147483647; clamped
-   * by the system. `listen(2)`.
+   * How many connections the kernel completes and keeps before they are accepted, 1-2147483647. The
+   * system limits it. `listen(2)`.
    * @default runtime's
    */
   backlog?: number;
@@ -374,11 +379,12 @@ export interface ListenSettings extends SocketOptions {
    * @default 4096
    */
   maxPending?: number;
-  /** A descriptor that listens already, such as one from socket activation. Instead of an address. */
+  /** A descriptor that listens already, as from socket activation. It replaces hostname and port. */
   fd?: number;
   /**
-   * Agrees on TLS with every client before `accept` gives it to anyone. Handshakes run side by side,
-   * each under `timeout.handshake`; a client that fails is closed and nobody is told. RFC 8446.
+   * Uses TLS with every client. `accept` returns connections whose handshake is done. Handshakes run side
+   * by side, each under the limit `timeout.handshake`; a client whose handshake fails is closed without
+   * an error. RFC 8446.
    */
   tls?: ServerTlsOptions;
 }

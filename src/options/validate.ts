@@ -1,5 +1,5 @@
 /**
- * Checks of everything that callers pass, before anything happens.
+ * Checks everything that callers pass, before anything happens.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import { checkDial, dialKeys, type DialPlan, refuseEarly } from "./dial.ts";
 import { socketKeys, type SocketPlan, socketPlan } from "./plan.ts";
 import { checkServerTls, checkTls, type ClientPlan, type ServerPlan } from "../tls/options.ts";
 
-/** What `connect` is to do. */
+/** What `connect` has to do: its options, checked. */
 export interface ConnectPlan {
   readonly target: Target;
   readonly timeouts: ConnectTimeouts;
@@ -32,7 +32,7 @@ export interface ConnectPlan {
   readonly tls: ClientPlan | undefined;
 }
 
-/** What `listen` is to do. */
+/** What `listen` has to do: its options, checked. */
 export interface ListenOptionsPlan {
   readonly listen: ListenPlan;
   readonly maxPending: number;
@@ -99,7 +99,7 @@ export function checkListen(options: unknown): ListenOptionsPlan {
 /** What usually waits in the kernel at most (`net.core.somaxconn`). */
 const defaultPending = 4_096;
 
-/** Longest handshake where no other limit is given, ms. */
+/** The limit of a TLS handshake when no other limit is given, ms. */
 const longestHandshake = 10_000;
 
 function listenTimeouts(value: unknown, secure: boolean, verb: string): ListenTimeouts {
@@ -120,11 +120,11 @@ function listenTimeouts(value: unknown, secure: boolean, verb: string): ListenTi
   return { accept, read, write, handshake: limit ?? read ?? longestHandshake };
 }
 
-/** What `connector` is to do for each socket. */
+/** What `connector` has to do for each socket. */
 export interface ConnectorPlan {
   readonly timeout: number | null;
   readonly retry: Required<RetryOptions> | undefined;
-  /** Checked, and given to `setOptions` as they are. */
+  /** Socket options that were checked, and are passed to `setOptions` as the caller gave them. */
   readonly socket: SocketOptions;
 }
 
@@ -152,7 +152,7 @@ export function checkSocketOptions(options: unknown, verb: string): SocketPlan {
   return socketPlan(copyOptions(options, socketKeys, verb), verb);
 }
 
-/** Checks the argument of `setTimeouts`: none is required. */
+/** Checks the argument of `setTimeouts`, in which both limits may be left out. */
 export function checkTimeouts(options: unknown): Partial<Timeouts> {
   const verb = "set timeouts";
   const { read, write } = copyOptions(options, ["read", "write"], verb);
@@ -162,7 +162,7 @@ export function checkTimeouts(options: unknown): Partial<Timeouts> {
   };
 }
 
-/** Checks the options of a `read`, `write` or `accept`. On the fast path: no loop over keys to copy. */
+/** Checks the options of a `read`, `write` or `accept`. It copies no keys, as it runs at every call. */
 export function checkCall(
   options: unknown,
   verb: "read" | "write" | "accept" | "end" | "drain" | "shut down",
@@ -182,7 +182,7 @@ export function checkCall(
   };
 }
 
-/** Checks memory to read into or to write from, and returns it: what is used is only what is returned. */
+/** Checks memory to read into or write from. Only the returned array must be used, not the argument. */
 export function checkData(
   data: unknown,
   verb: "read" | "write",
@@ -201,7 +201,7 @@ function optional<T>(value: unknown, check: (value: unknown) => T): T | undefine
   return value === undefined ? undefined : check(value);
 }
 
-/** Sockets of ours have Nagle's algorithm off in every runtime, unless told otherwise. */
+/** Nagle's algorithm is off by default on sockets of ours, since the runtimes' defaults differ. */
 function withNoDelay(given: Options, verb: string): SocketPlan {
   return socketPlan(given, verb, true);
 }
@@ -211,14 +211,14 @@ function hostname({ hostname }: Options, otherwise: string, verb: string): strin
   const expected = "must be a host name or an IP address";
   if (typeof hostname !== "string") fail(TypeError, verb, "hostname", expected, hostname);
   const name = /^\[.*:.*\]$/.test(hostname) ? hostname.slice(1, -1) : hostname;
-  // What no name has, but a URL or a line of a log might.
+  // No name contains these, but a URL or a line of a log may.
   if (name === "" || /[\s\0/[\]]/.test(name)) {
     fail(TypeError, verb, "hostname", expected, hostname);
   }
   return name;
 }
 
-/** A time limit: there is no way to leave it open but to say so. */
+/** Checks a time limit. No limit has to be written as `null`, so that it is never an oversight. */
 function timeout(value: unknown, name: string, verb: string): number | null {
   if (value === null) return null;
   const expected = "must be a positive number of milliseconds or null";
