@@ -10,7 +10,7 @@
  * @module
  */
 
-import { copyFile, glob, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -63,6 +63,8 @@ async function buildWithDnt(): Promise<void> {
     outDir: emitted,
     // The real `Deno` is used: there is nothing to replace.
     shims: {},
+    // Every supported runtime has what dnt would put in, `import.meta` first of all.
+    polyfills: false,
     esModule: true,
     scriptModule: false,
     declaration: "separate",
@@ -84,27 +86,6 @@ async function buildWithDnt(): Promise<void> {
   for (const file of [".npmignore", "esm/package.json"]) {
     await rm(`${out}/${file}`, { force: true });
   }
-  await removePolyfill();
-}
-
-/**
- * Where `import.meta` stands, dnt 0.42 puts a call of a polyfill that it hangs on `globalThis` and
- * that imports node:module, node:path and node:url. Every supported runtime has `import.meta`.
- * https://github.com/denoland/dnt/blob/main/rs-lib/src/polyfills/import_meta.rs
- */
-async function removePolyfill(): Promise<void> {
-  const call = /globalThis\[Symbol\.for\("import-meta-ponyfill-esmodule"\)\]\(import\.meta\)/g;
-  for (const file of [...await filesOf("esm", ".js"), ...await filesOf("types", ".d.ts")]) {
-    if (/\b_dnt\.polyfills\./.test(file)) {
-      await rm(file);
-      continue;
-    }
-    const text = (await readFile(file, "utf8"))
-      .replace(/^import "[./]*\/_dnt\.polyfills\.js";\r?\n/gm, "")
-      .replace(call, "import.meta");
-    if (/_dnt\.|ponyfill/.test(text)) throw new Error(`Cannot build as dnt left a shim in ${file}`);
-    await writeFile(file, text);
-  }
 }
 
 async function buildWithTypeScript(): Promise<void> {
@@ -114,10 +95,6 @@ async function buildWithTypeScript(): Promise<void> {
     ...["--rewriteRelativeImportExtensions", "--rootDir", ".", "--outDir", `${emitted}/esm`],
     ...["--declarationDir", `${emitted}/types`],
   ]);
-}
-
-async function filesOf(folder: string, end: string): Promise<string[]> {
-  return await Array.fromAsync(glob(`${emitted}/${folder}/**/*${end}`));
 }
 
 /** The builder's name, for those who read the output. */

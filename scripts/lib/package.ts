@@ -27,7 +27,11 @@ export async function packageTargets(
   const remove = () => rm(directory, { recursive: true });
   try {
     const built = join(directory, "npm");
-    const build = ["run", "-A", "scripts/build_npm.ts", "--out", built];
+    // An import map that has dnt, for machines that do not reach JSR.
+    const map = process.env["HOLDFAST_DNT"];
+    const dnt = map === undefined ? [] : ["--no-config", "--import-map", map];
+    const builder = map === undefined ? [] : ["--builder", "dnt"];
+    const build = ["run", "-A", ...dnt, "scripts/build_npm.ts", ...builder, "--out", built];
     const [output, deno, bun, node, oldest, ...olderNodes] = await Promise.all([
       must(process.execPath, build),
       find("deno"),
@@ -70,7 +74,7 @@ export async function packageTargets(
         files: own,
         cwd: root,
         nodeImports: [nodeResolver],
-        env: { HOLDFAST_PACKAGE: place },
+        env: { HOLDFAST_PACKAGE: place, HOLDFAST_DENO: process.execPath },
       });
     }
     return { targets: targets.filter(({ label }) => label.includes(wanted)), remove };

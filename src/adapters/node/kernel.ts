@@ -152,15 +152,16 @@ function loadKoffi(file: string): Libc | undefined {
 function requireKoffi(): Koffi | undefined {
   const file = ownFile();
   if (file === undefined) return undefined;
-  const require = builtin<NodeModule>("node:module")!.createRequire(file);
+  // Not named `require`: tools that look for imports would take its argument for one.
+  const load = builtin<NodeModule>("node:module")!.createRequire(file);
   try {
-    require.resolve("koffi");
+    load.resolve("koffi");
   } catch (cause) {
     if ((cause as { code?: string }).code === "MODULE_NOT_FOUND") return undefined;
     throw cause;
   }
   try {
-    return require("koffi") as Koffi;
+    return load("koffi") as Koffi;
   } catch (cause) {
     const { message, code } = cause as Error & { code?: string };
     throw Object.assign(new Error(`koffi is installed but fails: ${message}`, { cause }), { code });
