@@ -7,7 +7,8 @@
 import type { Transport } from "./adapter.ts";
 import { Connection, type TcpConnection } from "./connection/connection.ts";
 import { Dialling } from "./dialling.ts";
-import { retraced, TimeoutError, toSocketError } from "./errors.ts";
+import { retraced, toSocketError } from "./errors.ts";
+import { timeoutError } from "./events.ts";
 import { checkConnect } from "./options/validate.ts";
 import type { ConnectOptions } from "./options/types.ts";
 import { prepareDial } from "./options/dial.ts";
@@ -50,7 +51,7 @@ export async function connect(options: ConnectOptions): Promise<TcpConnection> {
   const { target, timeouts, deadline, signal, tls } = plan;
   signal?.throwIfAborted();
   if (deadline?.expired) {
-    throw new TimeoutError({ operation: "connect", timeout: deadline.timeout, address: target });
+    throw timeoutError({ operation: "connect", timeout: deadline.timeout, address: target });
   }
   const { later, ...how } = prepareDial(plan.dial, socket.steps);
   const prepare = ({ native }: Transport) => {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { brand } from "../brand.ts";
 import { SocketError } from "../errors.ts";
 import type { NetAddr } from "./address.ts";
 import { errnoName } from "./errno.ts";
@@ -107,3 +108,5 @@ export class Entry implements SocketEntry {
     }
   }
 }
+
+brand(Entry, "Entry");

@@ -5,7 +5,8 @@
  */
 
 import type { Attempt, Transport } from "../adapter.ts";
-import { TimeoutError, type TimeoutErrorOptions, toSocketError } from "../errors.ts";
+import { type TimeoutErrorOptions, toSocketError } from "../errors.ts";
+import { timeoutError } from "../events.ts";
 import { adapter } from "../runtime.ts";
 import { Alarm, type TimerQueue } from "../time/timers.ts";
 import type { TlsPlan } from "./options.ts";
@@ -61,7 +62,7 @@ export class LimitedHandshake extends Alarm {
   }
 
   override ring(): void {
-    this.callOff(new TimeoutError(this.#error));
+    this.callOff(timeoutError(this.#error));
   }
 
   handleEvent(): void {

@@ -9,7 +9,8 @@ import { fail } from "../check.ts";
 import { Connection, type TcpConnection } from "../connection/connection.ts";
 import { checkCall } from "../options/validate.ts";
 import type { CallOptions } from "../time/calls.ts";
-import { TimeoutError } from "../errors.ts";
+import { timeoutError } from "../events.ts";
+import { noteOpened } from "../options/ours.ts";
 import { timers } from "../time/timers.ts";
 import { LimitedHandshake } from "./limited.ts";
 import { checkServerTls, checkTls, type ServerTlsOptions, type TlsOptions } from "./options.ts";
@@ -69,7 +70,7 @@ export async function startTls(
   if (deadline !== undefined && deadline.at < due) ({ at: due, timeout } = deadline);
   const operation = server ? "accept" : "connect";
   const error = { operation, timeout, address: connection.remoteAddr } as const;
-  if (due <= timers.now()) throw new TimeoutError(error);
+  if (due <= timers.now()) throw timeoutError(error);
   const transport = connection.handOver();
   const { timeouts, peerName, deadPeerTimeout } = connection;
   // The socket does not keep the process alive any more.
@@ -77,7 +78,9 @@ export async function startTls(
   let secured: Connection | undefined;
   try {
     const opened = await new LimitedHandshake(transport, plan, error, due, timers, signal).opened;
-    return secured = new Connection(opened, timeouts, timers, deadPeerTimeout, peerName);
+    secured = new Connection(opened, timeouts, timers, deadPeerTimeout, peerName);
+    noteOpened(secured);
+    return secured;
   } finally {
     release();
     connection.bequeath(secured);

@@ -115,3 +115,22 @@ test("copies: options of the other's sockets are set and read", async () => {
   if (here.capabilities().options.noDelay.get === "none") return;
   assertEquals(there.getOptions(sockets.client).noDelay, true);
 });
+
+test("copies: entries of the other are one socket for ever, and its connections are ours", async () => {
+  if (here.capabilities().options.noDelay.get === "none") return;
+  using sockets = await pair();
+  const remotePort = sockets.listener.addr.port;
+  const [entry] = there.sockets({ remotePort });
+  assertEquals(here.setOptions(entry!, { hopLimit: 41 }), { hopLimit: 41 });
+  using guarded = there.guard({ match: { remotePort }, userTimeout: 31_000, every: 10 });
+  assertEquals(guarded.stats.applied, 0);
+  assertEquals(here.getOptions(entry!).userTimeout, null);
+  sockets.client.close();
+  const error = await errorOf((async () => {
+    for (let i = 0; i < 500; i++) {
+      here.getOptions(entry!);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  })());
+  assertEquals((error as here.SocketError).code, "EBADF");
+});

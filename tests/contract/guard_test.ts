@@ -17,7 +17,9 @@ import {
   listen,
   setOptions,
   sockets,
+  startTls,
 } from "@holdfast/tcp";
+import { ca, certificate, privateKey } from "../support/certificate.ts";
 import { skip } from "../support/skip.ts";
 import { pair, patience, sleep, spawnRuntime, testFile, until, within } from "./support.ts";
 import { noKernel } from "./support_listen.ts";
@@ -130,6 +132,19 @@ test("connections that wait to be accepted here are left alone", skip(noKernel),
   await sleep(100);
   assertEquals(getOptions(accepted).keepAlive, false);
   client.destroy();
+});
+
+test("a connection of ours is left alone after startTls", skip(noKernel), async () => {
+  using ends = await pair();
+  const secure = { server: true, cert: certificate, key: privateKey } as const;
+  const both = [startTls(ends.server, secure), startTls(ends.client, { ca })] as const;
+  const [server, client] = await within(patience, Promise.all(both));
+  using guarded = guard({ match: { localPort: client.localAddr.port }, every: 20, keepAlive });
+  await sleep(100);
+  assertEquals(guarded.stats.seen, 0);
+  assertEquals(getOptions(client).keepAlive, false);
+  client.close();
+  server.close();
 });
 
 test("a guard that is closed does nothing more", skip(noKernel), async () => {
