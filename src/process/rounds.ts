@@ -62,6 +62,7 @@ export class Rounds extends Alarm implements Guardian {
     ended: 0,
   };
   readonly #unsubscribe: () => void;
+  #closed = false;
 
   constructor(kernel: Kernel, orders: Orders, timers: TimerQueue = sharedTimers) {
     super();
@@ -81,6 +82,8 @@ export class Rounds extends Alarm implements Guardian {
   }
 
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     this.timers.remove(this);
     this.#unsubscribe();
     for (const { ward } of this.#guarded.values()) if (ward !== undefined) this.timers.remove(ward);
@@ -100,6 +103,7 @@ export class Rounds extends Alarm implements Guardian {
   }
 
   #arm(): void {
+    if (this.#closed) return;
     const wait = this.#allowance > 0 ? this.#orders.every : pause;
     this.timers.arm(this, this.timers.now() + wait);
   }
@@ -112,7 +116,8 @@ export class Rounds extends Alarm implements Guardian {
     if (this.#undecided.size === 0) return;
     this.#learnOurs();
     for (const fd of this.#undecided) {
-      if (this.#allowance <= 0) return;
+      // The caller's filter may have closed the guard.
+      if (this.#allowance <= 0 || this.#closed) return;
       if (this.#decide(fd)) this.#undecided.delete(fd);
     }
   }
@@ -139,6 +144,7 @@ export class Rounds extends Alarm implements Guardian {
   }
 
   #lookAtNode(socket: object): void {
+    if (this.#closed) return;
     let fd: number;
     try {
       fd = handleOf(socket, "guard").fd();
@@ -161,7 +167,7 @@ export class Rounds extends Alarm implements Guardian {
     // Runtimes set options of their own when a socket is connected; these are to come after them.
     if (state === "SYN-SENT" || state === "CLOSED") return false;
     if (remoteAddr !== undefined && isDialled(remoteAddr.port)) return false;
-    return !this.#orders.matches(entry) || this.#take(entry);
+    return !this.#orders.matches(entry) || this.#closed || this.#take(entry);
   }
 
   /** Whom it is dialling the kernel does not tell, so it must not be one of ours. */

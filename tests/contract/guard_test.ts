@@ -160,6 +160,31 @@ test("a guard that is closed does nothing more", skip(noKernel), async () => {
   assertEquals(getOptions(sockets({ remotePort })[0]!).userTimeout, null);
 });
 
+test("a guard that its own filter closes does nothing more", skip(noKernel), async () => {
+  using site = await web();
+  let asked = 0;
+  const guarded = guard({
+    match: ({ remoteAddr }) => {
+      if (remoteAddr?.port !== site.port) return false;
+      asked++;
+      guarded.close();
+      return true;
+    },
+    every: 10,
+    keepAlive,
+  });
+  await site.fetch();
+  await until(() => asked > 0, "asked");
+  await site.fetch();
+  await sleep(100);
+  assertEquals([asked, guarded.stats.seen], [1, 0]);
+});
+
+test("a filter that throws does so once, and the guard goes on", skip(noKernel), async () => {
+  const { code, output } = await spawnRuntime(testFile("programs/throwing_filter.ts"));
+  assertEquals([code, output.trim()], [0, "thrown applied"]);
+});
+
 test("a guard does not keep the process alive", skip(noKernel), async () => {
   const { code, output, ms } = await spawnRuntime(testFile("programs/guarded.ts"));
   assertEquals([code, output.trim()], [0, "guarded"]);
