@@ -60,7 +60,7 @@ const rows: string[][] = [];
 for (const name of ["deno", "bun", "node"] as const) {
   const runtime = await find(name);
   const results = await measure(runtime);
-  for (const client of new Set(results.map(({ name }) => name))) {
+  for (const client of [...new Set(results.map(({ name }) => name))].sort()) {
     const of = (situation: HiddenResult["situation"], guarded: boolean) =>
       cell(
         results.find((result) =>
