@@ -91,7 +91,8 @@ export function checkInteger(
   verb: string,
 ): number {
   if (Number.isInteger(value) && value as number >= min && value as number <= max) {
-    return value as number;
+    // The kernel's calls do not take -0.
+    return value as number + 0;
   }
   const Class = typeof value === "number" ? RangeError : TypeError;
   fail(Class, verb, name, `must be an integer from ${min} to ${max}`, value);

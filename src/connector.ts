@@ -6,7 +6,7 @@
  */
 
 import type { Attempt } from "./adapter.ts";
-import { fail } from "./check.ts";
+import { checkInteger, fail } from "./check.ts";
 import { race } from "./dial/happy_eyeballs.ts";
 import { Dialling, type Opened } from "./dialling.ts";
 import { toSocketError } from "./errors.ts";
@@ -141,7 +141,8 @@ interface NodeTls {
 async function open(plan: ConnectorPlan, given: ConnectorTarget): Promise<NodeSocket> {
   const hostname = given.hostname ?? given.host ?? "localhost";
   const secure = given.protocol === "https:";
-  const port = Number(given.port || (secure ? 443 : 80));
+  const dialled = Number(given.port || (secure ? 443 : 80));
+  const port = checkInteger(dialled, "port", 1, 65_535, "connect");
   if (typeof hostname !== "string") {
     fail(TypeError, "connect", "hostname", "must be a host name or an IP address", hostname);
   }

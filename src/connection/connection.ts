@@ -300,6 +300,7 @@ export class Connection implements TcpConnection, Guarded {
     this.#endWatch(false);
     this.#reader.close();
     this.#writer.close();
+    this.#closing?.tell();
     return this.#transport;
   }
 
@@ -317,7 +318,8 @@ export class Connection implements TcpConnection, Guarded {
       const promise = new Promise<Error | undefined>((resolve) => tell = resolve);
       this.#closing = { promise, tell: () => tell(this.#reader.lost ?? this.#writer.lost) };
       this.#reader.owner = this.#writer.owner = this;
-      if (this.isClosed || this.#reader.lost !== undefined) this.#closing.tell();
+      const lost = this.#reader.lost ?? this.#writer.lost;
+      if (this.isClosed || lost !== undefined) this.#closing.tell();
     }
     return this.#closing.promise;
   }

@@ -67,8 +67,16 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
       if (refusal !== undefined) return Promise.reject(refusal.reason);
       if (this.failure !== undefined) return Promise.reject(this.error());
       this.#fin = this.#finish(options);
-    }
+    } else if (options !== undefined && this.head !== undefined) return this.#await(options);
     return this.#fin;
+  }
+
+  /** Waits behind a FIN that has other limits. When that gives up, this one sends FIN. */
+  async #await(options: CallOptions): Promise<void> {
+    const refusal = super.refusal(options);
+    if (refusal !== undefined) throw refusal.reason;
+    await this.enter(this.take(), options, this.timeout);
+    await this.closeWrite(options);
   }
 
   async #finish(options: CallOptions | undefined): Promise<void> {

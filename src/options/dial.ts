@@ -107,6 +107,13 @@ export interface Preparation {
   readonly later: readonly Step[];
 }
 
+/** What comes after an `await` would come after the handshake, and its error would reach nobody. */
+function refusePromise(result: unknown): void {
+  if (!(result instanceof Promise)) return;
+  result.catch(() => {});
+  throw new TypeError("Cannot connect as 'prepare' must not return a promise");
+}
+
 /**
  * Decides what is done before the handshake. Where nothing is, the runtime dials by itself.
  *
@@ -126,7 +133,7 @@ export function prepareDial({ source, prepare }: DialPlan, steps: readonly Step[
   if (kernel === undefined) return { source, later: steps };
   return {
     before(fd, address) {
-      prepare?.({ fd });
+      refusePromise(prepare?.({ fd }));
       bindSource(kernel, fd, source, address);
       applyPlan({ kind: "connection", fd: () => fd }, { steps: first });
     },

@@ -286,7 +286,8 @@ export interface ConnectOptions extends SocketOptions {
   /**
    * Called with each socket that is made for this call, before it is bound and before its handshake, to
    * set options that this library has no name for: {@linkcode setsockopt} takes the argument. If it
-   * throws for every address, `connect` rejects with what it threw. It must not keep the descriptor.
+   * throws for every address, `connect` rejects with what it threw. It must not keep
+   * the descriptor, nor return a promise.
    */
   prepare?: (socket: { readonly fd: number }) => void;
   /**

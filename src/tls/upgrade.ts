@@ -53,7 +53,7 @@ export async function startTls(
   if (!(connection instanceof Connection)) {
     fail(TypeError, verb, "connection", "must be a TcpConnection", connection);
   }
-  if (typeof options !== "object" || options === null) {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
     fail(TypeError, verb, "options", "must be an object", options);
   }
   const { server, ...rest } = options as ServerTlsOptions & { server?: unknown };
@@ -71,8 +71,8 @@ export async function startTls(
   const operation = server ? "accept" : "connect";
   const error = { operation, timeout, address: connection.remoteAddr } as const;
   if (due <= timers.now()) throw timeoutError(error);
-  const transport = connection.handOver();
   const { timeouts, peerName, deadPeerTimeout } = connection;
+  const transport = connection.handOver();
   // The socket does not keep the process alive any more.
   hold();
   let secured: Connection | undefined;

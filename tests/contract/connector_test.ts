@@ -138,6 +138,14 @@ test("connector: bad input", () => {
   assertThrows(early, UnsupportedOptionError, "out of reach before its handshake");
 });
 
+test("connector: a client's port that is none is told before anything is dialled", async () => {
+  for (const port of [-1, 65_536, 1.5, "x"]) {
+    const failed = open({ timeout }, { host: "localhost", port });
+    const error = await within(patience, failed.catch((error) => error));
+    assert(error instanceof RangeError && error.message.includes("'port'"), String(error));
+  }
+});
+
 test("connect: errors has one error for each address, with its code and time", async () => {
   const closed = await listen({ hostname: "127.0.0.1", port: 0, timeout });
   const { port } = closed.addr;

@@ -140,6 +140,16 @@ test("prepare: called before the handshake with a descriptor of this process", {
   client.close();
 });
 
+test("prepare: one that returns a promise is refused, whatever becomes of that", {
+  ...skip(notLinux ?? noDial("prepare")),
+}, async () => {
+  using listener = await listen({ hostname: v4, port: 0, timeout });
+  const prepare = () => Promise.reject(new Error("nobody hears of it"));
+  const port = listener.addr.port;
+  const error = await connect({ hostname: v4, port, timeout, prepare }).catch((error) => error);
+  assert(error instanceof TypeError && error.message.includes("'prepare'"), String(error));
+});
+
 test("prepare: what it throws rejects, and leaves no descriptor", {
   ...skip(notLinux ?? noDial("prepare")),
 }, async () => {

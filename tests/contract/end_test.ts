@@ -237,6 +237,41 @@ test("end: a limit ends the wait; the connection is still there, and end can be 
   await within(patience, ended);
 });
 
+test("end: its limits hold behind a FIN that waits under others", async () => {
+  for (const waiting of ["closeWrite", "end"] as const) {
+    using sockets = await pair();
+    const { client, server } = sockets;
+    client.setTimeouts({ write: null });
+    const written = client.write(streamBytes(0, tooMuch));
+    const first = client[waiting]();
+    const controller = new AbortController();
+    setTimeout(() => controller.abort("enough"), 30);
+    assertEquals(
+      await within(patience, client.end({ signal: controller.signal }).catch((reason) => reason)),
+      "enough",
+    );
+    for (const limits of [{ timeout: 30 }, { deadline: Deadline.after(-1) }]) {
+      await within(patience, assertRejects(() => client.end(limits), TimeoutError));
+    }
+    const last = client.end({ timeout: patience });
+    assertEquals(await readOn(server), [tooMuch, undefined]);
+    server.close();
+    await within(patience, Promise.all([written, first, last]));
+  }
+});
+
+test("end: one that waits behind another sends FIN when that one gives up", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const written = client.write(streamBytes(0, tooMuch), { timeout: null });
+  const first = assertRejects(() => client.end({ timeout: 30 }), TimeoutError);
+  const second = client.end({ timeout: patience });
+  await within(patience, first);
+  assertEquals(await readOn(server), [tooMuch, undefined]);
+  server.close();
+  await within(patience, Promise.all([written, second]));
+});
+
 test("end: of what is closed is EBADF, and close during it ECANCELED", async () => {
   using sockets = await pair();
   const { client, server } = sockets;
@@ -276,6 +311,27 @@ test("closed: resolves to the error that ended the connection", skip(noReset), a
     assertReset(await within(patience, early ?? client.closed));
     client.close();
     assertReset(await client.closed);
+  }
+});
+
+async function writeUntilRefused(socket: TcpConnection): Promise<void> {
+  const end = performance.now() + patience;
+  for (let refused = false; !refused; await sleep(5)) {
+    assert(performance.now() < end, "no write fails");
+    refused = await socket.write(new Uint8Array(1)).then(() => false, () => true);
+  }
+}
+
+test("closed: resolves when the peer has finished and a write fails", skip(noReset), async () => {
+  for (const asked of ["before", "after"]) {
+    using sockets = await pair();
+    const { client, server } = sockets;
+    const early = asked === "before" ? client.closed : undefined;
+    await server.closeWrite();
+    assertEquals(await client.read(new Uint8Array(1)), null);
+    server.reset();
+    await writeUntilRefused(client);
+    assertInstanceOf(await within(patience, early ?? client.closed), SocketError);
   }
 });
 

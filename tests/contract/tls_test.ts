@@ -5,6 +5,7 @@ import { once } from "node:events";
 import test from "node:test";
 import tls from "node:tls";
 import {
+  capabilities,
   connect,
   type ConnectOptions,
   listen,
@@ -419,7 +420,9 @@ test("startTls goes on with a connection that has spoken plain text", async () =
   await pair.client.write(text("STARTTLS"));
   assertEquals(await readText(pair.server), "STARTTLS");
   await pair.server.write(text("go ahead"));
+  const { closed } = pair.server;
   const accepting = startTls(pair.server, { server: true, cert, key });
+  assertEquals(await within(patience, closed), undefined);
   assertEquals(await readText(pair.client), "go ahead");
   using client = await startTls(pair.client, { ca });
   using server = await accepting;
@@ -430,10 +433,25 @@ test("startTls goes on with a connection that has spoken plain text", async () =
   assertEquals(await readText(server), "in private");
   await assertCode(pair.client.write(text("in public")), "EBADF");
   await assertCode(pair.server.read(new Uint8Array(1)), "EBADF");
+  assertEquals(await within(patience, pair.client.closed), undefined);
   pair.client.close();
   pair.server.reset();
   await server.write(text("still here"));
   assertEquals(await readText(client), "still here");
+});
+
+const noWatch = skip(
+  capabilities().options.deadPeerTimeout.set === "none" ? "no deadPeerTimeout here" : undefined,
+);
+
+test("startTls keeps the watch over the peer", noWatch, async () => {
+  using pair = await plainPair();
+  pair.client.setOptions({ deadPeerTimeout: 20_000 });
+  const accepting = startTls(pair.server, { server: true, cert, key });
+  using client = await startTls(pair.client, { ca });
+  using _server = await accepting;
+  // The kernel knows nothing of it, so the connection is asked.
+  assertEquals(Reflect.get(client, "deadPeerTimeout"), 20_000);
 });
 
 test("startTls refuses what was put behind the command: STARTTLS injection", async () => {
