@@ -22,7 +22,7 @@ import { jsrProblem } from "./lib/jsr.ts";
 import { packageTargets } from "./lib/package.ts";
 import type { Runtime } from "./lib/runtimes.ts";
 import { runTargets } from "./lib/suite.ts";
-import { sourceTargets, type Target } from "./lib/targets.ts";
+import { type Skipped, sourceTargets, type Target } from "./lib/targets.ts";
 
 const { values } = parseArgs({
   options: {
@@ -62,7 +62,7 @@ console.log(
 );
 
 const { filter, quick, target } = values;
-const coming: Promise<Target[]>[] = [];
+const coming: Promise<(Target | Skipped)[]>[] = [];
 const onlyPackage = values.package || target !== "";
 if (!onlyPackage) coming.push(sourceTargets(chosen, { filter, quick, jsrProblem: problem }));
 let remove = () => Promise.resolve();

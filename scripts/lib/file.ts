@@ -30,7 +30,8 @@ export async function runFile(
   const directory = await mkdtemp(join(tmpdir(), "holdfast-"));
   const report = join(directory, "report.xml");
   try {
-    const command = [...through, target.runtime.binary, ...args(target, file, report, timeout)];
+    const { binary, through: emulator = [] } = target.runtime;
+    const command = [...through, ...emulator, binary, ...args(target, file, report, timeout)];
     const result = await run(command[0]!, command.slice(1), {
       cwd: target.cwd,
       timeout,

@@ -9,16 +9,17 @@ import { cp, glob, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promi
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { emulated } from "./emulators.ts";
 import { must } from "./process.ts";
 import { find, type Runtime, versions } from "./runtimes.ts";
-import { inAllVariants, nodeResolver, type Target, testFiles } from "./targets.ts";
+import { inAllVariants, nodeResolver, type Skipped, type Target, testFiles } from "./targets.ts";
 import { koffi, npmInstall, tools } from "./tools.ts";
 
 /** The package on every runtime, as far as the labels contain `wanted`. */
 export async function packageTargets(
   filter: string,
   wanted: string,
-): Promise<{ targets: Target[]; remove(): Promise<void> }> {
+): Promise<{ targets: (Target | Skipped)[]; remove(): Promise<void> }> {
   const root = process.cwd();
   const own = await testFiles("tests/package/*_test.ts", filter, root);
   const contracts = await testFiles("tests/contract/*_test.ts", filter, root);
@@ -32,8 +33,9 @@ export async function packageTargets(
     const dnt = map === undefined ? [] : ["--no-config", "--import-map", map];
     const builder = map === undefined ? [] : ["--builder", "dnt"];
     const build = ["run", "-A", ...dnt, "scripts/build_npm.ts", ...builder, "--out", built];
-    const [output, deno, bun, node, oldest, ...olderNodes] = await Promise.all([
+    const [output, others, deno, bun, node, oldest, ...olderNodes] = await Promise.all([
       must(process.execPath, build),
+      emulated(),
       find("deno"),
       find("bun"),
       find("node"),
@@ -54,16 +56,30 @@ export async function packageTargets(
         nodeImports: old ? [new URL("../../tests/package/load_ts.mjs", import.meta.url).href] : [],
       };
     };
+    const elsewhere = others.map((other): Target | Skipped => {
+      const { platform } = other;
+      if ("missing" in other) return { label: `package, ${platform}`, reason: other.missing };
+      const { runtime, env, files, through, url } = other;
+      const target = contract(project, runtime, ` on ${platform} (${through})`);
+      return {
+        ...target,
+        files: contracts.filter((file) => files.test(file)),
+        env,
+        nodeImports: target.nodeImports?.map(url),
+        elsewhere: { platform, through },
+      };
+    });
     const withKoffi = join(directory, "with-koffi");
     await cp(project, withKoffi, { recursive: true });
     await cp(join(await koffi(), "node_modules"), join(withKoffi, "node_modules"), {
       recursive: true,
     });
-    const targets = [
+    const targets: (Target | Skipped)[] = [
       ...[deno, bun, node].map((runtime) => contract(project, runtime)),
       ...olderNodes.map((runtime) => contract(project, runtime, " without koffi")),
       ...olderNodes.map((runtime) => contract(withKoffi, runtime, " with koffi")),
     ].flatMap(inAllVariants);
+    targets.push(...elsewhere.filter((one) => "reason" in one || one.files.length > 0));
 
     if (own.length > 0) {
       const nodes = [oldest, ...olderNodes, node].map(({ binary }) => binary);

@@ -16,6 +16,8 @@ export interface Runtime {
   name: "deno" | "bun" | "node";
   version: string;
   binary: string;
+  /** The command that runs `binary` where the system itself cannot: an emulator. */
+  through?: string[];
 }
 
 /** The runtime that runs this script, and Bun and Node. */

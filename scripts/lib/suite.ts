@@ -10,7 +10,7 @@ import { runFile } from "./file.ts";
 import { ownNetwork } from "./isolation.ts";
 import { Pool } from "./pool.ts";
 import { Progress } from "./progress.ts";
-import type { Target } from "./targets.ts";
+import type { Skipped, Target } from "./targets.ts";
 
 export interface SuiteOptions {
   /** How many files run at the same time. */
@@ -46,7 +46,7 @@ interface Summary {
 
 /** Runs targets as they come: some have to be built first. */
 export async function runTargets(
-  coming: readonly Promise<Target[]>[],
+  coming: readonly Promise<(Target | Skipped)[]>[],
   { jobs, timeout }: SuiteOptions,
 ): Promise<Counts> {
   const network = await ownNetwork();
@@ -58,10 +58,15 @@ export async function runTargets(
   const last: (() => Promise<void>)[] = [];
   const failures = none();
 
-  const runAll = async (target: Target) => {
+  const runAll = async (target: Target | Skipped) => {
     const { label } = target;
     const summary: Summary = { label, counts: none(), ms: 0, reasons: new Map() };
     summaries.push(summary);
+    if ("reason" in target) {
+      summary.counts.skipped++;
+      summary.reasons.set(target.reason, 1);
+      return;
+    }
     const one = (file: string) =>
       progress.during(`${label} ${file}`, async () => {
         const result = await runFile(target, file, timeout, network);

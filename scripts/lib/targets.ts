@@ -22,6 +22,14 @@ export interface Target {
   /** Modules that Node loads first. */
   nodeImports?: string[];
   env?: Record<string, string>;
+  /** Another platform than this one, and what stands in for it. */
+  elsewhere?: { platform: string; through: string };
+}
+
+/** A target that cannot be run here, and why. */
+export interface Skipped {
+  label: string;
+  reason: string;
 }
 
 /** A way to run tests: they read its environment variables. */

@@ -20,7 +20,11 @@ export const koffi = (): Promise<string> => installed({ koffi: versions.koffi })
 /** Where `node_modules` with all clients is. */
 export const clients = (): Promise<string> => installed(versions.clients);
 
-async function installed(pinned: Record<string, string>): Promise<string> {
+/** Node.js of other platforms than this one, which npm installs only when forced. */
+export const foreignNodes = (pinned: Record<string, string>): Promise<string> =>
+  installed(pinned, "--force");
+
+async function installed(pinned: Record<string, string>, ...flags: string[]): Promise<string> {
   const packages = Object.entries(pinned).map(([name, version]) => `${name}@${version}`);
   const name = createHash("sha1").update(packages.join("+")).digest("hex");
   const directory = resolve(".cache", name);
@@ -28,7 +32,7 @@ async function installed(pinned: Record<string, string>): Promise<string> {
   await mkdir(".cache", { recursive: true });
   // Two runs at once must not see each other's half of it.
   const scratch = await mkdtemp(resolve(".cache", "installing-"));
-  await npmInstall(scratch, ...packages);
+  await npmInstall(scratch, ...flags, ...packages);
   try {
     await rename(scratch, directory);
   } catch (error) {

@@ -20,17 +20,18 @@ export function withScopeNumber(address: string): string {
 }
 
 /**
- * Returns `fe80::1%eth0` for `fe80::1%2`, since libuv does not understand numbers
+ * Returns the address with the scope as libuv wants it: by name, and on Windows by number
  * (https://github.com/libuv/libuv/blob/v1.52.0/src/uv-common.c `uv_ip6_addr`).
  *
  * @param code The error's code when there is no such interface, as the kernel would report it.
  */
 export function withScopeName(address: string, code: "ENETUNREACH" | "ENODEV"): string {
   const [literal = "", scope] = address.split("%", 2);
-  if (scope === undefined || systemName() === "windows") return address;
+  if (scope === undefined) return address;
   const number = Number(withScopeNumber(address).split("%", 2)[1]);
   for (const [name, entries] of Object.entries(interfaces())) {
-    if (entries?.some((entry) => entry.scopeid === number)) return `${literal}%${name}`;
+    if (!entries?.some((entry) => entry.scopeid === number)) continue;
+    return `${literal}%${systemName() === "windows" ? number : name}`;
   }
   throw coded(code, `no interface ${scope} has such an address`);
 }

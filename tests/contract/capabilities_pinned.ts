@@ -61,6 +61,9 @@ const withoutFfi = (table: Record<string, string>): Record<string, string> => ({
   "localPort": "native none",
 });
 
+/** Windows: what Node itself does. No system call can be made. */
+const windows = { ...withoutFfi(node20), "fd": "none none" };
+
 /** By runtime, major version and system, and koffi where it makes a difference. */
 export const pinned: Record<string, Record<string, string> | undefined> = {
   "deno 2 linux": {
@@ -82,4 +85,6 @@ export const pinned: Record<string, Record<string, string> | undefined> = {
   "node 24 linux": withoutFfi(tuningNode),
   "node 24 linux koffi": tuningNode,
   "node 26 linux": tuningNode,
+  "node 20 windows": windows,
+  "node 22 windows": windows,
 };

@@ -351,29 +351,3 @@ test("connect: a signal whose abort event somebody stops is seen when the limit 
   controller.abort("stop");
   assertEquals((await waiting).error, "stop");
 });
-
-test("connects without end, 300 at a time, all take turns", async () => {
-  using listener = await listen({ hostname: "127.0.0.1", port: 0, backlog: 1_024, timeout: null });
-  const { hostname, port } = listener.addr;
-  const serving = (async () => {
-    for await (const socket of listener) socket.reset();
-  })();
-  const end = performance.now() + 6_000;
-  let longest = 0;
-  await Promise.all(Array.from({ length: 300 }, async () => {
-    for (let start = 0; start < end;) {
-      start = performance.now();
-      // Whether the peer has gone already makes no difference.
-      const socket = await connect({ hostname, port, timeout: patience }).catch(
-        (error: unknown) => {
-          if ((error as { code?: string }).code !== "ECONNRESET") throw error;
-        },
-      );
-      socket?.close();
-      longest = Math.max(longest, performance.now() - start);
-    }
-  }));
-  listener.close();
-  await serving;
-  assertLess(longest, 4_000);
-});

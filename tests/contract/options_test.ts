@@ -497,6 +497,33 @@ test("onlySupported: keeps what can be set and drops nothing else", () => {
 
 type Capable = ReturnType<typeof capabilities>["options"];
 
+const { set: keepAliveRoad } = capabilities().options.keepAlive;
+const notNative = keepAliveRoad === "native" ? undefined : `keepAlive is ${keepAliveRoad} here`;
+
+test(
+  "what the runtime sets itself is in force, with and without system calls",
+  skip(notNative),
+  async () => {
+    using sockets = await pair({
+      listen: { keepAlive: true, noDelay: false },
+      connect: { keepAlive: true, noDelay: false },
+    });
+    for (const socket of [sockets.client, sockets.server]) {
+      const expected = (on: boolean) => {
+        if (noKernel !== undefined) return;
+        const { keepAlive, noDelay } = socket.getOptions();
+        assertEquals([keepAlive !== false, noDelay], [on, !on]);
+      };
+      expected(true);
+      socket.setOptions({ keepAlive: false, noDelay: true });
+      expected(false);
+      socket.setKeepAlive(true);
+      socket.setNoDelay(false);
+      expected(true);
+    }
+  },
+);
+
 test(
   "without system calls: what is native works, the rest is refused before anything happens",
   skip(notLinux),

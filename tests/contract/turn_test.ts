@@ -2,9 +2,9 @@
 
 import process from "node:process";
 import { test } from "node:test";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertLess } from "@std/assert";
 import { firstLine, pair, patience, sleep, startRuntime, testFile } from "./support.ts";
-import { connect, type TcpConnection } from "@holdfast/tcp";
+import { connect, listen, type TcpConnection } from "@holdfast/tcp";
 
 /** Far more than a few ms on a busy machine, far less than what a loop takes that never turns. */
 const tolerable = 60;
@@ -112,4 +112,30 @@ test("turn: a loop of large reads lets timers ring", async () => {
   assertEquals(read, size);
   await written;
   assert(stretch < tolerable, `${stretch} ms of CPU time`);
+});
+
+test("connects without end, 300 at a time, all take turns", async () => {
+  using listener = await listen({ hostname: "127.0.0.1", port: 0, backlog: 1_024, timeout: null });
+  const { hostname, port } = listener.addr;
+  const serving = (async () => {
+    for await (const socket of listener) socket.reset();
+  })();
+  const end = performance.now() + 6_000;
+  let longest = 0;
+  await Promise.all(Array.from({ length: 300 }, async () => {
+    for (let start = 0; start < end;) {
+      start = performance.now();
+      // Whether the peer has gone already makes no difference.
+      const socket = await connect({ hostname, port, timeout: patience }).catch(
+        (error: unknown) => {
+          if ((error as { code?: string }).code !== "ECONNRESET") throw error;
+        },
+      );
+      socket?.close();
+      longest = Math.max(longest, performance.now() - start);
+    }
+  }));
+  listener.close();
+  await serving;
+  assertLess(longest, 4_000);
 });
