@@ -138,9 +138,23 @@ function serverDescriptor(server: NodeServer, finder: Finder | undefined): numbe
   if (address === null || typeof address === "string") throw notTcp();
   const fd = server._handle?.fd;
   if (fd !== undefined && fd >= 0) return fd;
+  if (isPrimarys(server)) throw unsupported("fd", elsewhere);
   if (finder === undefined) throw noDescriptor();
   const { address: hostname, port } = address;
   return finder.listener(server, { transport: "tcp", hostname, port });
+}
+
+const elsewhere = {
+  reason: "in a worker of node:cluster the primary process has the listening socket",
+  remedy: 'call setOptions(socket, ...) in server.on("connection", (socket) => ...)',
+};
+
+/**
+ * Whether a server gets its connections from another process. What it has for a handle then is an object
+ * with methods of its own: https://github.com/nodejs/node/blob/v26.0.0/lib/internal/cluster/child.js `rr`
+ */
+function isPrimarys({ _handle }: NodeServer): boolean {
+  return typeof _handle === "object" && _handle !== null && Object.hasOwn(_handle, "getsockname");
 }
 
 function socketDescriptor(socket: NodeSocket, finder: Finder | undefined): number {
