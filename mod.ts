@@ -32,7 +32,8 @@ export { startTls } from "./src/tls/upgrade.ts";
 export { wrap, type WrapOptions } from "./src/wrap.ts";
 export type { TcpConnection } from "./src/connection/connection.ts";
 export type { ListenerStats, Shutdown, TcpListener } from "./src/listener.ts";
-export type { NetAddr } from "./src/kernel/address.ts";
+export type { UnixConnection, UnixListener } from "./src/unix.ts";
+export type { NetAddr, UnixAddr } from "./src/kernel/address.ts";
 
 // TLS
 export type { ServerTlsOptions, TlsCertificate, TlsOptions } from "./src/tls/options.ts";
@@ -54,6 +55,8 @@ export type {
   RetryOptions,
   SocketOptions,
   Timeouts,
+  UnixConnectOptions,
+  UnixListenOptions,
 } from "./src/options/types.ts";
 export { type AnySocket, getOptions, setOptions } from "./src/options/any_socket.ts";
 export { getsockopt, setsockopt } from "./src/options/raw.ts";

@@ -9,8 +9,9 @@ import { Connection, type TcpConnection } from "./connection/connection.ts";
 import { Dialling } from "./dialling.ts";
 import { retraced, toSocketError } from "./errors.ts";
 import { timeoutError } from "./events.ts";
-import { checkConnect } from "./options/validate.ts";
-import type { ConnectOptions } from "./options/types.ts";
+import { checkConnect, isUnix } from "./options/validate.ts";
+import type { ConnectOptions, UnixConnectOptions } from "./options/types.ts";
+import { dialUnix, type UnixConnection } from "./unix.ts";
 import { prepareDial } from "./options/dial.ts";
 import { adapter } from "./runtime.ts";
 import { applyPlan, supportedPlan } from "./options/apply.ts";
@@ -44,7 +45,23 @@ import { secured } from "./tls/dial.ts";
  * console.log(socket.timeouts.read); // 30000
  * ```
  */
-export async function connect(options: ConnectOptions): Promise<TcpConnection> {
+export function connect(options: ConnectOptions): Promise<TcpConnection>;
+/**
+ * Opens a connection to a Unix socket. `timeout` and its kin mean the same as for TCP.
+ *
+ * @param options Where to, and how long at most. Options of TCP are refused.
+ * @throws {TypeError | RangeError} An option is unknown, TCP's, missing or out of range.
+ * @throws {TimeoutError} Our clock ran out.
+ * @throws {SocketError} Such as `ENOENT` or `ECONNREFUSED`.
+ */
+export function connect(options: UnixConnectOptions): Promise<UnixConnection>;
+export async function connect(
+  options: ConnectOptions | UnixConnectOptions,
+): Promise<TcpConnection | UnixConnection> {
+  return isUnix(options) ? await dialUnix(options) : await connectTcp(options as ConnectOptions);
+}
+
+async function connectTcp(options: ConnectOptions): Promise<TcpConnection> {
   const plan = checkConnect(options);
   const runtime = adapter();
   const socket = supportedPlan(plan.socket, runtime.natives());

@@ -31,7 +31,8 @@ const mostMeetings = 8;
  * section 3.5, simultaneous open).
  */
 function isItself({ localAddr, remoteAddr }: Opened): boolean {
-  return localAddr.port === remoteAddr.port && localAddr.hostname === remoteAddr.hostname;
+  return localAddr.port !== undefined && localAddr.port === remoteAddr.port &&
+    localAddr.hostname === remoteAddr.hostname;
 }
 
 /** What dialling needs of an open connection. */

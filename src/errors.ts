@@ -424,7 +424,10 @@ function codeOf(cause: unknown): string | undefined {
 function formatAddress(operation: Operation, address: ErrorAddress | undefined): string {
   if (address === undefined) return "";
   const { hostname, port } = address;
-  const host = hostname.includes(":") ? `[${hostname}]` : hostname;
+  // A Unix socket has a path instead of both.
+  const path = (address as { path?: string }).path?.replaceAll("\0", "@");
+  const host = hostname?.includes(":") ? `[${hostname}]` : hostname;
+  const where = path ?? `${host}:${port}`;
   const preposition = operation === "read"
     ? "from"
     : operation === "accept" || operation === "listen" || operation === "drain"
@@ -432,7 +435,7 @@ function formatAddress(operation: Operation, address: ErrorAddress | undefined):
     : operation === "setsockopt" || operation === "getsockopt" || operation === "close"
     ? "for"
     : "to";
-  return ` ${preposition} ${host}:${port}`;
+  return where === "" ? "" : ` ${preposition} ${where}`;
 }
 
 /**

@@ -10,7 +10,8 @@ import { SocketError, toSocketError } from "./errors.ts";
 import { unsupported } from "./kernel/obstacle.ts";
 import { supportOfListen } from "./options/support.ts";
 import { Listener, type Prepare, type TcpListener } from "./listener.ts";
-import type { ListenOptions } from "./options/types.ts";
+import type { ListenOptions, UnixListenOptions } from "./options/types.ts";
+import { bindUnix, type UnixListener } from "./unix.ts";
 import type { ListenPlan } from "./kernel/listening.ts";
 import { portHolder } from "./kernel/port_holder.ts";
 import { knownSystem } from "./kernel/system.ts";
@@ -18,7 +19,7 @@ import { adapter } from "./runtime.ts";
 import { applyPlan, inheritPlan, supportedPlan } from "./options/apply.ts";
 import { timers } from "./time/timers.ts";
 import { TlsListener } from "./tls/listener.ts";
-import { checkListen } from "./options/validate.ts";
+import { checkListen, isUnix } from "./options/validate.ts";
 
 /** Node's, the only runtime whose own setters work on listeners. */
 const defaultBacklog = 511;
@@ -49,7 +50,23 @@ const defaultBacklog = 511;
  * listener.close();
  * ```
  */
-export async function listen(options: ListenOptions): Promise<TcpListener> {
+export function listen(options: ListenOptions): Promise<TcpListener>;
+/**
+ * Listens on a Unix socket. A socket's file that a dead process has left is replaced; closing the
+ * listener takes it away.
+ *
+ * @param options Where, and the limits. Options of TCP are refused.
+ * @throws {TypeError | RangeError} An option is unknown, TCP's, missing or out of range.
+ * @throws {SocketError} Such as `EADDRINUSE`: somebody listens there, or it is another file.
+ */
+export function listen(options: UnixListenOptions): Promise<UnixListener>;
+export async function listen(
+  options: ListenOptions | UnixListenOptions,
+): Promise<TcpListener | UnixListener> {
+  return isUnix(options) ? await bindUnix(options) : await listenTcp(options as ListenOptions);
+}
+
+async function listenTcp(options: ListenOptions): Promise<TcpListener> {
   const { listen: plan, maxPending, timeouts, socket: checked, tls } = checkListen(options);
   const runtime = adapter();
   const socket = supportedPlan(checked, runtime.natives());

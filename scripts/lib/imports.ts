@@ -28,6 +28,7 @@ const layers: readonly (readonly string[])[] = [
   ["src/connection/"],
   ["src/tls/"],
   ["src/dialling.ts", "src/draining.ts", "src/listener.ts", "src/process/"],
+  ["src/unix.ts"],
   ["src/connect.ts", "src/listen.ts", "src/wrap.ts", "src/listen_fds.ts", "src/connector.ts"],
   ["mod.ts"],
   ["src/preload.ts"],

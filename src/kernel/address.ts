@@ -24,3 +24,21 @@ export interface NetAddr {
   /** Port number, 0-65535. */
   readonly port: number;
 }
+
+/**
+ * Address of a Unix socket. Same shape as `Deno.UnixAddr`.
+ *
+ * @example Where a listener listens
+ * ```ts
+ * import type { UnixAddr } from "@holdfast/tcp";
+ *
+ * const addr: UnixAddr = { transport: "unix", path: "/run/app.sock" };
+ * console.log(addr.path); // /run/app.sock
+ * ```
+ */
+export interface UnixAddr {
+  /** Always `"unix"`. */
+  readonly transport: "unix";
+  /** Path of the socket's file; an abstract one (Linux) begins with `\0`. */
+  readonly path: string;
+}

@@ -389,3 +389,36 @@ export interface ListenSettings extends SocketOptions {
    */
   tls?: ServerTlsOptions;
 }
+
+/**
+ * Options of `connect` for a Unix socket.
+ *
+ * @example A path instead of a name and a port
+ * ```ts
+ * import type { UnixConnectOptions } from "@holdfast/tcp";
+ *
+ * const options: UnixConnectOptions = { path: "/run/postgresql/.s.PGSQL.5432", timeout: 5_000 };
+ * console.log(options.timeout); // 5000
+ * ```
+ */
+export interface UnixConnectOptions
+  extends Pick<ConnectOptions, "timeout" | "deadline" | "signal"> {
+  /** The socket's file, at most 103 bytes; on Linux an abstract name after `\\0`. */
+  path: string;
+}
+
+/**
+ * Options of `listen` for a Unix socket.
+ *
+ * @example A path instead of a port
+ * ```ts
+ * import type { UnixListenOptions } from "@holdfast/tcp";
+ *
+ * const options: UnixListenOptions = { path: "/run/app.sock", timeout: 30_000 };
+ * console.log(options.timeout); // 30000
+ * ```
+ */
+export interface UnixListenOptions extends Pick<ListenOptions, "timeout" | "backlog"> {
+  /** The socket's file, at most 103 bytes; on Linux an abstract name after `\\0`. */
+  path: string;
+}

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { systemName } from "../kernel/system.ts";
 import type { ListenPlan } from "../kernel/listening.ts";
 import type { Target } from "../adapter.ts";
 import type { CallOptions } from "../time/calls.ts";
@@ -98,6 +99,70 @@ export function checkListen(options: unknown): ListenOptionsPlan {
 
 /** What usually waits in the kernel at most (`net.core.somaxconn`). */
 const defaultPending = 4_096;
+
+/** Whether options are those of a Unix socket. */
+export function isUnix(options: unknown): boolean {
+  return typeof options === "object" && options !== null &&
+    (options as Options)["path"] !== undefined;
+}
+
+/** What `connect` is to do with a Unix socket. */
+export interface UnixConnectPlan {
+  readonly path: string;
+  readonly timeouts: ConnectTimeouts;
+  readonly deadline: Deadline | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Checks the options of `connect` for a Unix socket. */
+export function checkConnectUnix(options: unknown): UnixConnectPlan {
+  const verb = "connect";
+  const given = copyUnix(options, limitKeys, connectKeys, verb);
+  return {
+    path: checkPath(given.path, verb),
+    timeouts: timeouts(given.timeout, ["connect", "read", "write"], verb),
+    deadline: checkDeadline(given.deadline, verb),
+    signal: checkSignal(given.signal, verb),
+  };
+}
+
+/** Checks the options of `listen` for a Unix socket. */
+export function checkListenUnix(
+  options: unknown,
+): { path: string; backlog: number | undefined; timeouts: ListenTimeouts } {
+  const verb = "listen";
+  const given = copyUnix(options, ["timeout", "backlog"], listenKeys, verb);
+  return {
+    path: checkPath(given.path, verb),
+    backlog: optional(given.backlog, (length) => checkInteger(length, "backlog", 1, int, verb)),
+    timeouts: listenTimeouts(given.timeout, false, verb),
+  };
+}
+
+function copyUnix(
+  options: unknown,
+  own: readonly string[],
+  all: readonly string[],
+  verb: string,
+): Options {
+  const given = copyOptions(options, ["path", ...all], verb);
+  const other = Object.keys(given).find((key) => key !== "path" && !own.includes(key));
+  if (other === undefined) return given;
+  throw new TypeError(`Cannot ${verb} as '${other}' is for TCP: 'path' is a Unix socket's`);
+}
+
+/** The shortest `sun_path` of the systems is macOS's, with 104 bytes and a zero at the end. */
+function checkPath(path: unknown, verb: string): string {
+  const expected = "must be the path of a Unix socket, 1 to 103 bytes";
+  if (typeof path !== "string") fail(TypeError, verb, "path", expected, path);
+  const { length } = new TextEncoder().encode(path);
+  if (length < 1 || length > 103) fail(RangeError, verb, "path", expected, path);
+  if (path.lastIndexOf("\0") > 0 || path === "\0") fail(TypeError, verb, "path", expected, path);
+  if (path.startsWith("\0") && systemName() !== "linux") {
+    fail(TypeError, verb, "path", "must be a file: abstract names are Linux's", path);
+  }
+  return path;
+}
 
 /** The limit of a TLS handshake when no other limit is given, ms. */
 const longestHandshake = 10_000;

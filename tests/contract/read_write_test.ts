@@ -14,6 +14,7 @@ import { type CallOptions, Deadline, SocketError, TimeoutError } from "@holdfast
 import type { TcpConnection } from "@holdfast/tcp";
 import {
   firstDifference,
+  overTls,
   pair,
   patience,
   readExactly,
@@ -285,7 +286,7 @@ test("write: of connection, call, deadline and signal the earliest counts", asyn
     open.push(sockets);
     full.set(row, sockets);
     await assertRejects(
-      () => sockets.client.write(zeros, { timeout: 1_500 }),
+      () => sockets.client.write(zeros, { timeout: overTls ? 6_000 : 1_500 }),
       TimeoutError,
     );
   }));

@@ -293,7 +293,8 @@ export class NodeTransport implements Transport {
   reset(kernel: () => Kernel): void {
     const { native } = this;
     if (this.#closed || this.#reset(kernel)) return;
-    if (!native.destroyed) lingerZero(kernel(), handle(native)!.fd());
+    const isTcp = this.remoteAddr.transport === "tcp";
+    if (!native.destroyed && isTcp) lingerZero(kernel(), handle(native)!.fd());
     this.close();
   }
 
@@ -301,9 +302,9 @@ export class NodeTransport implements Transport {
   #reset(kernel?: () => Kernel): boolean {
     const { native } = this;
     const session = this.#session;
-    if (session === undefined && (!this.#plain || native.resetAndDestroy === undefined)) {
-      return false;
-    }
+    // There is no RST on a Unix socket.
+    const plain = this.#plain && this.remoteAddr.transport === "tcp";
+    if (session === undefined && (!plain || native.resetAndDestroy === undefined)) return false;
     const reset = () => {
       if (session === undefined) return void native.resetAndDestroy!();
       session.reset(kernel!);

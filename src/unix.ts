@@ -1,0 +1,80 @@
+/**
+ * Opening Unix sockets: the same connections and listeners, with a path for an address.
+ *
+ * @module
+ */
+
+import type { Target } from "./adapter.ts";
+import { connectUnix, listenUnix } from "./adapters/node/unix.ts";
+import { Connection, type TcpConnection } from "./connection/connection.ts";
+import { Dialling } from "./dialling.ts";
+import { toSocketError } from "./errors.ts";
+import { timeoutError } from "./events.ts";
+import type { UnixAddr } from "./kernel/address.ts";
+import { Listener, type TcpListener } from "./listener.ts";
+import { checkConnectUnix, checkListenUnix } from "./options/validate.ts";
+import { timers } from "./time/timers.ts";
+
+/**
+ * A connection over a Unix socket. What is TCP's alone, such as `setOptions` and `tcpInfo`, throws a
+ * TypeError; `reset` closes.
+ *
+ * @example The same calls
+ * ```ts
+ * import type { UnixConnection } from "@holdfast/tcp";
+ *
+ * const pathOf = (socket: UnixConnection) => socket.remoteAddr.path;
+ * console.log(typeof pathOf); // function
+ * ```
+ */
+export interface UnixConnection extends Omit<TcpConnection, "localAddr" | "remoteAddr"> {
+  /** Address of our end; the path is empty at the dialling end. */
+  readonly localAddr: UnixAddr;
+  /** Address of the peer; the path is empty at the listening end. */
+  readonly remoteAddr: UnixAddr;
+}
+
+/**
+ * A listener on a Unix socket.
+ *
+ * @example Where it listens
+ * ```ts
+ * import type { UnixListener } from "@holdfast/tcp";
+ *
+ * const pathOf = (listener: UnixListener) => listener.addr.path;
+ * console.log(typeof pathOf); // function
+ * ```
+ */
+export interface UnixListener
+  extends Omit<TcpListener, "addr" | "accept" | typeof Symbol.asyncIterator> {
+  /** Where it listens. */
+  readonly addr: UnixAddr;
+  /** As `accept` of a listener for TCP. */
+  accept(...args: Parameters<TcpListener["accept"]>): Promise<UnixConnection>;
+  /** As of a listener for TCP. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<UnixConnection>;
+}
+
+/** Dials a Unix socket under the limits of `connect`. */
+export async function dialUnix(options: unknown): Promise<UnixConnection> {
+  const { path, timeouts, deadline, signal } = checkConnectUnix(options);
+  signal?.throwIfAborted();
+  const target = { hostname: "localhost", port: 0, path, transport: "unix" } as Target;
+  if (deadline?.expired) {
+    throw timeoutError({ operation: "connect", timeout: deadline.timeout, address: target });
+  }
+  const dialling = new Dialling(target, timeouts.connect, deadline, signal, undefined);
+  const transport = await dialling.open(() => connectUnix(path));
+  return new Connection(transport, timeouts, timers) as unknown as UnixConnection;
+}
+
+/** Listens on a Unix socket. */
+export async function bindUnix(options: unknown): Promise<UnixListener> {
+  const { path, backlog, timeouts } = checkListenUnix(options);
+  try {
+    const transport = await listenUnix(path, backlog);
+    return new Listener(transport, timeouts, () => {}) as unknown as UnixListener;
+  } catch (error) {
+    throw toSocketError(error, "listen", { transport: "unix", path } as unknown as Target);
+  }
+}

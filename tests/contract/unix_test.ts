@@ -1,0 +1,197 @@
+/** Unix sockets: the same calls and limits, with a path for an address. */
+
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import test from "node:test";
+import {
+  connect,
+  listen,
+  SocketError,
+  TimeoutError,
+  type UnixConnection,
+  type UnixListener,
+} from "@holdfast/tcp";
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { skip } from "../support/skip.ts";
+import {
+  firstDifference,
+  patience,
+  readExactly,
+  startRuntime,
+  streamBytes,
+  testFile,
+  within,
+} from "./support.ts";
+import { assertCode, errorOf } from "./support_listen.ts";
+
+const noUnix = process.platform === "win32" ? "Windows has named pipes instead" : undefined;
+const noAbstract = process.platform === "linux" ? undefined : "abstract names are Linux's";
+
+/** A directory that goes away with everything in it. */
+function place(): { path: string } & Disposable {
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-unix-"));
+  return {
+    path: join(directory, "s"),
+    [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
+  };
+}
+
+async function pairOn(path: string) {
+  const listener: UnixListener = await listen({ path, timeout: patience });
+  const client: UnixConnection = await connect({ path, timeout: patience });
+  const server: UnixConnection = await listener.accept();
+  return {
+    listener,
+    client,
+    server,
+    [Symbol.dispose]() {
+      for (const one of [client, server, listener]) one.close();
+    },
+  };
+}
+
+test("unix: bytes both ways, half closed, to the end", skip(noUnix), async () => {
+  using directory = place();
+  const { path } = directory;
+  using both = await pairOn(path);
+  const { client, server, listener } = both;
+  assertEquals(listener.addr, { transport: "unix", path });
+  assertEquals(client.remoteAddr, { transport: "unix", path });
+  assertEquals(server.localAddr, { transport: "unix", path });
+  const size = 3_000_000;
+  const writing = client.write(streamBytes(0, size)).then(() => client.closeWrite());
+  const got = await readExactly(server as never, size);
+  assertEquals(firstDifference(got, 0), -1);
+  await writing;
+  assertEquals(await server.read(new Uint8Array(1)), null);
+  await server.write(new Uint8Array([7]));
+  assertEquals([...await readExactly(client as never, 1)], [7]);
+  server.close();
+  assertEquals(await client.read(new Uint8Array(1)), null);
+});
+
+test("unix: a read that times out loses nothing", skip(noUnix), async () => {
+  using directory = place();
+  using both = await pairOn(directory.path);
+  const { client, server } = both;
+  const error = await errorOf(client.read(new Uint8Array(1), { timeout: 30 }));
+  assertInstanceOf(error, TimeoutError);
+  assertEquals(error.timeout, 30);
+  await server.write(new Uint8Array([1, 2, 3]));
+  assertEquals([...await readExactly(client as never, 3)], [1, 2, 3]);
+  const late = await errorOf(client.write(new Uint8Array(20_000_000), { timeout: 50 }));
+  assertInstanceOf(late, TimeoutError);
+  const { bytesWritten = 0 } = late;
+  assert(bytesWritten > 0 && bytesWritten < 20_000_000);
+  assertEquals((await readExactly(server as never, bytesWritten)).length, bytesWritten);
+});
+
+test("unix: abstract names have no file", skip(noAbstract), async () => {
+  const path = `\0holdfast ${process.pid} ${Math.random()}`;
+  {
+    using both = await pairOn(path);
+    assertEquals(both.listener.addr, { transport: "unix", path });
+    await both.client.write(new Uint8Array([5]));
+    assertEquals([...await readExactly(both.server as never, 1)], [5]);
+    await assertCode(listen({ path, timeout: 1 }), "EADDRINUSE");
+  }
+  const error = await assertCode(connect({ path, timeout: patience }), "ECONNREFUSED");
+  assert(error.message.includes("@holdfast"), error.message);
+});
+
+test("unix: the file goes when the listener does", skip(noUnix), async () => {
+  using directory = place();
+  const { path } = directory;
+  const listener = await listen({ path, timeout: 1 });
+  assert(existsSync(path));
+  listener.close();
+  await within(patience, gone(path));
+  await assertCode(connect({ path, timeout: patience }), "ENOENT");
+});
+
+async function gone(path: string): Promise<void> {
+  while (existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+test("unix: where somebody listens, nobody else can", skip(noUnix), async () => {
+  using directory = place();
+  const { path } = directory;
+  using both = await pairOn(path);
+  const error = await assertCode(listen({ path, timeout: 1 }), "EADDRINUSE");
+  assertEquals(error.operation, "listen");
+  assert(error.message.includes(path), error.message);
+  // And the one that does has lost nothing: it has seen somebody come and go.
+  using looked = await both.listener.accept();
+  assertEquals(await looked.read(new Uint8Array(1)), null);
+  using again = await connect({ path, timeout: patience });
+  using server = await both.listener.accept();
+  await again.write(new Uint8Array([9]));
+  assertEquals([...await readExactly(server as never, 1)], [9]);
+});
+
+test("unix: a file that is no socket is left alone", skip(noUnix), async () => {
+  using directory = place();
+  const { path } = directory;
+  writeFileSync(path, "precious");
+  await assertCode(listen({ path, timeout: 1 }), "EADDRINUSE");
+  assert(existsSync(path));
+});
+
+test("unix: the file of a process that died is replaced", skip(noUnix), async () => {
+  using directory = place();
+  const { path } = directory;
+  const child = startRuntime(testFile("programs/unix_listener.ts"), [path]);
+  await within(2 * patience, new Promise((resolve) => child.stdout!.once("data", resolve)));
+  await assertCode(listen({ path, timeout: 1 }), "EADDRINUSE");
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  child.kill("SIGKILL");
+  await ended;
+  assert(existsSync(path));
+  await assertCode(connect({ path, timeout: patience }), "ECONNREFUSED");
+  using both = await pairOn(path);
+  await both.client.write(new Uint8Array([3]));
+  assertEquals([...await readExactly(both.server as never, 1)], [3]);
+});
+
+test("unix: nobody there is ENOENT, with the path", skip(noUnix), async () => {
+  using directory = place();
+  const error = await assertCode(connect({ path: directory.path, timeout: patience }), "ENOENT");
+  assertEquals(error.operation, "connect");
+  assert(error.message.includes(directory.path), error.message);
+});
+
+test("unix: what is TCP's is refused by name", skip(noUnix), async () => {
+  using directory = place();
+  const { path } = directory;
+  const foreign = {
+    ...{ hostname: "localhost", port: 1, keepAlive: true, noDelay: true, userTimeout: 1_000 },
+    ...{ deadPeerTimeout: 5_000, localAddress: "127.0.0.1" },
+  };
+  for (const [key, value] of Object.entries(foreign)) {
+    const error = await errorOf(connect({ path, timeout: 1, [key]: value } as never));
+    assertInstanceOf(error, TypeError);
+    assert(error.message.includes(`'${key}' is for TCP`), error.message);
+  }
+  for (const [key, value] of Object.entries({ port: 0, reusePort: true, keepAlive: false })) {
+    const error = await errorOf(listen({ path, timeout: 1, [key]: value } as never));
+    assertInstanceOf(error, TypeError);
+    assert(error.message.includes(`'${key}' is for TCP`), error.message);
+  }
+  for (const wrong of ["", "x".repeat(104), "a\0b", 5]) {
+    const error = await errorOf(connect({ path: wrong, timeout: 1 } as never));
+    assert(error instanceof TypeError || error instanceof RangeError, String(error));
+  }
+  assertInstanceOf(await errorOf(connect({ path } as never)), TypeError);
+  using both = await pairOn(path);
+  for (
+    const call of [() => both.client.setOptions({ noDelay: true }), () => both.client.tcpInfo()]
+  ) {
+    const error = await errorOf(Promise.resolve().then(call));
+    assert(error instanceof TypeError || !(error instanceof SocketError), String(error));
+  }
+  // There is no RST here: it ends.
+  both.server.reset();
+  assertEquals(await both.client.read(new Uint8Array(1)), null);
+});
