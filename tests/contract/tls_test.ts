@@ -382,6 +382,60 @@ test("close_notify is an end", async () => {
   assertEquals(await readText(client), null);
 });
 
+/** A proxy that sends FIN to its client after `most` bytes, or when it is told to. */
+async function cutter(target: number, most = Infinity) {
+  let front: Socket | undefined;
+  let passed = 0;
+  const server = await rawServer((socket) => {
+    front = socket;
+    const back = netConnect(target, "127.0.0.1");
+    back.on("error", () => {});
+    socket.on("data", (chunk) => back.write(chunk));
+    socket.on("close", () => back.destroy());
+    back.on("data", (chunk) => {
+      if (passed >= most) return;
+      socket.write(chunk.subarray(0, most - passed));
+      passed += chunk.length;
+      if (passed >= most) socket.end();
+    });
+  });
+  return { ...server, cut: () => front!.end(), passed: () => passed };
+}
+
+test("FIN without close_notify is an error, after what came before it", async () => {
+  using listener = await secureListener();
+  using proxy = await cutter(listener.addr.port);
+  const accepting = listener.accept();
+  const { port } = proxy;
+  using client = await connect({ port, timeout: patience, tls: { ca } });
+  using server = await accepting;
+  await server.write(text("half of"));
+  assertEquals(await readText(client), "half of");
+  await server.write(text(" it"));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  proxy.cut();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assertEquals(await readText(client), " it");
+  const error = await assertCode(client.read(new Uint8Array(1)), "ECONNRESET");
+  assertEquals(error.operation, "read");
+  await assertCode(client.read(new Uint8Array(1)), "ECONNRESET");
+});
+
+test("FIN in the middle of a record is an error", async () => {
+  using listener = await secureListener();
+  using proxy = await cutter(listener.addr.port, 8_000);
+  const accepting = listener.accept();
+  const { port } = proxy;
+  using client = await connect({ port, timeout: patience, tls: { ca } });
+  using server = await accepting;
+  await server.write(new Uint8Array(16_000));
+  const error = await errorOf((async () => {
+    while (await client.read(new Uint8Array(20_000)) !== null);
+  })());
+  assertInstanceOf(error, SocketError);
+  assertEquals(error.code, "ECONNRESET");
+});
+
 test("a stream in good order from end to end, and half of it closed", async () => {
   using listener = await secureListener();
   const accepting = listener.accept();

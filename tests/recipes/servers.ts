@@ -14,6 +14,7 @@ import {
   mkdtempSync,
   readdirSync,
   rmSync,
+  writeFileSync,
 } from "node:fs";
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -22,6 +23,7 @@ import { delimiter, join } from "node:path";
 import { tmpdir } from "node:os";
 import process from "node:process";
 import { patience, sleep } from "../contract/support.ts";
+import { certificate, privateKey } from "../support/certificate.ts";
 
 export interface Server extends Disposable {
   port: number;
@@ -121,22 +123,48 @@ const asPostgres = process.getuid?.() === 0
   ? ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
   : [];
 
-export const postgres: Service = {
-  missing: initdb && postgresServer ? undefined : "needs a PostgreSQL server: install postgresql",
-  async start(address = "127.0.0.1") {
-    const port = await freePort();
-    const directory = temporary("postgres");
-    if (asPostgres.length > 0) give(directory, "postgres");
-    const data = join(directory, "data");
-    const init = [initdb!, "--auth=trust", "--username=postgres", "--no-sync", "-D", data];
-    must([...asPostgres, ...init], directory);
-    appendFileSync(join(data, "pg_hba.conf"), "host all all 0.0.0.0/0 trust\n");
-    const place = ["-D", data, "-p", String(port), "-h", address, "-k", ""];
-    const command = [...asPostgres, postgresServer!, ...place, "-F", "-c", "lc_messages=C"];
-    // SIGQUIT: without waiting for clients.
-    return await running(command, port, directory, "SIGQUIT", /ready to accept connections/);
-  },
+/** OpenSSL's own client and server. */
+export const openssl: { program: string | undefined; missing: string | undefined } = {
+  program: find("openssl"),
+  missing: find("openssl") ? undefined : "needs OpenSSL's command: install openssl",
 };
+
+const missingPostgres = initdb && postgresServer
+  ? undefined
+  : "needs a PostgreSQL server: install postgresql";
+
+export const postgres: Service = {
+  missing: missingPostgres,
+  start: (address) => startPostgres(address, false),
+};
+
+/** With the test certificate, which it offers when asked. */
+export const postgresWithTls: Service = {
+  missing: missingPostgres,
+  start: (address) => startPostgres(address, true),
+};
+
+async function startPostgres(address = "127.0.0.1", secure: boolean): Promise<Server> {
+  const port = await freePort();
+  const directory = temporary("postgres");
+  if (asPostgres.length > 0) give(directory, "postgres");
+  const data = join(directory, "data");
+  const init = [initdb!, "--auth=trust", "--username=postgres", "--no-sync", "-D", data];
+  must([...asPostgres, ...init], directory);
+  appendFileSync(join(data, "pg_hba.conf"), "host all all 0.0.0.0/0 trust\n");
+  const tls = secure ? ["-c", "ssl=on"] : [];
+  for (
+    const [name, pem] of secure ? [["server.crt", certificate], ["server.key", privateKey]] : []
+  ) {
+    const path = join(data, name!);
+    writeFileSync(path, pem!, { mode: 0o600 });
+    if (asPostgres.length > 0) give(path, "postgres");
+  }
+  const place = ["-D", data, "-p", String(port), "-h", address, "-k", "", ...tls];
+  const command = [...asPostgres, postgresServer!, ...place, "-F", "-c", "lc_messages=C"];
+  // SIGQUIT: without waiting for clients.
+  return await running(command, port, directory, "SIGQUIT", /ready to accept connections/);
+}
 
 const mariadbd = find("mariadbd");
 const installDb = find("mariadb-install-db");

@@ -16,7 +16,7 @@ import { NodeTransport } from "../node/transport.ts";
 interface Duplex {
   push(chunk: Uint8Array | null): boolean;
   destroy(error?: unknown): unknown;
-  on(event: "error", listener: () => void): unknown;
+  on(event: "error" | "end", listener: () => void): unknown;
 }
 
 type Done = (error?: unknown) => void;
@@ -99,6 +99,10 @@ class WireSession extends DenoSession {
     wire.failed = (cause) => native.destroy(cause);
   }
 
+  protected override endsByFin(): boolean {
+    return this.#wire.finished;
+  }
+
   /** Deno forgets to send what it has to say after it was told the certificate. */
   flush(): void {
     this.#wrap._flushEncOut?.();
@@ -120,6 +124,8 @@ class WireSession extends DenoSession {
 /** A connection as a stream of Node's. */
 class Wire {
   readonly stream: Duplex;
+  /** TLS has been told of the peer's FIN. */
+  finished = false;
   /** The connection is gone. */
   failed: (cause: unknown) => void;
   readonly #transport: Transport;
@@ -150,6 +156,7 @@ class Wire {
       },
     });
     stream.on("error", () => {});
+    stream.on("end", () => this.finished = true);
     this.failed = (cause) => stream.destroy(cause);
     const failed = (cause: unknown) => this.failed(cause);
     transport.start({
