@@ -188,7 +188,7 @@ test("unix: what is TCP's is refused by name", skip(noUnix), async () => {
   for (
     const call of [() => both.client.setOptions({ noDelay: true }), () => both.client.tcpInfo()]
   ) {
-    const error = await errorOf(Promise.resolve().then(call));
+    const error = await errorOf(Promise.resolve().then((): unknown => call()));
     assert(error instanceof TypeError || !(error instanceof SocketError), String(error));
   }
   // There is no RST here: it ends.

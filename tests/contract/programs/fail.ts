@@ -9,7 +9,9 @@ import { connect, listen, type SocketError } from "@holdfast/tcp";
 
 const [, , operation, options = ""] = process.argv;
 try {
-  const socket = await (operation === "listen" ? listen : connect)(JSON.parse(options));
+  const socket = operation === "listen"
+    ? await listen(JSON.parse(options))
+    : await connect(JSON.parse(options));
   socket.close();
   console.log("{}");
 } catch (error) {
