@@ -9,6 +9,7 @@
  *     --target TEXT    only the package, where the label contains TEXT, such as "node 20"
  *     --jobs N         how many files run at the same time; 1 is one after the other
  *     --timeout MS     per test file
+ *     --record         puts what ran into docs/platforms.md
  *
  * @module
  */
@@ -20,6 +21,7 @@ import { parseArgs } from "node:util";
 import { format, seconds } from "./lib/counts.ts";
 import { jsrProblem } from "./lib/jsr.ts";
 import { packageTargets } from "./lib/package.ts";
+import { record } from "./lib/platforms.ts";
 import type { Runtime } from "./lib/runtimes.ts";
 import { runTargets } from "./lib/suite.ts";
 import { type Skipped, sourceTargets, type Target } from "./lib/targets.ts";
@@ -33,6 +35,7 @@ const { values } = parseArgs({
     target: { type: "string", default: "" },
     jobs: { type: "string" },
     timeout: { type: "string", default: "300000" },
+    record: { type: "boolean", default: false },
   },
 });
 const names: Runtime["name"][] = ["deno", "bun", "node"];
@@ -50,6 +53,9 @@ if (!Number.isInteger(jobs) || jobs < 1) {
   throw new RangeError(
     `Cannot test as '--jobs' must be 1 or more: current value is ${values.jobs}`,
   );
+}
+if (values.record && (values.filter !== "" || values.quick)) {
+  throw new TypeError("Cannot test as '--record' must be without '--filter' and '--quick'");
 }
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const start = performance.now();
@@ -71,8 +77,9 @@ if (onlyPackage || values.runtime === undefined && !quick) {
   remove = () => built.then(({ remove }) => remove(), () => {});
   coming.push(built.then(({ targets }) => targets));
 }
-const total = await runTargets(coming, { jobs, timeout: Number(values.timeout) });
+const { total, summaries } = await runTargets(coming, { jobs, timeout: Number(values.timeout) });
 await remove();
+if (values.record) await record(summaries, !onlyPackage && values.runtime === undefined);
 
 console.log(`\nall in ${seconds(performance.now() - start)}`);
 console.log(format(total));

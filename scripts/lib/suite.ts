@@ -35,8 +35,10 @@ const long: Record<string, number> = {
 };
 
 /** A target's results so far. */
-interface Summary {
+export interface Summary {
   label: string;
+  /** None where nothing can run. */
+  target: Target | undefined;
   counts: Counts;
   /** Sum of its files' times. */
   ms: number;
@@ -48,7 +50,7 @@ interface Summary {
 export async function runTargets(
   coming: readonly Promise<(Target | Skipped)[]>[],
   { jobs, timeout }: SuiteOptions,
-): Promise<Counts> {
+): Promise<{ total: Counts; summaries: Summary[] }> {
   const network = await ownNetwork();
   const room = network.length > 0 ? "a network of its own each" : "one network for all";
   console.log(`test files: ${jobs} at the same time, ${room}\n`);
@@ -60,9 +62,16 @@ export async function runTargets(
 
   const runAll = async (target: Target | Skipped) => {
     const { label } = target;
-    const summary: Summary = { label, counts: none(), ms: 0, reasons: new Map() };
+    const missing = "reason" in target;
+    const summary: Summary = {
+      label,
+      target: missing ? undefined : target,
+      counts: none(),
+      ms: 0,
+      reasons: new Map(),
+    };
     summaries.push(summary);
-    if ("reason" in target) {
+    if (missing) {
       summary.counts.skipped++;
       summary.reasons.set(target.reason, 1);
       return;
@@ -102,7 +111,7 @@ export async function runTargets(
   }));
   for (const run of last) await run();
   progress.close();
-  return summarize(summaries, failures);
+  return { total: summarize(summaries, failures), summaries };
 }
 
 function summarize(summaries: readonly Summary[], total: Counts): Counts {
