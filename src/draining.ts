@@ -54,7 +54,7 @@ export class Draining {
 
   constructor(listener: Drainable) {
     this.#listener = listener;
-    this.#kernel = knownSystem() === "linux" ? adapter().loadKernel(true).kernel : undefined;
+    this.#kernel = knownSystem() === "linux" ? adapter().loadKernel().kernel : undefined;
     const { came } = listener;
     this.#last = { came, at: this.#start };
     this.#keepAway();

@@ -1,0 +1,114 @@
+/**
+ * Servers that replace each other on one port, under clients that connect as fast as they can.
+ *
+ * @module
+ */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import process from "node:process";
+import { connect, SocketError } from "../../mod.ts";
+
+/** How to start a server: program and arguments, to which the port is added. */
+export type Command = readonly string[];
+
+/** What became of the clients' connections. */
+export interface Tally {
+  /** Connected, and got the right answer. */
+  made: number;
+  /** `ECONNREFUSED`: nobody listened. */
+  refused: number;
+  /** `ECONNRESET`: somebody listened, and left. */
+  reset: number;
+  /** Anything else: no answer, or a wrong one. */
+  lost: number;
+  /** Longest time from dialling to the end of the answer, ms. */
+  longest: number;
+  /** Servers that did not end with 0, or that had to reset somebody. */
+  failed: number;
+}
+
+const clients = 16;
+const limit = 20_000;
+
+/** Starts the first server, and replaces it by the next one until the last one is left. */
+export async function rolling(servers: readonly Command[]): Promise<Tally> {
+  const tally: Tally = { made: 0, refused: 0, reset: 0, lost: 0, longest: 0, failed: 0 };
+  const [first, ...rest] = servers;
+  let [server, port] = await start(first!, 0);
+  let going = true;
+  const load = Array.from({ length: clients }, async (_, client) => {
+    for (let i = 0; going; i++) await exchange(port, client * 1_000_000 + i, tally);
+  });
+  try {
+    for (const command of rest) {
+      const [successor] = await start(command, port);
+      if (await stop(server) !== 0) tally.failed++;
+      server = successor;
+    }
+  } finally {
+    going = false;
+    await Promise.all(load);
+    if (await stop(server) !== 0) tally.failed++;
+  }
+  return tally;
+}
+
+/** Resolves when it listens. */
+async function start(command: Command, port: number): Promise<[ChildProcess, number]> {
+  const [program, ...args] = command;
+  const child = spawn(program!, [...args, String(port)], { stdio: ["ignore", "pipe", "inherit"] });
+  const line = await new Promise<string>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`${program} ended with ${code}`)));
+    child.stdout!.once("data", (chunk: Uint8Array) => resolve(new TextDecoder().decode(chunk)));
+  });
+  return [child, Number(line)];
+}
+
+async function stop(child: ChildProcess): Promise<number | null> {
+  const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  // After `child.kill`, Deno reports the signal, whatever the process made of it.
+  process.kill(child.pid!, "SIGTERM");
+  const timer = setTimeout(() => child.kill("SIGKILL"), limit);
+  const code = await ended;
+  clearTimeout(timer);
+  return code;
+}
+
+/** One connection, one request, one answer. */
+async function exchange(port: number, number: number, tally: Tally): Promise<void> {
+  const begin = performance.now();
+  const request = new Uint8Array(64);
+  new DataView(request.buffer).setUint32(0, number);
+  try {
+    // Addresses in turn, so that the ports of none run out in TIME_WAIT.
+    const hostname = `127.0.0.${1 + number % 8}`;
+    using socket = await connect({ hostname, port, timeout: limit });
+    await socket.write(request);
+    const answer: number[] = [];
+    const into = new Uint8Array(128);
+    for (;;) {
+      const count = await socket.read(into);
+      if (count === null) break;
+      answer.push(...into.subarray(0, count));
+    }
+    if (answer.join() === request.join()) tally.made++;
+    else tally.lost++;
+  } catch (error) {
+    const code = error instanceof SocketError ? error.code : "";
+    if (code === "ECONNREFUSED") tally.refused++;
+    else if (code === "ECONNRESET") tally.reset++;
+    else tally.lost++;
+  }
+  tally.longest = Math.max(tally.longest, performance.now() - begin);
+}
+
+/** The program that {@linkcode rolling} starts, under the runtime at `binary`. */
+export function successor(
+  name: "deno" | "bun" | "node",
+  binary: string,
+): Command {
+  const script = new URL("programs/successor.ts", import.meta.url).pathname;
+  const flags = { deno: ["run", "-A", "--no-check", "-q"], bun: [], node: ["--no-warnings"] };
+  return [binary, ...flags[name], script];
+}
