@@ -8,6 +8,7 @@
 import type { Handle } from "../adapter.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { type Identity, identityOf } from "../kernel/identity.ts";
+import { coded } from "../kernel/system_error.ts";
 import { readTcpInfo } from "../kernel/tcp_info.ts";
 import { setInt } from "../options/dead_peer.ts";
 import { Leaving } from "./leaving.ts";
@@ -145,6 +146,5 @@ export class Watch extends Alarm {
 }
 
 function timedOut(timeout: number): Error {
-  const message = `nothing was heard from the peer for ${timeout} ms`;
-  return Object.assign(new Error(message), { code: "ETIMEDOUT" });
+  return coded("ETIMEDOUT", `nothing was heard from the peer for ${timeout} ms`);
 }

@@ -5,6 +5,7 @@
  */
 
 import { parse } from "../kernel/sockaddr.ts";
+import { coded } from "../kernel/system_error.ts";
 
 /** Labels of letters, digits, hyphens and underscores, 63 at most (RFC 1035 section 2.3.4). */
 const labels = /^(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?$/;
@@ -39,5 +40,5 @@ function toASCII(name: string): string {
 
 /** The error for a name that has no address, as a lookup would reject with it. */
 export function notFound(name: string): Error {
-  return Object.assign(new Error(`getaddrinfo ENOTFOUND ${name}`), { code: "ENOTFOUND" });
+  return coded("ENOTFOUND", `getaddrinfo ENOTFOUND ${name}`);
 }

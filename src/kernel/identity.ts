@@ -7,7 +7,7 @@
 import type { NetAddr } from "./address.ts";
 import { constants } from "./constants.ts";
 import type { Kernel } from "./kernel.ts";
-import { decode, SOCKADDR_SIZE, unmapped } from "./sockaddr.ts";
+import { decode, netAddr, SOCKADDR_SIZE } from "./sockaddr.ts";
 import { knownSystem } from "./system.ts";
 
 /** A value that no other socket has. */
@@ -47,5 +47,5 @@ export function addressOf(ask: Kernel["getsockname"], fd: number): NetAddr | und
   const length = ask(fd, address);
   if (length < 0) return undefined;
   const found = decode(address.subarray(0, length), knownSystem()!);
-  return found && { ...found, hostname: unmapped(found.hostname) };
+  return found && netAddr(found.hostname, found.port);
 }

@@ -5,6 +5,7 @@
  */
 
 import { builtin, systemName } from "./system.ts";
+import { coded } from "./system_error.ts";
 
 /**
  * Returns `fe80::1%2` for `fe80::1%eth0`, and everything else as it is.
@@ -34,10 +35,6 @@ export function withScopeName(address: string, code: "ENETUNREACH" | "ENODEV"): 
     return `${literal}%${systemName() === "windows" ? number : name}`;
   }
   throw coded(code, `no interface ${scope} has such an address`);
-}
-
-function coded(code: string, message: string): Error {
-  return Object.assign(new Error(message), { code });
 }
 
 function interfaces(): ReturnType<NodeOS["networkInterfaces"]> {

@@ -109,6 +109,11 @@ export function parse(literal: string): Uint8Array | undefined {
   return Uint8Array.from([...head, ...new Array<number>(missing).fill(0), ...tail]);
 }
 
+/** The address of one end of a connection as users see it. */
+export function netAddr(hostname: string, port: number): NetAddr {
+  return { transport: "tcp", hostname: unmapped(hostname), port };
+}
+
 /** Writes IPv4-mapped IPv6 (`::ffff:192.0.2.1`) as IPv4, and other IPv6 in its shortest form. */
 export function unmapped(literal: string): string {
   if (!literal.includes(":")) return literal;

@@ -13,6 +13,11 @@ export interface SystemError extends Error {
   readonly syscall: string;
 }
 
+/** An error with a code, like those of the runtimes. */
+export function coded(code: string, message: string): Error & { readonly code: string } {
+  return Object.assign(new Error(message), { code });
+}
+
 /** The error for a system call that returned `-errno`; `result` is that negative number. */
 export function systemError(result: number, syscall: string): SystemError {
   const code = errnoName(-result);

@@ -1,5 +1,5 @@
 /**
- * What Bun offers.
+ * The adapter of Bun.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { list } from "../node/list.ts";
 import { beyondListen, listen } from "./listen.ts";
 import { secure } from "./tls.ts";
 
-/** The adapter for Bun. */
+/** Uses Bun's own sockets, and for sockets of `node:net` parts of Node's adapter. */
 export const bunAdapter: Adapter = {
   runtime: "bun",
   enqueuesBesideByob: false,

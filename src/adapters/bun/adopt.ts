@@ -1,5 +1,5 @@
 /**
- * Taking over a socket that Bun has opened already.
+ * Makes a transport of a socket that Bun has opened already.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { loadKernel } from "./kernel.ts";
 import { type BunSocket, handlers, Opener, takeOver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
-/** An open TCP or TLS socket of Bun's own API or of its `node:net`; `undefined` for anything else. */
+/** Adopts an open socket of Bun's own API or of its `node:net`. Returns `undefined` for anything else. */
 export function adopt(native: object): Transport | undefined {
   if (!isBunSocket(native)) return adoptSocket(native);
   const { fd, remotePort } = native;
@@ -20,7 +20,7 @@ export function adopt(native: object): Transport | undefined {
   const alone = native.listener === undefined && !peerFinished(native);
   const transport = alone ? reload(native) : duplicate(native);
   transport.collect().locate();
-  // It may be paused or not, Bun does not tell. From here on it is, until somebody reads.
+  // Bun does not show whether the socket is paused. From here on it is, until `pull` is called.
   transport.pause();
   return transport;
 }
@@ -30,11 +30,11 @@ function isBunSocket(native: object): native is BunSocket {
   return tag === "[object TCPSocket]" || tag === "[object TLSSocket]";
 }
 
-/** Bun tells of the peer's FIN once, so a second set of handlers would wait for it in vain. */
+/** Whether the peer's FIN has come. Bun reports it once, so new handlers would wait for it in vain. */
 function peerFinished(native: BunSocket): boolean {
   if (native.getTLSVersion() !== null) return false;
   const { kernel } = loadKernel();
-  // Without system calls nothing tells.
+  // Without system calls there is no way to find out.
   if (kernel === undefined || layoutObstacle() !== undefined) return false;
   const info = readTcpInfo(kernel, native.fd);
   return typeof info !== "number" && info.state === "CLOSE-WAIT";
@@ -46,9 +46,9 @@ function reload(native: BunSocket): BunTransport {
 }
 
 /**
- * All sockets of a listener share one set of handlers, so `reload` on one of them would take over
- * the others and the listener as well. So the kernel's socket gets a second descriptor with our
- * handlers, and Bun's first one closes, which `native`'s `close` handler hears.
+ * All sockets of a listener share one set of handlers, so `reload` on one of them would replace the
+ * handlers of the others and of the listener. Therefore the descriptor is duplicated, the duplicate gets
+ * our handlers, and Bun's socket is closed, which calls its `close` handler.
  */
 function duplicate(native: BunSocket): BunTransport {
   const { kernel, obstacle } = loadKernel();

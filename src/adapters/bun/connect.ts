@@ -1,10 +1,10 @@
 /**
- * Dialling: the handshake is started by system calls, and Bun takes the descriptor over.
+ * Dials: the handshake is started by system calls, and Bun takes the descriptor over.
  *
- * `Bun.connect` itself cannot be called off and has no handle before `open`, and it reports an
- * unreachable network or host as refused (https://github.com/oven-sh/bun/pull/37093). On a
- * descriptor that is still connecting Bun tells the end of the handshake as `drain`, or as `close`
- * with the kernel's error. This can go when `Bun.connect` takes an AbortSignal and keeps the error.
+ * `Bun.connect` itself cannot be aborted, has no handle before `open`, and reports an unreachable network
+ * or host as refused (https://github.com/oven-sh/bun/pull/37093). For a descriptor that is still
+ * connecting, Bun calls `drain` when the handshake is done, or `close` with the kernel's error. Can go
+ * when `Bun.connect` takes an AbortSignal and keeps the error.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import { loadKernel } from "./kernel.ts";
 import { type BunSocket, Opener, takeOver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
-/** Without system calls (on Windows) Bun's `node:net` it is: it can call an attempt off, too. */
+/** Dials. Without system calls (on Windows) Bun's `node:net` does it, whose attempts can be aborted. */
 export function connect(target: Target): Attempt {
   const { kernel } = loadKernel();
   if (kernel === undefined) return connectNode(target);
@@ -64,13 +64,13 @@ class Dial extends Opener implements Attempt, Outgoing {
     return this.#transport?.native.fd;
   }
 
-  /** Bun has taken the descriptor, within its `connect`. The handshake goes on. */
+  /** Called within `Bun.connect`, when Bun has taken the descriptor. The handshake goes on. */
   open(socket: BunSocket): void {
     this.#transport = new BunTransport(socket).collect();
     this.#transport.connecting(this);
   }
 
-  /** The handshake is over. */
+  /** Called when the handshake is done. */
   drained(): void {
     const transport = this.#transport!;
     if (!transport.locate({ remote: this.#remote })) {

@@ -1,5 +1,5 @@
 /**
- * Bun's sockets and listeners as a {@linkcode Handle}, and those of its `node:net`.
+ * Makes a {@linkcode Handle} of Bun's own sockets and listeners, and of those of its `node:net`.
  *
  * @module
  */
@@ -17,14 +17,17 @@ import {
 import { loadKernel } from "./kernel.ts";
 import { unsupported } from "../../kernel/obstacle.ts";
 
-/** What is used of Bun's TCP and TLS sockets and of its listeners. */
+/** The part of Bun's TCP and TLS sockets and of its listeners that is used. */
 interface BunSocket {
   readonly fd: number;
   setNoDelay(on: boolean): boolean;
   setKeepAlive(on: boolean): boolean;
 }
 
-/** What Bun's own sockets can do. Values of `setKeepAlive` would bring others of Bun's choice. */
+/**
+ * The setters of Bun's own sockets. `setKeepAlive` also takes an idle time, which is not used, as it sets
+ * interval and count to values of Bun's choice.
+ */
 const setters: NativeSetters = {
   setNoDelay: true,
   setKeepAlive: true,
@@ -37,14 +40,14 @@ export function natives(): NativeSetters {
   return setters;
 }
 
-/** What `Bun.serve` returns, as far as it is used. `address` is a string for a UNIX socket. */
+/** The part of what `Bun.serve` returns that is used. `address` is a string for a UNIX socket. */
 interface BunServer {
-  /** 0 once it has been stopped. */
+  /** 0 once the server has been stopped. */
   readonly port: number;
   readonly address: { readonly address: string; readonly port: number } | string;
 }
 
-/** The handle of one of Bun's sockets, or `undefined` when it is none. */
+/** The handle of one of Bun's sockets, or `undefined` for anything else. */
 export function handle(native: object): Handle | undefined {
   if (/^\[object (Debug)?HTTPS?Server\]$/.test(Object.prototype.toString.call(native))) {
     return { kind: "listener", fd: () => serverDescriptor(native as BunServer) };
@@ -62,7 +65,7 @@ export function openedHandle(native: object): Handle {
   const socket = native as BunSocket;
   const handle = handleOf(kind, socket, () => socket.fd);
   if (kind === "listener") return handle;
-  // Bun has switched it on already.
+  // Bun switches it on for every socket that it opens.
   return { ...handle, setNoDelay: (on) => on ? undefined : handle.setNoDelay!(on) };
 }
 
@@ -82,7 +85,7 @@ function handleOf(kind: Handle["kind"], socket: BunSocket, fd: () => number): Ha
   };
 }
 
-/** A UNIX socket looks just the same, and closed ones have -1. */
+/** Refuses closed sockets, whose `fd` is -1, and UNIX sockets, which have the same class as others. */
 function descriptor({ fd }: BunSocket): number {
   if (fd < 0) throw closed();
   const { kernel } = loadKernel();
@@ -90,7 +93,7 @@ function descriptor({ fd }: BunSocket): number {
   return fd;
 }
 
-/** It does not show its descriptor. */
+/** Finds the descriptor by the server's address, since the server does not show it. */
 function serverDescriptor(server: BunServer): number {
   const { address, port } = server;
   if (typeof address === "string") throw notTcp();
@@ -106,7 +109,7 @@ function check(done: boolean): void {
 
 let descriptors: Descriptors | undefined;
 
-/** For `http.Server` and its sockets, which do not show their descriptor. */
+/** Finds descriptors of `http.Server` and its sockets, which do not show them. */
 function finder(): Finder | undefined {
   const { kernel } = loadKernel();
   if (kernel === undefined) return undefined;

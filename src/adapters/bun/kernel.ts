@@ -15,7 +15,7 @@ import {
 } from "../../kernel/libc.ts";
 import { builtin } from "../../kernel/system.ts";
 
-/** What is used of `bun:ffi`. */
+/** The part of `bun:ffi` that is used. */
 interface BunFFI {
   dlopen(file: string, symbols: Record<string, unknown>): { symbols: Record<string, unknown> };
   ptr(bytes: Uint8Array): number;
@@ -24,7 +24,7 @@ interface BunFFI {
 
 let kept: KernelAccess | undefined;
 
-/** The system calls, or why there are none. Loaded at the first call. */
+/** Returns the system calls, or why there are none. Loads them at the first call. */
 export function loadKernel(): KernelAccess {
   if (kept !== undefined) return kept;
   const obstacle = noLibrary();

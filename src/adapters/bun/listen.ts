@@ -1,5 +1,5 @@
 /**
- * Listening through `Bun.listen`, and on a descriptor of our own for what that cannot do.
+ * Listens through `Bun.listen`, on a descriptor of our own where that cannot do what the plan says.
  *
  * @module
  */
@@ -12,11 +12,12 @@ import { withListening } from "../../kernel/listening.ts";
 import { withScopeNumber } from "../../kernel/scope.ts";
 import { knownAddress } from "../../kernel/sockaddr.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
+import { closeReport } from "../node/listen.ts";
 import { loadKernel } from "./kernel.ts";
 import { type BunSocket, handlers, Opener, type Receiver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
-/** What this adapter uses of Bun's listener. */
+/** The part of Bun's listener that is used. */
 export interface BunListener {
   /** -1 when closed. */
   readonly fd: number;
@@ -41,16 +42,16 @@ interface BunListen {
   ): BunListener;
 }
 
-/** Bun accepts at once whatever arrives: it has no way to wait until somebody asks. */
+/** A listener of Bun's. Bun accepts each connection at once, and cannot wait until `pull` is called. */
 class BunListenerTransport extends Opener implements ListenerTransport {
   readonly native: BunListener;
   readonly addr: NetAddr;
-  /** Where all connections end, unless that may differ. */
+  /** The local address of all connections, if they have the same. */
   readonly #known: KnownEnds;
   readonly #fd: number;
   #incoming!: IncomingConnections;
   #closed = false;
-  #telling = false;
+  readonly #reportClose: () => void = closeReport(() => this.#closed ? undefined : this.#incoming);
 
   constructor(options: { fd: number } | BunListenAddress) {
     super();
@@ -66,26 +67,15 @@ class BunListenerTransport extends Opener implements ListenerTransport {
     this.#incoming = incoming;
   }
 
-  /** Who comes is not asked for. When somebody else has stopped `native`, nobody will. */
+  /** Does nothing while Bun listens. When the program has stopped `native`, this reports that. */
   pull(): void {
-    if (this.native.fd === this.#fd || this.#telling) return;
-    this.#telling = true;
-    // One at a time, and not here: whoever is told asks for the next connection.
-    Promise.resolve().then(this.#onStop);
+    if (this.native.fd !== this.#fd) this.#reportClose();
   }
-
-  readonly #onStop = (): void => {
-    this.#telling = false;
-    if (this.#closed) return;
-    this.#incoming.failed(
-      Object.assign(new Error("the listener was stopped"), { code: "ECANCELED" }),
-    );
-  };
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    // The connections are not the listener's to close.
+    // Connections stay open when their listener is closed.
     this.native.stop(false);
   }
 
@@ -93,7 +83,7 @@ class BunListenerTransport extends Opener implements ListenerTransport {
     this.native.unref();
   }
 
-  /** A connection has come. */
+  /** Called for each connection that Bun has accepted. */
   open(socket: BunSocket): void {
     const transport = new BunTransport(socket);
     if (transport.locate(this.#known)) this.#incoming.accepted(transport);
@@ -117,7 +107,7 @@ export function beyondListen(plan: ListenPlan): keyof ListenPlan | undefined {
 
 /** Listens as `plan` says. */
 export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
-  // In any case: after a failed write it is too late to load what reads errno.
+  // Loaded in any case, since errno must be read right after a failed write.
   const { kernel } = loadKernel();
   if (plan.fd !== undefined) {
     if (kernel !== undefined) verifyTcp(kernel, plan.fd);
@@ -129,13 +119,13 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
     try {
       return new BunListenerTransport({ hostname, port, reusePort });
     } catch (error) {
-      // Of some failures, such as a lack of descriptors, Bun tells no code. The kernel does.
+      // For some failures, such as a lack of descriptors, Bun's error has no code. The kernel's has.
       if (kernel === undefined || (error as { code?: string }).code !== undefined) throw error;
     }
   }
   return await withListening(kernel, plan, hostname, (fd) => {
     const listener = new BunListenerTransport({ fd });
-    // Bun has called listen(2) again, with a backlog of its own.
+    // Bun calls listen(2) again, with a backlog of its own, so ours is set again.
     if (backlog !== undefined) kernel.listen(fd, backlog);
     return listener;
   });

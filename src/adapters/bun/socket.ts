@@ -1,12 +1,12 @@
 /**
- * What this adapter uses of Bun's TCP and TLS sockets, and how their events find a receiver.
+ * The part of Bun's TCP and TLS sockets that is used, and how their events get to a receiver.
  *
  * @module
  */
 
-/** The methods that are used. */
+/** The members of a socket that are used. */
 export interface BunSocket {
-  /** Who gets the socket's events. */
+  /** Gets the socket's events. */
   data: Receiver;
   /** -1 when closed. */
   readonly fd: number;
@@ -15,9 +15,9 @@ export interface BunSocket {
   readonly localAddress: string;
   readonly localPort: number;
   readonly remoteAddress: string;
-  /** `undefined` on a UNIX socket, and when the peer has reset before the first question. */
+  /** `undefined` on a UNIX socket, and when the peer had reset before this was first read. */
   readonly remotePort: number | undefined;
-  /** How many bytes the kernel took, from the start; -1 when it took none and never will. */
+  /** Returns how many bytes from the start the kernel took, or -1 when the connection is broken. */
   write(data: Uint8Array): number;
   pause(): void;
   resume(): void;
@@ -31,7 +31,7 @@ export interface BunSocket {
   getTLSVersion(): string | null;
 }
 
-/** A socket's events. */
+/** Methods that the events of a socket call. */
 export interface Receiver {
   open(socket: BunSocket): void;
   received(chunk: Uint8Array): void;
@@ -40,7 +40,7 @@ export interface Receiver {
   closed(cause: unknown): void;
 }
 
-/** Shared by all sockets: `socket.data` says whose event it is. */
+/** Shared by all sockets. `socket.data` is the receiver of the event. */
 export const handlers = {
   open: (socket: BunSocket): void => socket.data.open(socket),
   data: (socket: BunSocket, chunk: Uint8Array): void => socket.data.received(chunk),
@@ -60,15 +60,15 @@ interface BunConnect {
 }
 
 /**
- * Gives a connecting or connected descriptor to Bun, which calls `receiver.open` before this
- * returns. `fd` is not in Bun's documentation; `node:net` and listeners hand descriptors over so.
+ * Gives a connecting or connected descriptor to Bun, which calls `receiver.open` before this function
+ * returns. The option `fd` is not documented, but Bun's `node:net` uses it.
  */
 export function takeOver(fd: number, receiver: Receiver): Promise<BunSocket> {
   const { Bun } = globalThis as unknown as { Bun: BunConnect };
   return Bun.connect({ fd, allowHalfOpen: true, data: receiver, socket: handlers });
 }
 
-/** Hears `open` only: from then on the transport is the receiver. */
+/** A receiver that gets `open` only, since the transport made there is the receiver from then on. */
 export abstract class Opener implements Receiver {
   abstract open(socket: BunSocket): void;
   received(): void {}

@@ -1,27 +1,28 @@
 /**
- * TLS through Bun's own sockets, which change to it in place.
+ * TLS on Bun's own sockets, by their `upgradeTLS`.
  *
  * @module
  */
 
 import type { Attempt, Transport } from "../../adapter.ts";
 import { builtin } from "../../kernel/system.ts";
+import { coded } from "../../kernel/system_error.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { inform, type TlsInformation } from "../../tls/information.ts";
 import type { SecureContext, TlsPlan } from "../../tls/options.ts";
-import { secure as secureNode } from "../node/tls.ts";
+import { lost, secure as secureNode } from "../node/tls.ts";
 import { NodeTransport } from "../node/transport.ts";
 import { type BunSocket, handlers, type Receiver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
-/** What this file uses of a TLS socket of Bun's. */
+/** The part of a TLS socket of Bun's that is used. */
 interface TlsSocket extends Omit<BunSocket, "data"> {
   data: unknown;
   readonly alpnProtocol: string | null;
   getCipher(): { standardName?: string; name: string } | null;
   getPeerCertificate(detailed: true): { raw?: Uint8Array } | null;
   getServername(): string | null | undefined;
-  /** Goes on with a handshake that waits for the certificate of a name. Not documented. */
+  /** Continues a handshake that waits for the certificate of a name. Not documented. */
   resumeSNI(context: object | undefined, failed: boolean): void;
 }
 
@@ -52,13 +53,13 @@ const tlsHandlers = {
   handshake(socket: TlsSocket, success: boolean, problem: Problem): void {
     if (socket.data instanceof Handshake) socket.data.shaken(socket, success, problem);
   },
-  /** Answers what to do about the name that a client asks for. Not documented. */
+  /** Called with the name that a client asks for. `true` makes the handshake wait. Not documented. */
   serverName(data: unknown, name: string, socket: TlsSocket): true | undefined {
-    return data instanceof Handshake ? data.asked(name, socket) : undefined;
+    return data instanceof Handshake ? data.findCertificate(name, socket) : undefined;
   },
 };
 
-/** Agrees on TLS over any of Bun's connections. */
+/** Starts TLS over any of Bun's connections. */
 export function secure(transport: Transport, plan: TlsPlan): Attempt {
   if (transport instanceof NodeTransport) return secureNode(transport, plan);
   return new Handshake(transport as BunTransport, plan);
@@ -83,7 +84,7 @@ class Handshake implements Attempt, Receiver {
     });
     const { server, context, alpnProtocols, rejectUnauthorized } = plan;
     const socket = plain.release() as unknown as PlainSocket;
-    // It keeps the events that it has: those of a listener's sockets are the listener's too.
+    // The plain socket keeps its handlers, since the sockets of a listener share them with it.
     const [raw, native] = socket.upgradeTLS({
       data: this,
       isServer: server,
@@ -119,12 +120,12 @@ class Handshake implements Attempt, Receiver {
     this.#fail(lost());
   }
 
-  /** The handshake is over; maybe within `upgradeTLS`. */
+  /** Called when the handshake is over, which may be within `upgradeTLS`. */
   shaken(native: TlsSocket, success: boolean, problem: Problem): void {
     this.#native = native;
     if (this.#over) return;
     const plan = this.#plan;
-    // Bun checks the name, whatever it was told; the handshake itself is over then.
+    // Bun checks the name even when it should not, but the handshake itself has succeeded then.
     const misnamed = problem?.code === "ERR_TLS_CERT_ALTNAME_INVALID";
     if (!success && !(misnamed && !plan.rejectUnauthorized)) return this.#fail(toError(problem));
     if (plan.rejectUnauthorized && (!plan.server || plan.requestCert)) {
@@ -147,8 +148,8 @@ class Handshake implements Attempt, Receiver {
     return builtin<NodeTls>("node:tls")!.checkServerIdentity(plan.name, certificate ?? {});
   }
 
-  /** Looks the certificate up, while the handshake waits. */
-  asked(name: string, native: TlsSocket): true | undefined {
+  /** Looks up the certificate of a name, while the handshake waits. */
+  findCertificate(name: string, native: TlsSocket): true | undefined {
     const plan = this.#plan;
     if (!plan.server || plan.sni === undefined || !name) return undefined;
     plan.sni(name).then(
@@ -169,9 +170,9 @@ let turn = 0;
 let counting = false;
 
 /**
- * Bun takes FIN for an end like any other. What is encrypted comes first, and what it means within the
- * same turn of the event loop: an end to which nothing has come in its turn is FIN. Can go when Bun
- * tells them apart.
+ * Tells FIN from `close_notify`, for which Bun reports the same end. A `close_notify` arrives as encrypted
+ * bytes in the same turn of the event loop in which the end is reported. So an end in a turn without
+ * encrypted bytes is FIN. Can go when Bun tells them apart.
  */
 class Wire implements Receiver {
   tls!: TlsInformation;
@@ -182,7 +183,7 @@ class Wire implements Receiver {
   writable(): void {}
   closed(): void {}
 
-  /** What is encrypted has come from the network. */
+  /** Called when encrypted bytes have come from the network. */
   received(): void {
     this.#turn = turn;
     if (counting) return;
@@ -201,7 +202,7 @@ function nextTurn(): void {
   turn++;
 }
 
-/** Each protocol behind its length, RFC 7301 section 3.1. */
+/** Encodes each protocol after its length, as RFC 7301 section 3.1 says. */
 function encode(protocols: readonly string[]): Uint8Array {
   const encoder = new TextEncoder();
   return Uint8Array.from(protocols.flatMap((name) => [name.length, ...encoder.encode(name)]));
@@ -209,12 +210,5 @@ function encode(protocols: readonly string[]): Uint8Array {
 
 function toError(problem: Problem): Error {
   const { code = "EPROTO", message = "the handshake failed" } = problem ?? {};
-  return Object.assign(new Error(message), { code });
-}
-
-function lost(): Error {
-  return toError({
-    code: "ECONNRESET",
-    message: "the peer has gone before the handshake was over",
-  });
+  return coded(code, message);
 }

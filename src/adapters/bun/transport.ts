@@ -1,5 +1,5 @@
 /**
- * Bun's socket as a transport.
+ * Makes a transport of Bun's socket.
  *
  * @module
  */
@@ -7,21 +7,24 @@
 import type { Incoming, KnownEnds, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import { SocketError } from "../../errors.ts";
-import { SOCKADDR_SIZE, unmapped } from "../../kernel/sockaddr.ts";
-import { systemError } from "../../kernel/system_error.ts";
+import { netAddr, SOCKADDR_SIZE } from "../../kernel/sockaddr.ts";
+import { coded, systemError } from "../../kernel/system_error.ts";
 import { loadKernel } from "./kernel.ts";
 import type { TlsInformation } from "../../tls/information.ts";
 import { truncation, unread } from "../node/transport.ts";
 import type { BunSocket, Receiver } from "./socket.ts";
 
-/** TLS that we have started ourselves on a socket. */
+/** TLS that this library has started on a socket. */
 interface Session {
   readonly tls: TlsInformation;
-  /** Whether an end that comes now is the peer's FIN, not its `close_notify`. */
+  /** Whether an end that is reported now is the peer's FIN and not its `close_notify`. */
   readonly silent: boolean;
 }
 
-/** Push: Bun hands over each chunk in memory of its own, and takes what the kernel takes. */
+/**
+ * Bun pushes each chunk as it arrives, in memory of its own. `write` takes as much as the kernel has room
+ * for.
+ */
 export class BunTransport implements Transport, Receiver {
   readonly native: BunSocket;
   localAddr: NetAddr = nowhere;
@@ -43,7 +46,7 @@ export class BunTransport implements Transport, Receiver {
     return this.#session?.tls;
   }
 
-  /** Leaves the socket to somebody else. */
+  /** Gives up the socket, which TLS takes over, and returns it. */
   release(): BunSocket {
     if (this.#incoming instanceof Early && this.#incoming.any) throw unread();
     this.#incoming = this.#outgoing = nobody;
@@ -51,22 +54,22 @@ export class BunTransport implements Transport, Receiver {
     return this.native;
   }
 
-  /** Keeps what happens before `start`, for when that is not called at once. */
+  /** Keeps what happens before `start`, which is not called at once. */
   collect(): this {
     this.#incoming = this.#outgoing = new Early();
     return this;
   }
 
-  /** The handshake is on its way. It counts as a write: `outgoing` hears how it ends. */
+  /** To be called while the handshake goes on. Its end is reported to `outgoing`, like that of a write. */
   connecting(outgoing: Outgoing): void {
     this.writing = true;
     this.#outgoing = outgoing;
   }
 
   /**
-   * Reads the addresses that are not known, which Bun forgets when the socket closes. Not before the
-   * handshake is over: what Bun does not know at the first question it never knows. `false` when the
-   * peer has reset, and Bun knows it.
+   * Reads the addresses that are not known yet, since Bun forgets them when the socket closes. It must not
+   * be called before the handshake is done, as Bun keeps the values of the first access. Returns `false`
+   * when the peer has reset and Bun has no addresses any more.
    */
   locate({ local, remote }: KnownEnds = {}): boolean {
     const { native } = this;
@@ -119,12 +122,15 @@ export class BunTransport implements Transport, Receiver {
   isGone(): boolean {
     const { fd } = this.native;
     if (fd < 0) return true;
-    // While it is paused Bun does not hear of it.
+    // Bun does not notice while the socket is paused, so the kernel is asked.
     const { kernel } = loadKernel();
     return kernel !== undefined && kernel.getpeername(fd, name) < 0;
   }
 
-  /** What Bun takes the kernel has; but while more waits, what it has is not the whole. */
+  /**
+   * Ends the connection normally if the kernel has everything, else by RST, since the peer must not take
+   * what it gets for everything.
+   */
   close(cut: boolean = false): void {
     if (cut || this.writing) return this.reset();
     this.#incoming = this.#outgoing = nobody;
@@ -164,22 +170,22 @@ export class BunTransport implements Transport, Receiver {
   }
 
   closed(cause: unknown): void {
-    // By ourselves.
+    // We have closed it ourselves.
     if (this.#outgoing === nobody) return;
     if (cause === undefined && (this.#incoming === deaf || this.#finished)) {
-      // Both sides have finished: Bun closes then, without an `end` if we were first.
+      // Both sides have finished. Bun closes the socket then, without calling `end` if we were first.
       this.ended();
       if (!this.#finished) this.#outgoing.failed(brokenPipe());
     } else {
-      // Without a cause somebody with hold of `native` has closed it.
-      cause ??= canceled();
+      // Without a cause, it was the program that closed `native`.
+      cause ??= coded("ECANCELED", "the socket was closed");
       this.#incoming.failed(cause);
       this.#outgoing.failed(cause);
     }
   }
 }
 
-/** After an error that a write met, Bun ends reading as if the peer had finished. */
+/** Turns an end of reading into the error of a failed write, after which Bun reports a normal end. */
 class Broken implements Incoming {
   readonly #incoming: Incoming;
   readonly #cause: Error;
@@ -202,7 +208,7 @@ class Broken implements Incoming {
   }
 }
 
-/** What happened before somebody was there to hear it. */
+/** Collects events until there is a reader and a writer to report them to. */
 class Early implements Incoming, Outgoing {
   readonly #chunks: Uint8Array[] = [];
   #ended = false;
@@ -237,33 +243,25 @@ class Early implements Incoming, Outgoing {
 
 const nobody: Incoming & Outgoing = { data() {}, end() {}, failed() {}, drained() {} };
 
-/** After the end nothing comes. */
+/** Gets the events after the end, which do not matter. */
 const deaf: Incoming = { data() {}, end() {}, failed() {} };
 
 const nowhere: NetAddr = { transport: "tcp", hostname: "", port: 0 };
 
-function netAddr(address: string, port: number): NetAddr {
-  return { transport: "tcp", hostname: unmapped(address), port };
-}
-
 const name = new Uint8Array(SOCKADDR_SIZE);
 
-/** What the kernel says when a connection is gone. */
+/** The errors of a connection that is gone. */
 const fatal = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"]);
 
 /**
- * The error of the write that has just answered -1. Bun tells nobody which one it was, and the
- * kernel tells it once; it is still in errno.
+ * The error of the write that has just returned -1. Bun does not show it, and the kernel reports it only
+ * once, but it still is in errno.
  */
 function writeError(): Error {
   const { kernel } = loadKernel();
   if (kernel === undefined) return brokenPipe();
   const error = systemError(-kernel.errno(), "write");
   return fatal.has(error.code) ? error : brokenPipe();
-}
-
-function canceled(): Error {
-  return Object.assign(new Error("the socket was closed"), { code: "ECANCELED" });
 }
 
 function brokenPipe(): SocketError {

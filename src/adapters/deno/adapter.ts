@@ -1,5 +1,5 @@
 /**
- * Deno as an adapter.
+ * The adapter of Deno.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { list } from "./descriptor.ts";
 import { beyondListen, listen } from "./listen.ts";
 import { secure } from "./tls.ts";
 
-/** `Deno.connect` and `Deno.listen`; for sockets of `node:net`, what Node's adapter does. */
+/** Uses `Deno.connect` and `Deno.listen`, and for sockets of `node:net` parts of Node's adapter. */
 export const denoAdapter: Adapter = {
   runtime: "deno",
   enqueuesBesideByob: true,

@@ -1,5 +1,5 @@
 /**
- * Taking over a connection that Deno has opened already.
+ * Makes a transport of a connection that Deno has opened already.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { descriptorOf, isOpen, isTcp } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
-/** An open connection of Deno's own API or of its `node:net`; `undefined` for anything else. */
+/** Adopts an open connection of Deno's own API or of its `node:net`. Returns `undefined` for the rest. */
 export function adopt(native: object): Transport | undefined {
   if (isConn(native)) {
     if (isOpen(native) === false) return undefined;
@@ -23,25 +23,25 @@ export function adopt(native: object): Transport | undefined {
 }
 
 /**
- * Finds the descriptor while the peer has had least time to leave: nothing can tell a `Deno.TlsConn` from a
- * later connection between the same addresses.
+ * Finds the descriptor as early as possible, as nothing can tell a `Deno.TlsConn` from a later connection
+ * between the same addresses.
  */
 function identify(conn: DenoConn): void {
   if (conn.setNoDelay !== undefined || loadKernel().kernel === undefined) return;
   try {
     descriptorOf(conn);
   } catch {
-    // Whoever needs it is told why.
+    // The error is thrown again when the descriptor is needed.
   }
 }
 
-/** A `Deno.TcpConn` or `Deno.TlsConn`, by what only these have. */
+/** Recognizes a `Deno.TcpConn` or `Deno.TlsConn` by members that no other class has. */
 function isConn(native: object): native is DenoConn & Transport["native"] {
   const { localAddr, closeWrite, read } = native as Partial<DenoConn>;
   return isTcp(localAddr) && typeof closeWrite === "function" && typeof read === "function";
 }
 
-/** Not documented: the object below a `tls.TLSSocket`, and the TCP socket below that. */
+/** The object below a `tls.TLSSocket`, and the TCP socket below that. Not documented. */
 interface TlsSocket extends Pick<NodeSocket, "on"> {
   readonly _handle: {
     readonly _parent?: { readStart?(): void; readStop?(): void };
@@ -50,9 +50,9 @@ interface TlsSocket extends Pick<NodeSocket, "on"> {
 }
 
 /**
- * A `tls.TLSSocket` that is paused goes on receiving, without a limit: only decrypted bytes are held
- * back (https://github.com/denoland/deno/pull/33524). So the TCP socket below pauses with it, once
- * the handshake is over. Can go when the peer of a paused TLSSocket has to wait.
+ * Pauses the TCP socket below a `tls.TLSSocket` together with it, once the handshake is over. Without
+ * that, a paused TLSSocket goes on receiving without a limit, and only holds decrypted bytes back
+ * (https://github.com/denoland/deno/pull/33524). Can go when the peer of a paused TLSSocket has to wait.
  */
 function stopBelow(socket: TlsSocket): void {
   const below = () => socket._handle?._parent;

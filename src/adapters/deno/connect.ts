@@ -1,5 +1,5 @@
 /**
- * Dialling through `Deno.connect`.
+ * Dials through `Deno.connect`.
  *
  * @module
  */
@@ -21,15 +21,16 @@ interface DenoConnect {
 function ignore(): void {}
 
 /**
- * Deno serves 128 operations that are ready in one turn of its event loop, and of more the same ones
- * may stay behind for seconds (https://docs.rs/tokio/1/tokio/task/coop/index.html). So many connects
- * at once leave room for others. Can go when 300 loops of connects to loopback take turns.
+ * Limits how many connects run at once. In one turn of its event loop Deno serves 128 operations that are
+ * ready, and of more than that some may have to wait for seconds
+ * (https://docs.rs/tokio/1/tokio/task/coop/index.html). Can go when 300 loops of connects to loopback
+ * take turns.
  */
 const line = new Line(64);
 
 /**
- * Deno checks its permissions by name, so a name is Deno's to resolve, unless every address may be
- * dialled: then each address that fails can be told.
+ * Dials the addresses of a name here if every address may be dialled, so that the error of each is known.
+ * Otherwise Deno has to resolve the name, since its permissions are for names.
  */
 export function connect(target: Target): Attempt {
   if (target.before !== undefined) return dialPrepared(target, target.before);
@@ -46,11 +47,12 @@ function dial({ hostname, port }: Target): Attempt {
   const { Deno } = globalThis as unknown as { Deno: DenoConnect };
   const controller = new AbortController();
   const { signal } = controller;
-  // Deno.connect asks the signal once more when it has the connection, throws, and so leaks the
-  // descriptor: https://github.com/denoland/deno/blob/v2.9.6/ext/net/01_net.js. With no answer to
-  // that it resolves. Can go when Deno closes what it drops; "aborted at random" tests it.
+  // Deno.connect calls this once more when it has the connection, and leaks the descriptor if this
+  // throws: https://github.com/denoland/deno/blob/v2.9.6/ext/net/01_net.js. So it does nothing, and
+  // the connection is closed below. Can go when Deno closes it; "aborted at random" tests that.
   signal.throwIfAborted = ignore;
-  // A literal's socket is made within the call, and a name's is not.
+  // For an IP literal the socket is made within the call, and gets the lowest free descriptor. For a
+  // name it is made later.
   const { kernel } = loadKernel();
   const next = kernel?.lowestFree() ?? -1;
   const opening = Deno.connect({ hostname, port, signal });

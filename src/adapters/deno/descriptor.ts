@@ -1,6 +1,7 @@
 /**
- * Descriptors of Deno's sockets. Deno shows none by intention (https://github.com/denoland/deno/pull/27789), so
- * the kernel is asked which descriptor has a socket's addresses. Can go when Deno shows them.
+ * Finds the descriptors of Deno's sockets. Deno hides them on purpose
+ * (https://github.com/denoland/deno/pull/27789), so the kernel is asked which descriptor has a socket's
+ * addresses. Can go when Deno shows them.
  *
  * @module
  */
@@ -16,7 +17,7 @@ interface DenoFiles {
 
 let kept: Descriptors | undefined;
 
-/** Finds descriptors. Never prompts. */
+/** The search for descriptors. @throws {UnsupportedOptionError} There are no system calls. */
 export function descriptors(): Descriptors {
   if (kept !== undefined) return kept;
   const { kernel, obstacle } = loadKernel();

@@ -1,7 +1,7 @@
 /**
- * Dialling by system calls, for what has to happen to a socket before its handshake: `Deno.connect`
- * gives no way to it. The open connection becomes a `net.Socket`, since Deno's own API takes no
- * descriptors (https://github.com/denoland/deno/issues/26288).
+ * Dials by system calls, so that a socket can be prepared before its handshake, which `Deno.connect` does
+ * not allow. The open connection becomes a `net.Socket`, since Deno's own API takes no descriptors
+ * (https://github.com/denoland/deno/issues/26288).
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { race } from "../../dial/happy_eyeballs.ts";
 import { type BeforeHandshake, startHandshake } from "../../kernel/handshake.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { builtin } from "../../kernel/system.ts";
-import { systemError } from "../../kernel/system_error.ts";
+import { coded, systemError } from "../../kernel/system_error.ts";
 import { takeError } from "../../kernel/tcp_socket.ts";
 import { adoptSocket } from "../node/transport.ts";
 import { descriptors } from "./descriptor.ts";
@@ -42,7 +42,7 @@ export function dialPrepared(target: Target, before: BeforeHandshake): Attempt {
   );
 }
 
-/** System calls go around Deno's permissions, so this asks as `Deno.connect` would. */
+/** Asks for permission as `Deno.connect` would, since system calls go around Deno's permissions. */
 function askForNet({ hostname, port }: Target): void {
   const { Deno } = globalThis as unknown as { Deno: DenoPermissions };
   const host = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
@@ -80,14 +80,14 @@ class PreparedAttempt implements Attempt {
     const transport = adoptSocket(socket);
     if (transport !== undefined) return transport;
     socket.destroy();
-    throw Object.assign(new Error("the peer has gone already"), { code: "ECONNRESET" });
+    throw coded("ECONNRESET", "the peer has gone already");
   }
 
   fd(): number | undefined {
     return this.#fd < 0 ? undefined : this.#fd;
   }
 
-  /** Takes the socket out of SYN-SENT at once, and wakes who waits for it. */
+  /** Takes the socket out of SYN-SENT at once, which also ends `untilWritable`. */
   abort(): void {
     this.#aborted = true;
     if (this.#fd >= 0) this.#calls.shutdown(this.#fd, SHUT_RDWR);

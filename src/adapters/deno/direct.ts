@@ -1,11 +1,11 @@
 /**
- * Transfers in the caller's own stack, for connections that are busy.
+ * Sends and receives by direct system calls, on connections that are busy.
  *
- * `conn.write` is asynchronous: it takes a promise, a turn of the event loop and, so that the caller
- * may reuse its memory, a copy of the data. A direct `send(2)` takes none of them, and what it
- * answers is exact. It saves about a tenth of a small round trip (`deno task bench --only echo`).
- * `conn.read` cannot be called off, so it needs memory of its own and a copy as well; what has arrived
- * already a direct `recv(2)` puts where the caller wants it (`deno task bench --only bulk`).
+ * `conn.write` is asynchronous: it costs a promise, a turn of the event loop and, so that the caller may
+ * reuse its memory, a copy of the data. A direct `send(2)` costs none of them, and its result is exact.
+ * It saves about a tenth of a small round trip (`deno task bench --only echo`). `conn.read` cannot be
+ * cancelled, so it needs memory of its own and a copy. A direct `recv(2)` puts bytes that have arrived
+ * already right into the caller's memory (`deno task bench --only bulk`).
  *
  * @module
  */
@@ -13,12 +13,12 @@
 import { type DenoConn, descriptorOf } from "./handle.ts";
 import { type Transfers, transfers } from "./kernel.ts";
 
-/** Finding a descriptor costs as much as this many transfers save. */
+/** Finding the descriptor costs about as much time as this many direct transfers save. */
 const worthwhile = 16;
 
 /**
- * Direct transfers of one connection. Only for one that nobody else can close: after that its number
- * may belong to another.
+ * Direct transfers of one connection. They must not be used once the program may close the connection,
+ * since its descriptor may then belong to another one.
  */
 export class Direct {
   readonly #conn: DenoConn;
@@ -30,12 +30,12 @@ export class Direct {
     this.#conn = conn;
   }
 
-  /** Sends what the kernel takes at once. Answers how many bytes, 0 also when it is not to be used. */
+  /** Sends what the kernel takes at once. Returns how many bytes; 0 also when it cannot be used (yet). */
   send(data: Uint8Array): number {
     return this.#ready() ? this.#transfers!.send(this.#fd, data) : 0;
   }
 
-  /** Receives what the kernel has. Answers how many bytes, 0 also at the end and when not to be used. */
+  /** Receives what the kernel has. Returns how many bytes; 0 also at the end, and if it cannot be used. */
   receive(into: Uint8Array): number {
     return this.#ready() ? this.#transfers!.receive(this.#fd, into) : 0;
   }
@@ -51,7 +51,7 @@ export class Direct {
       this.#fd = descriptorOf(this.#conn);
       return true;
     } catch {
-      // Closed at the other end, perhaps: then it goes on without.
+      // The peer may have closed the connection. It goes on without direct transfers.
       return false;
     }
   }

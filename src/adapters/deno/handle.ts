@@ -1,5 +1,5 @@
 /**
- * Deno's connections and listeners as a {@linkcode Handle}, and those of its `node:net`.
+ * Makes a {@linkcode Handle} of Deno's own connections and listeners, and of those of its `node:net`.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { type Finder, handle as nodeHandle, openedHandle as nodeOpened } from ".
 import { descriptors } from "./descriptor.ts";
 import { loadKernel } from "./kernel.ts";
 
-/** What is used of `Deno.TcpConn`, and of `Deno.TlsConn`, which has no setters. */
+/** The part of `Deno.TcpConn` that is used, and of `Deno.TlsConn`, which has no setters. */
 export interface DenoConn {
   readonly localAddr: NetAddr;
   readonly remoteAddr: NetAddr;
@@ -23,12 +23,12 @@ export interface DenoConn {
   setKeepAlive?(on: boolean): void;
 }
 
-/** What is used of `Deno.Listener` and `Deno.TlsListener`. */
+/** The part of `Deno.Listener` and `Deno.TlsListener` that is used. */
 interface DenoListener {
   readonly addr: NetAddr;
 }
 
-/** What Deno's own connections can do. */
+/** The setters of Deno's own connections. */
 const setters: NativeSetters = {
   setNoDelay: true,
   setKeepAlive: true,
@@ -41,12 +41,12 @@ export function natives(): NativeSetters {
   return setters;
 }
 
-/** What `Deno.serve` returns, as far as it is used. */
+/** The part of what `Deno.serve` returns that is used. */
 interface DenoServer extends DenoListener {
   readonly finished: Promise<void>;
 }
 
-/** The handle of one of Deno's sockets, or `undefined` when it is none. */
+/** The handle of one of Deno's sockets, or `undefined` for anything else. */
 export function handle(native: object): Handle | undefined {
   if (resourceId(native) === undefined) {
     return isServer(native) ? serverHandle(native) : nodeHandle(native, finder);
@@ -59,7 +59,7 @@ export function handle(native: object): Handle | undefined {
   return isTcp(addr) ? listenerHandle(native as DenoListener) : undefined;
 }
 
-/** The handle of a socket that has just been opened here: nobody else can have its addresses yet. */
+/** The handle of a socket that was just opened here, so that no other socket can have its addresses. */
 export function openedHandle(native: object): Handle {
   if (resourceId(native) === undefined) return nodeOpened(native, finder);
   const conn = native as DenoConn;
@@ -68,7 +68,10 @@ export function openedHandle(native: object): Handle {
     : connectionHandle(conn, () => openedDescriptor(conn));
 }
 
-/** A closed connection shows its addresses as before, and another may have them by now. */
+/**
+ * The descriptor of a connection that is open for certain: a closed one still shows its addresses, which
+ * another connection may have by now.
+ */
 function verifiedDescriptor(conn: DenoConn): number {
   if (conn.setNoDelay === undefined) mustBeOpen(conn);
   const fd = descriptorOf(conn);
@@ -96,7 +99,7 @@ function connectionHandle(conn: DenoConn, fd: () => number): Handle {
 /**
  * The descriptor of a connection.
  *
- * @throws {SocketError} `EBADF`: there is none that is known to be its own.
+ * @throws {SocketError} `EBADF`: no descriptor is its own for certain.
  */
 export function descriptorOf(conn: DenoConn): number {
   const { localAddr, remoteAddr, setNoDelay } = conn;
@@ -104,12 +107,12 @@ export function descriptorOf(conn: DenoConn): number {
   return descriptors().connection(conn, localAddr, remoteAddr, isOwners);
 }
 
-/** As {@linkcode descriptorOf}: the peer of a new one has had no time to leave and come again. */
+/** Like {@linkcode descriptorOf}, but checks less: the peer of a new connection cannot have come twice. */
 function openedDescriptor(conn: DenoConn): number {
   return descriptors().connection(conn, conn.localAddr, conn.remoteAddr, () => true);
 }
 
-/** Whether a descriptor shows what a socket is set to: that makes it the socket's own. */
+/** Tells whether a descriptor is a socket's own, by changing TCP_NODELAY of the socket and reading it. */
 function follows(setNoDelay: (on: boolean) => void): (fd: number) => boolean {
   return (fd) => {
     const { kernel } = loadKernel();
@@ -122,15 +125,16 @@ function follows(setNoDelay: (on: boolean) => void): (fd: number) => boolean {
       setNoDelay(before);
       return changed;
     } catch (error) {
-      // Busy with a write that waits, so it is open; that is as much as can be known then.
+      // The setter fails while a write waits. Then the socket is open, and no more can be known.
       return (error as Error).name !== "BadResource";
     }
   };
 }
 
 /**
- * While a write waits for the peer, Deno's setters throw "Unable to get resources":
- * https://github.com/denoland/deno/blob/v2.9.6/ext/net/io.rs `map_socket`. The kernel does not mind.
+ * Sets an option by a system call when Deno's setter fails: while a write waits for the peer, Deno's
+ * setters throw "Unable to get resources" (`map_socket` in
+ * https://github.com/denoland/deno/blob/v2.9.6/ext/net/io.rs).
  */
 function orByKernel(
   set: () => void,
@@ -166,7 +170,7 @@ function isServer(native: object): native is DenoServer {
   return finished instanceof Promise && typeof shutdown === "function" && isTcp(addr);
 }
 
-/** It shows no resource, so that it is open is known by its promise. */
+/** A server shows no resource, so whether it is open is read off the state of its promise. */
 function serverHandle(server: DenoServer): Handle {
   const fd = () => {
     const [state] = core()?.getPromiseDetails?.(server.finished) ?? [];
@@ -181,7 +185,7 @@ const finder: Finder = {
   listener: (owner, address) => descriptors().listener(owner, address),
 };
 
-/** A closed connection refuses even the value it has. */
+/** Throws if the connection is closed: then it refuses even the value that it has. */
 function mustTakeNoDelay(conn: DenoConn, fd: number): void {
   const { kernel } = loadKernel();
   if (kernel === undefined) return;
@@ -189,10 +193,10 @@ function mustTakeNoDelay(conn: DenoConn, fd: number): void {
   if (isClosed(() => conn.setNoDelay!(on))) throw closed();
 }
 
-/** What is used of Deno's inside. */
+/** The part of Deno's internals that is used. */
 interface DenoCore {
   readSync(resource: number, into: Uint8Array): number;
-  /** State, 0 while it is pending, and value. */
+  /** Returns the promise's state, which is 0 while it is pending, and its value. */
   getPromiseDetails?(promise: Promise<unknown>): [state: number, value: unknown];
 }
 
@@ -203,7 +207,7 @@ function core(): DenoCore | undefined {
   return Deno[Deno.internal]?.core;
 }
 
-/** As {@linkcode isOpen}, or throws. */
+/** Throws unless the socket is open. */
 function mustBeOpen(native: object): void {
   const open = isOpen(native);
   if (open === false) throw closed();
@@ -215,10 +219,10 @@ function mustBeOpen(native: object): void {
 }
 
 /**
- * Listeners and TLS connections answer everything alike when they are closed, but not a synchronous
- * read: their resources (https://github.com/denoland/deno_core/pull/1061 tells the number) support
- * none, closed ones do not exist. `undefined` when nothing tells. Can go with the search for
- * descriptors.
+ * Whether a listener or TLS connection is open; `undefined` when that cannot be found out. Closed ones
+ * differ from open ones only in the error of a synchronous read from their resource: open ones do not
+ * support it, and the resource of closed ones does not exist. The resource's number is known from
+ * https://github.com/denoland/deno_core/pull/1061. Can go with the search for descriptors.
  */
 export function isOpen(native: object): boolean | undefined {
   const inside = core();
@@ -229,7 +233,7 @@ export function isOpen(native: object): boolean | undefined {
 
 const nothing = new Uint8Array(0);
 
-/** Whether a call meets a resource that is gone. */
+/** Whether a call fails because the resource is gone. */
 function isClosed(call: () => unknown): boolean {
   try {
     call();
@@ -239,7 +243,7 @@ function isClosed(call: () => unknown): boolean {
   return false;
 }
 
-/** Number of the resource behind one of Deno's own objects; never given twice. */
+/** The number of the resource behind one of Deno's own objects. Deno never uses a number twice. */
 function resourceId(native: object): number | undefined {
   for (const symbol of Object.getOwnPropertySymbols(native)) {
     if (symbol.description === "Deno.internal.rid") {
@@ -250,7 +254,7 @@ function resourceId(native: object): number | undefined {
 }
 
 /**
- * `Deno.startTls` gives addresses without `transport`, and only TCP becomes TLS:
+ * Whether this is the address of a TCP socket. After `Deno.startTls` addresses have no `transport`:
  * https://github.com/denoland/deno/blob/v2.9.6/ext/net/02_tls.js
  */
 export function isTcp(address: Partial<NetAddr> | undefined): boolean {

@@ -16,7 +16,7 @@ import {
   transferFlags,
 } from "../../kernel/libc.ts";
 
-/** What is used of Deno's FFI. */
+/** The part of Deno's FFI that is used. */
 interface DenoFFI {
   dlopen(file: string, symbols: Record<string, unknown>): { symbols: Record<string, unknown> };
   permissions: { querySync(descriptor: { name: "ffi" }): { state: string } };
@@ -25,12 +25,12 @@ interface DenoFFI {
 }
 
 /**
- * Sends as much as the kernel takes at once, or receives what it has. Answers the number of bytes, or
- * -errno; 0 when it would have to wait, and at the end.
+ * Sends as much as the kernel takes at once, or receives what it has. Returns the number of bytes, or
+ * -errno. 0 means that it would have to wait, or the end.
  */
 export type Transfer = (fd: number, data: Uint8Array) => number;
 
-/** Both directions. */
+/** Direct transfers in both directions. */
 export interface Transfers {
   readonly send: Transfer;
   readonly receive: Transfer;
@@ -40,13 +40,13 @@ let kept: KernelAccess | undefined;
 let direct: Transfers | undefined;
 let poll: ((descriptors: Uint8Array, count: bigint, ms: number) => Promise<number>) | undefined;
 
-/** The system calls, or why there are none. Loaded at the first call that may; never prompts. */
+/** Returns the system calls, or why there are none. Loads them once it may, and never prompts. */
 export function loadKernel(): KernelAccess {
   if (kept !== undefined) return kept;
   const obstacle = noLibrary();
   if (obstacle !== undefined) return kept = { obstacle };
   const { Deno } = globalThis as unknown as { Deno: DenoFFI };
-  // Not kept: the permission may be granted later.
+  // This result is not kept, as the permission may be granted later.
   if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
     const reason = "the permission to call the system's C library is missing";
     return { obstacle: { reason, remedy: "needs --allow-ffi" } };
@@ -66,8 +66,8 @@ export function transfers(): Transfers | undefined {
 }
 
 /**
- * Resolves when a handshake has ended, one way or the other. It waits in a thread, since Deno has no
- * event for a bare descriptor.
+ * Resolves when a handshake has succeeded or failed. It waits in a thread, since Deno has no event for a
+ * bare descriptor.
  */
 export async function untilWritable(fd: number): Promise<void> {
   const POLLOUT = 4;
@@ -75,7 +75,7 @@ export async function untilWritable(fd: number): Promise<void> {
   const view = new DataView(pollfd.buffer);
   view.setInt32(0, fd, true);
   view.setInt16(4, POLLOUT, true);
-  // Interrupted by a signal, or late: the caller asks the socket itself.
+  // A signal may interrupt the call, and then it waits again. The caller asks the socket for the result.
   while (await poll!(pollfd, 1n, -1) < 0);
 }
 
@@ -86,7 +86,7 @@ function load(Deno: DenoFFI): Libc {
   for (const [name, parameters] of Object.entries(signatures)) {
     symbols[name] = { parameters, result: "i32" };
   }
-  // An answer of 32 bits will do: no chunk is larger.
+  // A result of 32 bits is enough, since no chunk is that large.
   symbols.send = symbols.recv = {
     parameters: ["i32", "buffer", "usize", "i32"],
     result: "i32",

@@ -1,5 +1,5 @@
 /**
- * Listening through `Deno.listen`, and through `node:net` on a descriptor for what that cannot do.
+ * Listens through `Deno.listen`, or through `node:net` on a descriptor where that cannot do it.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { descriptors } from "./descriptor.ts";
 import { loadKernel } from "./kernel.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
-/** What this file uses of `Deno.Listener`. */
+/** The part of `Deno.Listener` that is used. */
 export interface DenoListener {
   readonly addr: NetAddr;
   accept(): Promise<DenoConn>;
@@ -34,12 +34,12 @@ interface DenoListen {
 }
 
 /**
- * Accepts that `close` interrupted. Until they have ended, Deno keeps the port: the next `listen`
- * on it waits for that.
+ * Pending accepts of closed listeners. Deno keeps the port until they have ended, so the next `listen`
+ * waits for them.
  */
 const ending = new Set<Promise<void>>();
 
-/** A `Deno.Listener` as a listener transport: one accept at a time, and only when asked. */
+/** A transport over `Deno.Listener`. It accepts one connection for each `pull`. */
 class DenoListenerTransport implements ListenerTransport {
   readonly native: DenoListener;
   readonly addr: NetAddr;
@@ -68,13 +68,13 @@ class DenoListenerTransport implements ListenerTransport {
     if (accept !== undefined) {
       ending.add(accept);
       accept.then(() => ending.delete(accept));
-      // Whoever waits for it must not see the process end first.
+      // A `listen` that waits for the accept must keep the process alive.
       this.native.ref();
     }
     try {
       this.native.close();
     } catch {
-      // Somebody with hold of `native` has closed it already.
+      // The program has closed `native` already.
     }
   }
 
@@ -91,8 +91,8 @@ class DenoListenerTransport implements ListenerTransport {
   readonly #onError = (cause: unknown): void => {
     this.#accept = undefined;
     if (this.#closed) return;
-    // Deno asks whom it has accepted for the address, which fails when that one has reset already.
-    // It is gone, the listener is not: https://github.com/denoland/deno/blob/v2.9.6/ext/net/ops.rs.
+    // Deno reads the address of an accepted peer, which fails when the peer has reset already. Only
+    // that connection is gone: https://github.com/denoland/deno/blob/v2.9.6/ext/net/ops.rs.
     if ((cause as { name?: string }).name === "NotConnected") return this.pull();
     this.#incoming.failed(cause);
   };
@@ -120,11 +120,11 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
     const address = await resolve(hostname);
     return await withListening(kernel, plan, address, (fd) => adoptDescriptor(fd, backlog));
   }
-  // Without --unstable-net, Deno.listen answers `reusePort` by ending the process:
-  // https://github.com/denoland/deno/blob/v2.9.6/ext/net/ops.rs. node:net takes it as it is.
+  // Without --unstable-net, Deno.listen ends the process when it is given `reusePort`:
+  // https://github.com/denoland/deno/blob/v2.9.6/ext/net/ops.rs. node:net accepts it.
   const { Deno } = globalThis as unknown as { Deno: DenoListen };
   if (reusePort) {
-    // A missing permission would be an uncaught exception there. Deno.listen asks, or throws it.
+    // In node:net a missing permission would be an uncaught exception. Deno.listen prompts or throws.
     const host = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
     if (Deno.permissions.querySync({ name: "net", host }).state !== "granted") {
       Deno.listen({ hostname, port }).close();
@@ -135,7 +135,10 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   return new DenoListenerTransport(Deno.listen({ hostname, port, ...tcpBacklog }));
 }
 
-/** With `reusePort` several listeners have one address: this one's descriptor is remembered. */
+/**
+ * Listens on a descriptor and remembers it, since with `reusePort` several listeners have one address, so
+ * that a search could not tell which one is meant.
+ */
 async function adoptDescriptor(fd: number, backlog?: number): Promise<ListenerTransport> {
   const transport = await listenOnDescriptor(fd, backlog);
   if (loadKernel().kernel !== undefined) descriptors().remember(transport.native, fd);

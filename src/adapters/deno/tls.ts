@@ -1,6 +1,6 @@
 /**
- * TLS through `node:tls`, over a `Deno.Conn` as a stream. Deno's own has no server side for open
- * connections, and tells neither protocol nor certificate.
+ * TLS through `node:tls`, over a `Deno.Conn` as a stream. Deno's own TLS has no server side for open
+ * connections, and shows neither protocol nor certificate.
  *
  * @module
  */
@@ -34,13 +34,13 @@ interface NodeStream {
   }) => Duplex;
 }
 
-/** The object below a TLS socket, as far as it is used. Not documented. */
+/** The part of the object below a TLS socket that is used. Not documented. */
 interface Wrap {
   emitEof(): unknown;
   _flushEncOut?(): void;
 }
 
-/** Agrees on TLS over any of Deno's connections. */
+/** Starts TLS over any of Deno's connections. */
 export function secure(transport: Transport, plan: TlsPlan): Attempt {
   if (transport instanceof NodeTransport) {
     const socket = transport.release();
@@ -52,7 +52,7 @@ export function secure(transport: Transport, plan: TlsPlan): Attempt {
   });
 }
 
-/** Deno hands FIN to TLS by a call of JavaScript, which can be listened to. */
+/** Deno passes FIN to TLS by calling `emitEof`, which is replaced here to notice that. */
 class DenoSession extends EndSession {
   readonly below: object;
   readonly #transport: Transport;
@@ -103,7 +103,7 @@ class WireSession extends DenoSession {
     return this.#wire.finished;
   }
 
-  /** Deno forgets to send what it has to say after it was told the certificate. */
+  /** After the certificate was set, Deno does not send what OpenSSL has written until this is called. */
   flush(): void {
     this.#wrap._flushEncOut?.();
   }
@@ -121,7 +121,7 @@ class WireSession extends DenoSession {
   }
 }
 
-/** A connection as a stream of Node's. */
+/** Makes a stream of Node's out of a connection. */
 class Wire {
   readonly stream: Duplex;
   /** TLS has been told of the peer's FIN. */
@@ -135,7 +135,7 @@ class Wire {
   #wanted = false;
   /** The end has come while nobody wanted data. */
   #ended = false;
-  /** The write that waits for the kernel, and what of it has not been taken. */
+  /** The callback of the write that waits for the kernel, and the bytes that were not taken yet. */
   #waiting: Done | undefined = undefined;
   #rest: Uint8Array | undefined = undefined;
   #onSent: (() => void) | undefined = undefined;

@@ -1,22 +1,22 @@
 /**
- * A `Deno.Conn` as a transport.
+ * Makes a transport of a `Deno.Conn`.
  *
  * @module
  */
 
 import type { Incoming, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
-import { unmapped } from "../../kernel/sockaddr.ts";
+import { netAddr } from "../../kernel/sockaddr.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { part } from "../../memory.ts";
-import { systemError } from "../../kernel/system_error.ts";
+import { coded, systemError } from "../../kernel/system_error.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { disconnect, lingerZero, resetsOnClose, resetting } from "../../kernel/tcp_socket.ts";
 import { Direct } from "./direct.ts";
 import { handle } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
 
-/** What this file uses of `Deno.TcpConn` and `Deno.TlsConn`. */
+/** The part of `Deno.TcpConn` and `Deno.TlsConn` that is used. */
 export interface DenoConn {
   readonly localAddr: NetAddr;
   readonly remoteAddr: NetAddr;
@@ -30,18 +30,19 @@ export interface DenoConn {
   setKeepAlive?(on?: boolean): void;
 }
 
-/** Largest read and largest copy of a write. */
+/** The largest read, and the largest copy of a write. */
 const chunkSize = 65_536;
-/** A read that has to wait asks for at least this much, so that small reads share one. */
+/** A read that has to wait asks for at least this much, so that one read serves several small ones. */
 const smallest = 1_024;
-/** A write that the kernel has room for is over by then, ms. */
+/** A write for which the kernel has room is over after this time, ms. */
 const settling = 20;
-/** About half a millisecond at memory's speed. */
+/** How much is received directly in a row: copying this much takes about half a millisecond. */
 const farthest = 1_048_576;
 
 /**
- * Pull: Deno can neither cancel a read nor a write (https://github.com/denoland/deno/issues/13688),
- * so each goes to memory of ours and runs to its end; a caller that stops waiting leaves it be.
+ * Deno reads only when asked to, and can cancel neither a read nor a write
+ * (https://github.com/denoland/deno/issues/13688). So each uses memory of ours and runs to its end, even
+ * if the caller stops waiting for it.
  */
 export class DenoTransport implements Transport {
   readonly native: DenoConn;
@@ -54,21 +55,21 @@ export class DenoTransport implements Transport {
   #closed = false;
   #cut = false;
   #buffer: Uint8Array | undefined = undefined;
-  /** So many bytes may be received directly before the event loop has to turn. */
+  /** How many more bytes may be received directly before the event loop has to turn. */
   #ahead = 0;
-  /** The chunk being read belongs to the receiver. */
+  /** Whether the chunk that is being read belongs to the receiver. */
   #given = false;
-  /** What is being written, from `#written` on. */
+  /** The bytes that are being written. The first `#written` of them are done. */
   #out: Uint8Array | undefined = undefined;
   #written = 0;
   #scratch: Uint8Array | undefined = undefined;
-  /** Made at the first write that Deno does. */
+  /** These two are made at the first write that is not direct. */
   #onWritten: ((size: number) => void) | undefined = undefined;
   #onWriteError: ((cause: unknown) => void) | undefined = undefined;
-  /** Who waits for the end of the write under way, since the connection is being closed. */
+  /** Settles the promise of `flushed`, which waits for the end of the current write. */
   #settled: { resolve(): void; reject(cause: unknown): void } | undefined = undefined;
   #writeFailure: { cause: unknown } | undefined = undefined;
-  /** Nobody else has hold of `native`. */
+  /** Whether the program does not have `native`, and so cannot close it. */
   #own: boolean;
   #direct: Direct | undefined = undefined;
 
@@ -78,11 +79,11 @@ export class DenoTransport implements Transport {
   }
 
   get localAddr(): NetAddr {
-    return this.#localAddr ??= plain(this.native.localAddr);
+    return this.#localAddr ??= copyOf(this.native.localAddr);
   }
 
   get remoteAddr(): NetAddr {
-    return this.#remoteAddr ??= plain(this.native.remoteAddr);
+    return this.#remoteAddr ??= copyOf(this.native.remoteAddr);
   }
 
   start(incoming: Incoming, outgoing: Outgoing): void {
@@ -106,14 +107,14 @@ export class DenoTransport implements Transport {
   receive(into: Uint8Array): number {
     if (this.#ahead <= 0 || this.#reading || this.#closed || !this.#own) return 0;
     const size = this.#directly().receive(into);
-    // Less than there was room for: the kernel has no more now.
+    // The kernel has no more bytes when it gave fewer than there was room for.
     this.#ahead = size < into.length ? 0 : this.#ahead - size;
     if (size >= 0) return size;
     this.#onReadError(systemError(size, "read"));
     return 0;
   }
 
-  /** Nothing to do: one chunk a pull. */
+  /** Does nothing, since each `pull` reads one chunk only. */
   pause(): void {}
 
   write(data: Uint8Array): number {
@@ -145,7 +146,7 @@ export class DenoTransport implements Transport {
       handle(this.native)!.fd();
       return false;
     } catch (error) {
-      // Without system calls nobody can tell.
+      // Without system calls there is no way to find out.
       return (error as { code?: string }).code === "EBADF";
     }
   }
@@ -155,7 +156,10 @@ export class DenoTransport implements Transport {
     return new Promise((resolve, reject) => this.#settled = { resolve, reject });
   }
 
-  /** `shutdown` keeps silent when the peer has reset, which an empty write is told. TLS takes none. */
+  /**
+   * Writes nothing before it sends FIN, since an empty write fails when the peer has reset, and
+   * `shutdown` does not. TLS connections take no empty write.
+   */
   async closeWrite(): Promise<void> {
     const written = this.native.setNoDelay && this.native.write(new Uint8Array(0));
     const finished = this.native.closeWrite();
@@ -174,13 +178,13 @@ export class DenoTransport implements Transport {
     this.#closed = true;
     this.#cut = cut;
     if (!this.writing) return this.#shut(cut || this.#mustReset());
-    // What the kernel takes at once, Deno tells some turns of the event loop later.
+    // Deno reports a write that the kernel took at once only some turns of the event loop later.
     nativeTimers().setTimeout(() => {
       if (this.writing) this.#shut(true);
     }, settling);
   }
 
-  /** `linger: 0`, which Deno's own way of closing defeats: see `#sendReset`. */
+  /** Whether `linger` is 0. Then RST is sent here, as Deno's `close` would send FIN: see `#sendReset`. */
   #mustReset(): boolean {
     const { kernel } = resetting.possible ? loadKernel() : {};
     try {
@@ -194,7 +198,7 @@ export class DenoTransport implements Transport {
   #shut(cut: boolean): void {
     const lost = this.writing ? this.#out!.length - this.#written : 0;
     this.writing = false;
-    // TLS says by itself when a stream is cut off.
+    // In TLS the peer notices by itself when a stream is cut off.
     if (cut && this.native.setNoDelay !== undefined) {
       const { kernel } = loadKernel();
       if (kernel === undefined) this.#outgoing.dropped?.(lost);
@@ -203,7 +207,7 @@ export class DenoTransport implements Transport {
     try {
       this.native.close();
     } catch (error) {
-      // Somebody else has closed it already.
+      // The program has closed it already.
       if ((error as Error).name !== "BadResource") throw error;
     }
   }
@@ -219,11 +223,11 @@ export class DenoTransport implements Transport {
     try {
       const fd = handle(this.native)!.fd();
       lingerZero(calls, fd);
-      // Deno shuts its writing half down before it closes, and a peer that sees that FIN is never
-      // told of the RST: https://docs.rs/tokio/1/tokio/net/tcp/struct.OwnedWriteHalf.html
+      // Deno shuts the writing half down before it closes, and after that FIN the kernel sends no
+      // RST: https://docs.rs/tokio/1/tokio/net/tcp/struct.OwnedWriteHalf.html
       disconnect(calls, fd);
     } catch (error) {
-      // The kernel has ended the connection, and nobody is left to be told.
+      // The connection has ended, so there is no peer to send RST to.
       if ((error as { code?: string }).code !== "EBADF") throw error;
     }
   }
@@ -242,7 +246,7 @@ export class DenoTransport implements Transport {
       this.#incoming.data(buffer.subarray(0, size), false);
     } else {
       if (size === buffer.length) {
-        // A full buffer promises more: read more at once next time, or at the first question.
+        // After a full buffer there is probably more, so the next read is larger, or direct.
         if (size < chunkSize) this.#buffer = undefined;
         else this.#ahead = farthest;
       }
@@ -251,8 +255,8 @@ export class DenoTransport implements Transport {
   };
 
   /**
-   * The kernel tells an error once, to whichever call comes first; after it, reading ends as if the
-   * peer had finished. So an end counts only when no write has met an error.
+   * The kernel reports an error only once, to a read or a write. After that, reading ends as if the peer
+   * had finished. So an end counts only if no write has failed.
    */
   #onEnd(): void {
     if (this.writing && this.#writeFailure === undefined) {
@@ -279,7 +283,7 @@ export class DenoTransport implements Transport {
       const whole = this.#written === this.#out!.length;
       if (this.writing) this.#shut(this.#cut || !whole);
       if (whole) this.#settled?.resolve();
-      else this.#settled?.reject(Object.assign(new Error("closed"), { code: "ECANCELED" }));
+      else this.#settled?.reject(coded("ECANCELED", "closed"));
       return this.#giveBack();
     }
     if (this.#written < this.#out!.length) {
@@ -301,7 +305,7 @@ export class DenoTransport implements Transport {
   }
 
   #failWrite(cause: unknown): void {
-    // EPIPE says only that some earlier call was told the error.
+    // EPIPE says only that the error was reported to an earlier call.
     const { name, code } = cause as { name?: string; code?: string };
     if (name !== "BrokenPipe" && code !== "EPIPE") this.#writeFailure = { cause };
     this.#outgoing.failed(cause);
@@ -326,11 +330,11 @@ export class DenoTransport implements Transport {
   }
 }
 
-/** Deno's have no prototype, and after `startTls` no `transport`: plain objects, as everywhere. */
-function plain({ hostname, port }: NetAddr): NetAddr {
-  return { transport: "tcp", hostname: unmapped(hostname), port };
+/** Copies an address: Deno's has no prototype, and after `startTls` no `transport`. */
+function copyOf({ hostname, port }: NetAddr): NetAddr {
+  return netAddr(hostname, port);
 }
 
-/** Memory for copies, shared by all connections: a connection that does not write holds none. */
+/** Memory for copies, shared by all connections, so that one that does not write holds none. */
 const small: Uint8Array[] = [];
 const large: Uint8Array[] = [];

@@ -1,5 +1,5 @@
 /**
- * Node.js.
+ * The adapter of Node.js.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { beyondListen, listen } from "./listen.ts";
 import { adoptSocket } from "./transport.ts";
 import { secure } from "./tls.ts";
 
-/** The adapter for Node.js. */
+/** Uses `node:net`. */
 export const nodeAdapter: Adapter = {
   runtime: "node",
   enqueuesBesideByob: true,

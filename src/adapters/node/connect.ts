@@ -1,5 +1,5 @@
 /**
- * Dialling through `net.connect`, one address an attempt.
+ * Dials through `node:net`, one address in each attempt.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { type NodeSocket, NodeTransport, onRead } from "./transport.ts";
 
 interface SocketOptions {
   fd?: number;
-  /** Not documented: a socket with a descriptor would read at once, and this one is not connected. */
+  /** Keeps a socket with a descriptor from reading at once, as it is not connected yet. Not documented. */
   manualStart?: boolean;
   allowHalfOpen: boolean;
   onread: { buffer: Uint8Array; callback: typeof onRead };
@@ -33,7 +33,7 @@ interface NodeNet {
   };
 }
 
-/** What all dialled sockets are read into; the reader takes its bytes before the next read. */
+/** All dialled sockets read into this memory. The reader copies its bytes before the next read. */
 let buffer: Uint8Array | undefined;
 
 /** Dials every address of the name, as RFC 8305 says. */
@@ -63,7 +63,7 @@ class NodeAttempt implements Attempt {
     const socket = this.#socket = fd === undefined
       ? new Socket({ allowHalfOpen: true, onread })
       : new Socket({ allowHalfOpen: true, onread, fd, manualStart: true });
-    // Nobody reads yet. Before the connection is open this keeps it from reading at all.
+    // Paused before the connection is open, the socket does not start to read.
     socket.pause();
     socket.connect({ host, port, autoSelectFamily: false, ...bound(source) });
     this.opened = new Promise((resolve, reject) => {
@@ -85,7 +85,7 @@ class NodeAttempt implements Attempt {
   }
 }
 
-/** Without `undefined`, which Node takes for a value. */
+/** Leaves out what is `undefined`, which Node would take for a value. */
 function bound(source: Source = {}): Pick<Source, "localAddress" | "localPort"> {
   const { localAddress, localPort } = source;
   return {

@@ -1,6 +1,6 @@
 /**
- * `net.Socket`, `tls.TLSSocket`, `net.Server` and their kin as a {@linkcode Handle}; in Bun's and
- * Deno's `node:net` too.
+ * Makes a {@linkcode Handle} of `net.Socket`, `tls.TLSSocket`, `net.Server` and their kin, also of those
+ * in Bun and Deno.
  *
  * @module
  */
@@ -13,8 +13,8 @@ import { builtin, host, runtime, systemName } from "../../kernel/system.ts";
 import { closed } from "../../kernel/tcp_socket.ts";
 
 /**
- * The object below a socket. Its setters are used instead of the socket's, since those remember what
- * they set last and do nothing when asked for the same again, whatever the kernel has by now:
+ * The object below a socket. Its setters are used instead of the socket's, which remember what they set
+ * last and do nothing for the same value, even if the kernel's has changed since:
  * https://github.com/nodejs/node/pull/31543
  */
 interface Binding {
@@ -45,7 +45,7 @@ interface NodeClasses {
   Server: new () => NodeServer;
 }
 
-/** What is used of `node:util`. On Windows libuv's numbers are its own. */
+/** The part of `node:util` that is used. It also knows the numbers that libuv has on Windows. */
 interface NodeUtil {
   getSystemErrorName(number: number): string;
 }
@@ -64,7 +64,7 @@ function tunes(): boolean {
 
 let kept: NativeSetters | undefined;
 
-/** What sockets of `node:net` can do here. In Deno and Bun nobody has tried but on Linux. */
+/** The setters of sockets of `node:net`. In Deno and Bun `setKeepAlive` was tested on Linux only. */
 export function natives(): NativeSetters {
   if (kept !== undefined) return kept;
   const isNode = runtime().name === "node";
@@ -80,7 +80,7 @@ export function natives(): NativeSetters {
 
 let net: NodeClasses | undefined;
 
-/** The handle of a `node:net` object, or `undefined` when it is none. */
+/** The handle of a `node:net` object, or `undefined` for anything else. */
 export function handle(native: object, finder?: Finder): Handle | undefined {
   const { Socket, Server } = net ??= builtin<NodeClasses>("node:net")!;
   if (native instanceof Socket) return socketHandle(native, finder, tcpBinding);
@@ -116,14 +116,14 @@ function settersOf(binding: () => Binding): Partial<Handle> {
   const tune = (...values: number[]) => check(binding().setKeepAlive!(true, ...values));
   return {
     setNoDelay,
-    // libuv switches first, and then refuses an idle time of 0 seconds: just what is wanted.
+    // With an idle time of 0, libuv switches keepalive, and then refuses to change the idle time.
     setKeepAlive: (on: boolean) => check(binding().setKeepAlive!(on, 0), on),
     setKeepAliveIdle: setKeepAliveIdle ? tune : undefined,
     tuneKeepAlive: tuneKeepAlive ? tune : undefined,
   };
 }
 
-/** Bun's HTTP server gives sockets without a binding that are open all the same. */
+/** Sockets of Bun's HTTP server have no binding, although they are open. */
 function isUnbound(socket: NodeSocket): boolean {
   return socket._handle === null && !socket.destroyed && socket.remotePort !== undefined;
 }
@@ -188,7 +188,7 @@ function openBinding(socket: NodeSocket): Binding {
   return binding;
 }
 
-/** Node returns 0 or libuv's error number, Bun `false` for a closed socket, Deno nothing. */
+/** Throws if a setter failed. Node returns 0 or libuv's error number, Bun `false` for a closed socket. */
 function check(result: unknown, refused = false): void {
   if (result === false) throw closed();
   if (typeof result !== "number" || result >= 0) return;

@@ -16,14 +16,14 @@ import {
 } from "../../kernel/libc.ts";
 import { builtin } from "../../kernel/system.ts";
 
-/** What is used of `node:ffi`. */
+/** The part of `node:ffi` that is used. */
 interface NodeFFI {
   dlopen(file: string, symbols: Record<string, unknown>): { functions: Record<string, unknown> };
   getInt32(pointer: unknown, offset: number): number;
   getRawPointer(bytes: Uint8Array): bigint;
 }
 
-/** What is used of koffi, https://koffi.dev. */
+/** The part of koffi that is used, https://koffi.dev. */
 interface Koffi {
   load(file: string): {
     func(name: string, result: string, parameters: string[]): (...args: never[]) => number;
@@ -32,22 +32,22 @@ interface Koffi {
   address(bytes: Uint8Array): bigint;
 }
 
-/** What is used of `node:module`. */
+/** The part of `node:module` that is used. */
 interface NodeModule {
   createRequire(from: string): { (name: string): unknown; resolve(name: string): string };
   isBuiltin(name: string): boolean;
 }
 
-/** What is used of `node:fs`. */
+/** The part of `node:fs` that is used. */
 interface NodeFs {
   existsSync(file: string | URL): boolean;
 }
 
-/** In CommonJS, which has no `import.meta`. */
+/** Exists in CommonJS, which has no `import.meta`. */
 declare const __filename: string | undefined;
 
 let kept: KernelAccess | undefined;
-/** What went wrong with koffi and `node:ffi`; `undefined` until koffi has been tried. */
+/** The errors of koffi and `node:ffi`; `undefined` until koffi has been tried. */
 let failures: Error[] | undefined;
 
 const tooLoud: Obstacle = {
@@ -56,8 +56,8 @@ const tooLoud: Obstacle = {
 };
 
 /**
- * The system calls, or why there are none. Loaded at the first call. koffi is preferred where it is
- * installed, since `node:ffi` prints a warning; a `quiet` call leaves that one alone.
+ * Returns the system calls, or why there are none. Loads them at the first call. koffi is preferred where
+ * it is installed, since `node:ffi` prints a warning. A `quiet` call does not load `node:ffi`.
  */
 export function loadKernel(quiet: boolean = false): KernelAccess {
   if (kept !== undefined) return kept;
@@ -74,7 +74,7 @@ export function loadKernel(quiet: boolean = false): KernelAccess {
   return kept = kernel === undefined ? { obstacle: obstacle(failures) } : { kernel };
 }
 
-/** With the first library that loads. */
+/** Makes the system calls with the first library that loads. */
 function open(load: (file: string) => Libc | undefined, failures: Error[]): Kernel | undefined {
   for (const file of libraryNames()) {
     try {
@@ -107,7 +107,7 @@ function obstacle(failures: Error[]): Obstacle {
     };
 }
 
-/** From Node 26.1; under `--permission` it needs `--allow-ffi`. Prints an ExperimentalWarning. */
+/** Exists from Node 26.1 on, and prints an ExperimentalWarning. `--permission` takes `--allow-ffi`. */
 function loadNodeFFI(file: string): Libc | undefined {
   const ffi = builtin<NodeFFI>("node:ffi");
   if (ffi === undefined) return undefined;
@@ -144,10 +144,10 @@ function loadKoffi(file: string): Libc | undefined {
 }
 
 /**
- * koffi as this package finds it, or the program that this package was bundled into. Never from the
- * current directory, which belongs to whoever the program works for.
+ * Loads koffi from where this package, or the program into which it was bundled, can find it. It is never
+ * loaded from the current directory, where anybody may have put a file of that name.
  *
- * @throws {Error} It is installed, and cannot be loaded.
+ * @throws {Error} koffi is installed, but cannot be loaded.
  */
 function requireKoffi(): Koffi | undefined {
   const file = ownFile();
@@ -168,13 +168,13 @@ function requireKoffi(): Koffi | undefined {
   }
 }
 
-/** The file of this code. Code that was piped into Node has one in name only. */
+/** The file of this code, unless it does not exist, as for code that was piped into Node. */
 function ownFile(): string | undefined {
   const { existsSync } = builtin<NodeFs>("node:fs")!;
   const file: string | undefined = import.meta.url;
   if (file !== undefined) {
     return file.startsWith("file:") && existsSync(new URL(file)) ? file : undefined;
   }
-  // A bundle in CommonJS; in a single executable application this is the executable.
+  // In a bundle in CommonJS. In a single executable application this is the executable.
   return typeof __filename === "string" && existsSync(__filename) ? __filename : undefined;
 }

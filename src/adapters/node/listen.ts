@@ -1,5 +1,5 @@
 /**
- * Listening through `net.createServer`; on a descriptor also in Deno.
+ * Listens through `net.createServer`. Deno's adapter uses this too, for descriptors and `reusePort`.
  *
  * @module
  */
@@ -12,14 +12,15 @@ import { resolve } from "../../dial/happy_eyeballs.ts";
 import { withScopeName } from "../../kernel/scope.ts";
 import { knownAddress } from "../../kernel/sockaddr.ts";
 import { builtin, host, systemName } from "../../kernel/system.ts";
+import { coded } from "../../kernel/system_error.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
 import { loadKernel } from "./kernel.ts";
 import { listenTo, type NodeSocket, remoteAddr } from "./transport.ts";
 
-/** What this file uses of `net.Server`. */
+/** The part of `net.Server` that is used. */
 interface NodeServer {
   readonly listening: boolean;
-  /** The path of a UNIX socket; `null` when it does not listen. */
+  /** A string is the path of a UNIX socket. `null` means that the server does not listen. */
   address(): { address: string; port: number } | string | null;
   listen(options: NodeListenOptions, backlog: number | undefined): unknown;
   on(event: string, listener: (...args: never[]) => void): unknown;
@@ -30,7 +31,7 @@ interface NodeServer {
   unref(): unknown;
 }
 
-/** Options of `server.listen`, as far as they are used. */
+/** The options of `server.listen` that are used. */
 interface NodeListenOptions {
   readonly host?: string;
   readonly port?: number;
@@ -45,15 +46,15 @@ interface NodeNet {
   createServer(options: { allowHalfOpen: boolean; pauseOnConnect: boolean }): NodeServer;
 }
 
-/** Push: Node accepts what comes; who is not asked for yet waits in the core. */
+/** A transport over `net.Server`. Node accepts at once, and the core keeps connections until `accept`. */
 class NodeListenerTransport implements ListenerTransport {
   readonly native: NodeServer;
   readonly addr: NetAddr;
-  /** Where all connections end, unless that may differ. */
+  /** The local address of all connections, if they have the same. */
   readonly #local: NetAddr | undefined;
   #incoming!: IncomingConnections;
   #closed = false;
-  #telling = false;
+  readonly #reportClose: () => void = closeReport(() => this.#closed ? undefined : this.#incoming);
 
   constructor(native: NodeServer, addr: NetAddr, inherited: boolean) {
     this.native = native;
@@ -65,14 +66,12 @@ class NodeListenerTransport implements ListenerTransport {
     this.#incoming = incoming;
     this.native.on("connection", this.#onConnection);
     this.native.on("error", this.#onError);
-    this.native.on("close", this.#onClose);
+    this.native.on("close", this.#reportClose);
   }
 
-  /** Who comes is not asked for. When nobody will, each call is told so: one at a time, and not here. */
+  /** Does nothing while the server listens. When the program has closed it, this reports that. */
   pull(): void {
-    if (this.native.listening || this.#telling) return;
-    this.#telling = true;
-    Promise.resolve().then(this.#onClose);
+    if (!this.native.listening) this.#reportClose();
   }
 
   close(): void {
@@ -85,8 +84,8 @@ class NodeListenerTransport implements ListenerTransport {
     this.native.unref();
   }
 
-  // A second socket around the handle of the accepted one could read into shared memory as dialled
-  // sockets do; that was 5 to 10 % faster for small messages, and needs an undocumented option.
+  // Accepted sockets do not read into shared memory as dialled ones do. That would take a second socket
+  // around the same handle and an undocumented option, for 5 to 10 % more small messages.
   readonly #onConnection = (socket: NodeSocket): void => {
     const remote = this.#closed ? undefined : remoteAddr(socket);
     if (remote === undefined) socket.destroy();
@@ -96,11 +95,22 @@ class NodeListenerTransport implements ListenerTransport {
   readonly #onError = (cause: unknown): void => {
     if (!this.#closed) this.#incoming.failed(cause);
   };
+}
 
-  /** By somebody with hold of `native`. */
-  readonly #onClose = (): void => {
-    this.#telling = false;
-    this.#onError(Object.assign(new Error("the server was closed"), { code: "ECANCELED" }));
+/**
+ * Returns a function that reports to `incoming` that the program has closed its listener. It does so
+ * later, and once for all calls until then, since the report makes the core call `pull` again for the
+ * next waiting `accept`.
+ */
+export function closeReport(incoming: () => IncomingConnections | undefined): () => void {
+  let pending = false;
+  return () => {
+    if (pending) return;
+    pending = true;
+    Promise.resolve().then(() => {
+      pending = false;
+      incoming()?.failed(coded("ECANCELED", "the listener was closed"));
+    });
   };
 }
 
@@ -111,7 +121,7 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
     try {
       return await listenOnDescriptor(fd, backlog);
     } catch (error) {
-      // Whatever is wrong with a descriptor, libuv says EINVAL.
+      // libuv says EINVAL whatever is wrong with a descriptor, so this finds a better error.
       const { kernel } = loadKernel();
       if (kernel !== undefined) verifyTcp(kernel, fd);
       throw error;
@@ -119,7 +129,7 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   }
   const kernel = beyondListen(plan) === undefined ? undefined : loadKernel().kernel;
   if (kernel === undefined) {
-    // `exclusive`: in a worker of node:cluster too, the socket is this process's own.
+    // With `exclusive` the socket belongs to this process also in a worker of node:cluster.
     const host = withScopeName(hostname, "ENODEV");
     return await open({ host, port, backlog, ipv6Only, reusePort, exclusive: true });
   }
@@ -127,12 +137,12 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   return await withListening(kernel, plan, address, (fd) => listenOnDescriptor(fd, backlog));
 }
 
-/** A descriptor that listens, as a listener, which owns it from now on. */
+/** Makes a listener of a descriptor that listens. The listener owns it from now on. */
 export function listenOnDescriptor(fd: number, backlog?: number): Promise<ListenerTransport> {
   return open({ fd, backlog });
 }
 
-/** A server of `node:net` that listens, as a listener. */
+/** Opens a server of `node:net` and makes a listener of it. */
 export function open(options: NodeListenOptions): Promise<ListenerTransport> {
   if (isDenied()) {
     const denied = new Error("the permission to use the network is missing: needs --allow-net");
@@ -150,18 +160,18 @@ export function open(options: NodeListenOptions): Promise<ListenerTransport> {
         return resolve(new NodeListenerTransport(server, addr, options.fd !== undefined));
       }
       server.close();
-      reject(Object.assign(new Error("no TCP socket"), { code: "EAFNOSUPPORT" }));
+      reject(coded("EAFNOSUPPORT", "no TCP socket"));
     });
-    // With a descriptor, Node takes the backlog from the arguments only:
+    // With a descriptor, Node reads the backlog only from the second argument:
     // https://github.com/nodejs/node/blob/v26.10.0/lib/net.js `Server.prototype.listen`.
     server.listen(options, options.backlog);
   });
 }
 
 /**
- * From Node 25 on under `--permission`: `listen` would throw where nobody can catch it,
- * https://github.com/nodejs/node/blob/v26.10.0/lib/net.js `createServerHandle`. Older ones know no
- * such permission, and deny what they do not know.
+ * Whether Node's permission model forbids to listen. `listen` would then throw where it cannot be caught
+ * (`createServerHandle` in https://github.com/nodejs/node/blob/v26.10.0/lib/net.js). Before Node 25 there
+ * was no such permission, and `has` returns false for unknown ones.
  */
 function isDenied(): boolean {
   const { permission, allowedNodeEnvironmentFlags } = host();
@@ -174,13 +184,13 @@ export function beyondListen(
   { fd, reuseAddress, reusePort }: ListenPlan,
 ): keyof ListenPlan | undefined {
   if (fd !== undefined) return systemName() === "windows" ? "fd" : undefined;
-  // libuv always sets SO_REUSEADDR.
+  // libuv sets SO_REUSEADDR on every listener.
   if (!reuseAddress) return "reuseAddress";
   if (reusePort && !hasReusePort()) return "reusePort";
   return undefined;
 }
 
-/** From Node 22.12 and 23.1: https://nodejs.org/api/net.html#serverlistenoptions-callback */
+/** Node has it from 22.12 and 23.1 on: https://nodejs.org/api/net.html#serverlistenoptions-callback */
 function hasReusePort(): boolean {
   const [major = 0, minor = 0] = host().versions.node!.split(".").map(Number);
   return major >= 24 || major === 23 && minor >= 1 || major === 22 && minor >= 12;

@@ -1,5 +1,6 @@
 /**
- * TLS through `node:tls`, over a `net.Socket` or any other duplex stream; also in Deno and Bun.
+ * TLS through `node:tls`, over a `net.Socket` or any other duplex stream. Deno's and Bun's adapters use
+ * this too.
  *
  * @module
  */
@@ -7,28 +8,29 @@
 import type { Attempt, Transport } from "../../adapter.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { builtin } from "../../kernel/system.ts";
+import { coded } from "../../kernel/system_error.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { inform, type TlsInformation } from "../../tls/information.ts";
 import type { SecureContext, TlsPlan } from "../../tls/options.ts";
 import { listenTo, type NodeSocket, type NodeTransport, type Session } from "./transport.ts";
 
-/** What this file uses of `tls.TLSSocket`. */
+/** The part of `tls.TLSSocket` that is used. */
 export interface TlsSocket extends Omit<NodeSocket, "_handle"> {
   readonly alpnProtocol: string | false | null;
   readonly servername: string | false | null;
-  /** The same as `_handle`. Not documented: `tls.Server` checks clients by it. */
+  /** The same object as `_handle`, by which `tls.Server` checks clients. Not documented. */
   readonly ssl: { verifyError?(): Error | string | null | undefined } | null;
   readonly _handle: NodeSocket["_handle"] & { readonly reading?: boolean };
   getProtocol(): string | null;
   getCipher(): { standardName?: string; name: string } | null;
   getPeerCertificate(): { raw?: Uint8Array; valid_from?: string; valid_to?: string } | null;
-  /** Of streams: bytes have arrived, or `null` at the end. */
+  /** The method of streams that is called with bytes that have arrived, or `null` at the end. */
   push: (chunk: unknown) => boolean;
 }
 
 type SniDone = (error: Error | null, context?: SecureContext) => void;
 
-/** Options of both sides. */
+/** Options that clients and servers have. */
 interface SharedOptions {
   readonly secureContext: SecureContext;
   readonly ALPNProtocols?: readonly string[];
@@ -58,16 +60,16 @@ interface NodeUtil {
   getSystemErrorName(errno: number): string;
 }
 
-/** Agrees on TLS over a `net.Socket`. */
+/** Starts TLS over a `net.Socket`. */
 export function secure(transport: Transport, plan: TlsPlan): Attempt {
   const socket = (transport as NodeTransport).release();
   return new Handshake(socket, transport, plan, (native) => new NodeSession(native, socket));
 }
 
-/** What a handshake makes of its socket. */
+/** A session whose handshake is not over yet. */
 export interface OpeningSession extends Session {
   tls: TlsInformation;
-  /** After the certificate for a name was looked up. */
+  /** Called after the certificate for a name was looked up. */
   flush?(): void;
 }
 
@@ -110,7 +112,8 @@ export class Handshake implements Attempt {
         const known = { local: localAddr, remote: remoteAddr };
         resolve(listenTo(native as unknown as NodeSocket, known, session));
       };
-      // Node tells from within OpenSSL, which before Node 26 forgets a `close_notify` that comes there.
+      // Node emits this from within OpenSSL, which before Node 26 forgets a `close_notify` that is sent
+      // there.
       native.once(plan.server ? "secure" : "secureConnect", () => {
         nativeTimers().setImmediate(settle);
       });
@@ -129,7 +132,7 @@ function start(wire: object, plan: TlsPlan, flush: () => void): TlsSocket {
   const { context, alpnProtocols, rejectUnauthorized } = plan;
   const shared = {
     secureContext: context,
-    // Of a server that it refuses, Deno does not show the certificate: so `refusal` does it.
+    // Deno does not show the certificate of a server that it refuses, so `refusal` checks it.
     rejectUnauthorized: plan.server && rejectUnauthorized,
     ...alpnProtocols && { ALPNProtocols: alpnProtocols },
   };
@@ -145,7 +148,7 @@ function start(wire: object, plan: TlsPlan, flush: () => void): TlsSocket {
   const options = { ...shared, isServer: true as const, requestCert };
   if (sni === undefined) return new TLSSocket(wire, options);
   const SNICallback = (name: string, done: SniDone) => {
-    // Deno asks also when nobody has.
+    // Deno calls this also for clients that sent no name.
     if (name === "") return done(null, context);
     sni(name).then(
       (found) => done(null, found ?? context),
@@ -155,7 +158,7 @@ function start(wire: object, plan: TlsPlan, flush: () => void): TlsSocket {
   return new TLSSocket(wire, { ...options, SNICallback });
 }
 
-/** What is wrong with the peer's certificate, where it has to be right. */
+/** The problem with the peer's certificate, if there is one and the certificate has to be valid. */
 function refusal(native: TlsSocket, plan: TlsPlan): Error | undefined {
   if (!plan.rejectUnauthorized || plan.server && !plan.requestCert) return undefined;
   if (native.ssl?.verifyError === undefined) return unverified("CERT_UNTRUSTED");
@@ -166,7 +169,7 @@ function refusal(native: TlsSocket, plan: TlsPlan): Error | undefined {
     const { checkServerIdentity } = builtin<NodeTls>("node:tls")!;
     return plan.server ? undefined : checkServerIdentity(plan.name, certificate);
   }
-  // Deno has one name for most problems.
+  // Deno has the same code for most problems, so the certificate's dates are checked here.
   const { valid_from: from = "", valid_to: to = "" } = certificate;
   if (Date.parse(to) < Date.now()) return unverified("CERT_HAS_EXPIRED");
   return unverified(Date.parse(from) > Date.now() ? "CERT_NOT_YET_VALID" : error);
@@ -176,15 +179,15 @@ function unverified(code: string): Error {
   const message = `the peer's certificate is not trusted: ${
     code.toLowerCase().replaceAll("_", " ")
   }`;
-  return Object.assign(new Error(message), { code });
+  return coded(code, message);
 }
 
-/** What a socket of `node:tls` shows: whose end it is that it has come to. */
+/** A session over a `tls.TLSSocket`, which tells whether it ended by `close_notify` or by FIN. */
 export abstract class EndSession implements OpeningSession {
   tls!: TlsInformation;
   truncated = false;
 
-  /** The end comes when `native` is told so; the event that says so may come much later. */
+  /** Notices the end in `push`, since the event of the end may come much later. */
   constructor(native: TlsSocket) {
     const { push } = native;
     native.push = (chunk) => {
@@ -193,7 +196,7 @@ export abstract class EndSession implements OpeningSession {
     };
   }
 
-  /** Whether the end that `native` is being told of is the peer's FIN, not its `close_notify`. */
+  /** Whether the end that `native` just gets is the peer's FIN and not its `close_notify`. */
   protected abstract endsByFin(): boolean;
   abstract isBlocked(): boolean;
   abstract reset(kernel: () => Kernel): void;
@@ -202,9 +205,9 @@ export abstract class EndSession implements OpeningSession {
 }
 
 /**
- * Node takes FIN for an end like any other: https://github.com/nodejs/node/issues/38870. After
- * `close_notify` libuv is still reading, after FIN it is not, and starting it tells which. Can go when
- * Node tells them apart.
+ * Tells FIN from `close_notify`, for which Node has the same event
+ * (https://github.com/nodejs/node/issues/38870). After `close_notify` libuv still reads, and after FIN
+ * it does not, which the result of starting to read shows. Can go when Node tells them apart.
  */
 class NodeSession extends EndSession {
   readonly #native: TlsSocket;
@@ -217,7 +220,7 @@ class NodeSession extends EndSession {
   }
 
   protected override endsByFin(): boolean {
-    // Nobody reads from the network, so it is not from there.
+    // The socket does not read from the network, so the end cannot come from there.
     if (this.#native._handle?.reading === false) return false;
     const result = this.#socket._handle?.readStart?.();
     if (result === undefined) return false;
@@ -229,13 +232,14 @@ class NodeSession extends EndSession {
     return (this.#socket._handle?.writeQueueSize ?? 0) > 0;
   }
 
-  /** By way of the TLS socket, which has to go first: otherwise Node crashes. Not documented. */
+  /** Resets when the TLS socket is destroyed: if the TCP socket went first, Node would crash. Not documented. */
   override reset(): void {
+    // Not documented.
     this.#socket.resetAndClosing = true;
   }
 }
 
-function lost(): Error {
-  const message = "the peer has gone before the handshake was over";
-  return Object.assign(new Error(message), { code: "ECONNRESET" });
+/** The error for a connection that was closed during the handshake. */
+export function lost(): Error {
+  return coded("ECONNRESET", "the peer has gone before the handshake was over");
 }

@@ -1,33 +1,34 @@
 /**
- * A `net.Socket` as a transport; also the `node:net` sockets of Deno and Bun.
+ * Makes a transport of a `net.Socket`, also of those of Deno and Bun.
  *
  * @module
  */
 
 import type { Incoming, KnownEnds, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
-import { unmapped } from "../../kernel/sockaddr.ts";
+import { netAddr } from "../../kernel/sockaddr.ts";
 import { builtin } from "../../kernel/system.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { part } from "../../memory.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
+import { coded } from "../../kernel/system_error.ts";
 import { lingerZero } from "../../kernel/tcp_socket.ts";
 import { SocketError } from "../../errors.ts";
 import type { TlsInformation } from "../../tls/information.ts";
 import { handle } from "./handle.ts";
 
-/** Whose events a socket's are. */
+/** The key under which a socket has its transport, which gets its events. */
 const owner: unique symbol = Symbol("transport");
 
-/** Where a binding writes an address. */
+/** A binding writes an address into such an object. */
 interface Name {
   address?: string;
   port?: number;
 }
 
-/** What this file uses of `net.Socket` and `tls.TLSSocket`. */
+/** The part of `net.Socket` and `tls.TLSSocket` that is used. */
 export interface NodeSocket {
-  /** Ours: so that all sockets share their listeners. */
+  /** Set by this file, so that all sockets can share their listeners. */
   [owner]?: NodeTransport;
   allowHalfOpen: boolean;
   readonly localAddress?: string;
@@ -44,7 +45,7 @@ export interface NodeSocket {
   readonly writableFinished: boolean;
   readonly readableLength: number;
   readonly writableLength: number;
-  /** Not documented; the descriptor has no other place either. */
+  /** Not documented, but nothing else has the descriptor. */
   readonly _handle: {
     readonly fd?: number;
     getpeername?(into: Name): number;
@@ -55,41 +56,41 @@ export interface NodeSocket {
   on(event: string, listener: (...args: never[]) => void): unknown;
   once(event: string, listener: (...args: never[]) => void): unknown;
   off(event: string, listener: (...args: never[]) => void): unknown;
-  /** What has arrived and is kept, in parts; `null` when there is nothing. */
+  /** Returns a part of what has arrived and is kept, or `null` when there is nothing. */
   read(): Uint8Array | null;
   pause(): unknown;
   resume(): unknown;
   write(data: Uint8Array, done?: () => void): boolean;
-  /** What `write` of a stream calls, and classes that extend one define. */
+  /** The method that the `write` of a stream calls, and that classes of streams define. */
   _write(data: Uint8Array, encoding: string, done: Done): void;
   end(done: (error?: Error | null) => void): unknown;
   destroy(cause?: unknown): unknown;
   resetAndDestroy?(): unknown;
-  /** What `resetAndDestroy` sets before it destroys. */
+  /** Set by `resetAndDestroy` before it destroys the socket. */
   resetAndClosing?: boolean;
   ref(): unknown;
   unref(): unknown;
 }
 
-/** Tells a stream that its write is over; the same function for all writes of one stream. */
+/** Tells a stream that its write is over. All writes of a stream get the same function. */
 type Done = (error?: unknown) => void;
 
-/** What this file uses of `node:buffer`. */
+/** The part of `node:buffer` that is used. */
 interface NodeBuffer {
   Buffer: { allocUnsafeSlow(size: number): Uint8Array };
 }
 
-/** What this file uses of `node:net`. */
+/** The part of `node:net` that is used. */
 interface NodeNet {
   Socket: abstract new (...args: never[]) => NodeSocket & object;
 }
 
-/** TLS that we have started ourselves on a socket. */
+/** TLS that this library has started on a socket. */
 export interface Session {
   readonly tls: TlsInformation;
-  /** The runtime's TCP socket, where the TLS socket does not know the way to it. */
+  /** The runtime's TCP socket, where the TLS socket does not lead to it. */
   readonly below?: object | undefined;
-  /** The stream has ended without `close_notify`. */
+  /** Whether the stream has ended without `close_notify`. */
   readonly truncated: boolean;
   /** Nobody wants data for now, where the TLS socket does not tell those below. */
   pause?(): void;
@@ -98,7 +99,7 @@ export interface Session {
   whenSent?(done: () => void): void;
   /** Bytes wait for the peer to make room. */
   isBlocked(): boolean;
-  /** Sees to it that the TCP socket ends with RST, now or when the TLS socket is destroyed. */
+  /** Makes the TCP socket end with RST, now or when the TLS socket is destroyed. */
   reset(kernel: () => Kernel): void;
   unref(): void;
 }
@@ -110,12 +111,12 @@ interface Scratch {
 }
 
 /**
- * Most that is copied at a time. Loopback's segments hold 65,483 bytes: a chunk of 64 KiB would end in
- * a segment of a few bytes, which cost a third more.
+ * How much is copied at a time. A segment on loopback holds 65,483 bytes, so a chunk of 64 KiB would end
+ * with a segment of a few bytes, which made it a third slower.
  */
 const chunkSize = 61_440;
 const large: Scratch = { size: chunkSize, memory: undefined };
-/** So that a short write that has to wait does not tie up a whole chunk. */
+/** For short writes, so that one that has to wait does not keep a whole chunk. */
 const small: Scratch = { size: 4_096, memory: undefined };
 
 /** Long enough for some turns of the event loop, ms. */
@@ -123,7 +124,10 @@ const settling = 20;
 
 const nothing = new Uint8Array(0);
 
-/** Push: Node reads as long as it is not paused, and the callback of a write says when it is out. */
+/**
+ * Node pushes chunks as long as the socket is not paused, and calls the callback of a write when the
+ * kernel has its bytes.
+ */
 export class NodeTransport implements Transport {
   readonly native: NodeSocket;
   readonly localAddr: NetAddr;
@@ -134,23 +138,23 @@ export class NodeTransport implements Transport {
   #flowing = false;
   #closed = false;
   #over = false;
-  /** Made when a write has to wait for the first time. */
+  /** Made at the first write that has to wait. */
   #onWritten: ((error?: unknown) => void) | undefined = undefined;
   #failedWrite: { cause: unknown } | undefined = undefined;
   #done: Done | undefined = undefined;
   #doneWithoutError: Done | undefined = undefined;
-  /** Not TLS, which takes data without sending it, and takes no empty write in Deno. */
+  /** False for TLS, which takes data without sending it, and in Deno takes no empty write. */
   readonly #plain: boolean;
   readonly #session: Session | undefined;
 
-  /** `native` is connected and paused, with nobody else listening to it. */
+  /** `native` has to be connected and paused, without other listeners. */
   constructor(native: NodeSocket, known: KnownEnds = {}, session?: Session) {
     this.native = native;
     this.#session = session;
     this.#plain = native.encrypted !== true;
     this.localAddr = known.local ?? localAddr(native) ?? nowhere;
     this.remoteAddr = known.remote ?? remoteAddr(native) ?? nowhere;
-    // For good: an error that comes after the end must find a listener, or it ends the process.
+    // These stay, since an error without a listener, even after the end, would end the process.
     native[owner] = this;
     native.on("error", onError);
     native.on("end", onEnd);
@@ -173,9 +177,9 @@ export class NodeTransport implements Transport {
   }
 
   /**
-   * Leaves the socket to somebody else, and is closed.
+   * Gives up the socket, which TLS takes over, and returns it.
    *
-   * @throws {SocketError} `EPROTO`: bytes have arrived that nobody has read.
+   * @throws {SocketError} `EPROTO`: bytes have arrived that were not read.
    */
   release(): NodeSocket {
     const { native } = this;
@@ -188,7 +192,7 @@ export class NodeTransport implements Transport {
     return native;
   }
 
-  /** Bytes have arrived. `lent`: in memory that the next ones overwrite. */
+  /** Called when bytes have arrived. With `lent` they are in memory that the next ones overwrite. */
   received(chunk: Uint8Array, lent: boolean): void {
     if (!this.#closed) this.#incoming.data(chunk, lent);
   }
@@ -210,7 +214,7 @@ export class NodeTransport implements Transport {
   write(data: Uint8Array): number {
     const { native } = this;
     if (native.destroyed || native.errored !== null) {
-      // The error event is on its way and ends the wait.
+      // The error event will come and end the wait.
       this.writing = true;
       return 0;
     }
@@ -236,7 +240,7 @@ export class NodeTransport implements Transport {
       if (this.#failedWrite !== undefined) break;
       taken += size;
       if (!this.#sent()) {
-        // It belongs to that write now.
+        // The memory belongs to that write from now on.
         pool.memory = undefined;
         this.#wait();
         break;
@@ -250,13 +254,13 @@ export class NodeTransport implements Transport {
     return new Promise((resolve, reject) => {
       const done = (error?: unknown) => {
         if (this.#failedWrite !== undefined) reject(this.#failedWrite.cause);
-        // Closing sends FIN as well.
+        // Closing the socket has sent FIN as well.
         else if (!error || this.#closed && !native.errored) resolve();
         else reject(native.errored ?? destroyed());
       };
-      // On a destroyed socket `end` calls nobody back.
+      // On a destroyed socket `end` does not call its callback.
       if (native.destroyed) return done(true);
-      // `shutdown` keeps silent when the peer has reset, which an empty write is told.
+      // An empty write fails when the peer has reset, and `shutdown` does not.
       if (this.#plain) native.write(nothing);
       native.end(done);
     });
@@ -298,7 +302,7 @@ export class NodeTransport implements Transport {
     this.close();
   }
 
-  /** Whether the socket itself can. A TLS socket that we have not made cannot. */
+  /** Resets the connection if Node can. Returns `false` for TLS sockets that were not made here. */
   #reset(kernel?: () => Kernel): boolean {
     const { native } = this;
     const session = this.#session;
@@ -310,7 +314,7 @@ export class NodeTransport implements Transport {
       session.reset(kernel!);
       native.destroy();
     };
-    // While FIN is being sent libuv refuses with EINVAL, and Node then loses the descriptor.
+    // While FIN is being sent, libuv refuses to reset, and Node then leaks the descriptor:
     // https://docs.libuv.org/en/v1.x/tcp.html#c.uv_tcp_close_reset
     if (native.writableEnded && !native.writableFinished && native.writableLength === 0) {
       native.once("finish", reset);
@@ -319,34 +323,34 @@ export class NodeTransport implements Transport {
     return true;
   }
 
-  /** A write that waits keeps the process alive all the same: libuv counts it apart from its socket. */
+  /** A write that waits still keeps the process alive, since libuv does not count it to its socket. */
   unref(): void {
     this.native.unref();
     this.#session?.unref();
   }
 
   /**
-   * Whether the kernel has all of what was written. libuv tries at once and keeps what the kernel
-   * does not take, in the memory it was given; `writableLength` is 0 only if nothing was kept.
+   * Whether the kernel has all that was written. libuv writes at once, and keeps what the kernel does not
+   * take in the memory that it was given. `writableLength` is 0 only if it keeps nothing.
    */
   #sent(): boolean {
     return this.native.writableLength === 0 && this.native.errored === null;
   }
 
-  /** An empty write is called back after all before it, so that others need no callback. */
+  /** Waits for all writes by the callback of an empty one after them, so the others need no callback. */
   #wait(): void {
     this.writing = true;
     this.native.write(nothing, this.#onWritten ??= (error) => this.#written(error));
   }
 
   #written(error: unknown): void {
-    // An error has been told already, or is the error event's to tell.
+    // An error has been reported already, or the error event will report it.
     if (error || this.#closed || this.#failedWrite !== undefined) return;
     this.writing = false;
     this.#outgoing.drained();
   }
 
-  /** `done` for a write that may fail, without the stream hearing of it. */
+  /** Returns a `done` that hides a failed write from the stream, and reports it to us. */
   withoutError(done: Done): Done {
     if (this.#done !== done) {
       this.#done = done;
@@ -359,7 +363,7 @@ export class NodeTransport implements Transport {
   }
 
   #failWrite(cause: unknown): void {
-    // On a socket that somebody destroyed, `close` or the error event tells.
+    // If the program destroyed the socket, `close` or the error event reports it.
     if (this.#closed || this.native.destroyed || this.#failedWrite !== undefined) return;
     this.#failedWrite = { cause };
     this.writing = false;
@@ -371,16 +375,17 @@ export class NodeTransport implements Transport {
     const { native } = this;
     if (this.#failedWrite !== undefined) {
       const { cause } = this.#failedWrite;
-      // The kernel tells a reset once; EPIPE says that the peer had finished before.
+      // The kernel reports a reset only once, here to the write. But EPIPE means that the peer had
+      // finished before, so the end is a good one.
       if ((cause as { code?: string }).code !== "EPIPE") return this.#fail(cause);
       return this.#incoming.end();
     }
-    // In Bun a socket that somebody destroys ends first, as if the peer had finished. Can go with
+    // In Bun, destroying a socket first emits `end`, as if the peer had finished. Can go with
     // https://github.com/oven-sh/bun/pull/43392
     if (native.destroyed) return this.#fail(native.errored ?? destroyed());
-    // libuv before 1.52 (Node 20 to 24) may show a reset that follows the last data as an end. The
-    // kernel knows no peer any more then; after our own FIN that is true of a good end as well.
-    // https://github.com/libuv/libuv/pull/4997
+    // libuv before 1.52 (Node 20 to 24) may report a reset right after the last data as an end. It was
+    // a reset if the kernel has no peer any more. After our own FIN this proves nothing, as then a
+    // good end looks the same. https://github.com/libuv/libuv/pull/4997
     if (!native.writableEnded) {
       const result = native._handle?.getpeername?.({}) ?? 0;
       if (result < 0) return this.#fail(coded("ECONNRESET", "read ECONNRESET"));
@@ -390,8 +395,7 @@ export class NodeTransport implements Transport {
   }
 
   broken(cause: unknown): void {
-    // An error ends the stream with what it has taken from the kernel and was not asked for yet.
-    // That arrived before the error and comes before it.
+    // The stream may still keep bytes that arrived before the error, and would drop them with it.
     let chunk: Uint8Array | null;
     while (!this.#closed && (chunk = this.native.read()) !== null) {
       this.received(whole(chunk), false);
@@ -399,7 +403,7 @@ export class NodeTransport implements Transport {
     this.#fail(cause);
   }
 
-  /** Closed without an error: both halves have ended, or somebody destroyed the socket. */
+  /** Called at `close`. Unless both halves have ended, the program has destroyed the socket. */
   gone(): void {
     if (this.#closed || (this.native.readableEnded && this.native.writableFinished)) return;
     this.#fail(destroyed());
@@ -414,7 +418,7 @@ export class NodeTransport implements Transport {
   }
 }
 
-/** A socket with nobody else reading from it, as a transport that gets its `data` events. */
+/** Makes a transport that gets the `data` events of a socket from which nothing else reads. */
 export function listenTo(
   native: NodeSocket,
   known?: KnownEnds,
@@ -426,8 +430,8 @@ export function listenTo(
 }
 
 /**
- * A stream destroys its socket when a write fails, with what has arrived and nobody has read: the reason
- * that a server gives before it closes. So the stream does not hear of the failure, and reading goes on.
+ * Hides a failed write from the stream, so that reading goes on. The stream would destroy its socket, and
+ * with it bytes that have arrived, which may be the reason that a server gives before it closes.
  */
 function write(this: NodeSocket, data: Uint8Array, encoding: string, done: Done): void {
   const { _write } = Object.getPrototypeOf(this) as NodeSocket;
@@ -450,17 +454,17 @@ function onClose(this: NodeSocket): void {
   this[owner]!.gone();
 }
 
-/** The callback of `onread`, which Node calls as a method of the socket, as it does listeners. */
+/** The callback of `onread`. Node calls it as a method of the socket, like a listener. */
 export function onRead(this: NodeSocket, size: number, buffer: Uint8Array): boolean {
   this[owner]!.received(buffer.subarray(0, size), true);
   return true;
 }
 
 /**
- * An open `net.Socket` or `tls.TLSSocket` as a transport; `undefined` when `native` is none, or not
- * open, or no TCP socket. Bytes that it has received and not handed out come first.
+ * Makes a transport of an open `net.Socket` or `tls.TLSSocket`. Returns `undefined` when `native` is not
+ * one, is not open, or is not TCP. Bytes that it has received but not emitted come first.
  *
- * @throws {TypeError} It decodes to text, so bytes may be lost already, or it gives them elsewhere.
+ * @throws {TypeError} It decodes to text, so bytes may be lost already, or has the option `onread`.
  */
 export function adoptSocket(native: object): Transport | undefined {
   if (!(native instanceof builtin<NodeNet>("node:net")!.Socket)) return undefined;
@@ -479,7 +483,7 @@ export function adoptSocket(native: object): Transport | undefined {
   return listenTo(native);
 }
 
-/** Not documented: with `onread`, as we dial ourselves, a socket has no `data` events. */
+/** Whether the socket has the option `onread`, with which it emits no `data` events. Not documented. */
 function hasOnread(native: object): boolean {
   return Object.getOwnPropertySymbols(native).some((symbol) =>
     /^(kBuffer|kOnreadBuffer)$/.test(symbol.description ?? "") &&
@@ -487,20 +491,20 @@ function hasOnread(native: object): boolean {
   );
 }
 
-/** A chunk to give away; not what shares its memory with others, as a `Buffer` of Node's pool does. */
+/** The chunk, or a copy if it shares its memory with others, as a `Buffer` of Node's pool does. */
 function whole(chunk: Uint8Array): Uint8Array {
   const bytes = part(chunk, 0);
   return bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice();
 }
 
-/** Of the kind that streams take as it is: they make a view of anything else at every write. */
+/** Allocates a `Buffer`. Of any other array, streams would make a view at every write. */
 function allocate(size: number): Uint8Array {
   return builtin<NodeBuffer>("node:buffer")!.Buffer.allocUnsafeSlow(size);
 }
 
 const nowhere: NetAddr = { transport: "tcp", hostname: "", port: 0 };
 
-// The binding is asked, since the socket keeps what it has answered, and so do we.
+// The two functions below ask the binding, since the socket would keep the address a second time.
 
 function localAddr(native: NodeSocket): NetAddr | undefined {
   const name: Name = {};
@@ -508,7 +512,7 @@ function localAddr(native: NodeSocket): NetAddr | undefined {
   return address(native.localAddress, native.localPort);
 }
 
-/** `undefined` when the peer has gone already, and its address with it. */
+/** The peer's address, or `undefined` when the peer has gone already. */
 export function remoteAddr(native: NodeSocket): NetAddr | undefined {
   const name: Name = {};
   if (native._handle?.getpeername?.(name) === 0) return address(name.address, name.port);
@@ -517,17 +521,17 @@ export function remoteAddr(native: NodeSocket): NetAddr | undefined {
 
 function address(hostname: string | undefined, port: number | undefined): NetAddr | undefined {
   if (hostname === undefined || port === undefined) return undefined;
-  return { transport: "tcp", hostname: unmapped(hostname), port };
+  return netAddr(hostname, port);
 }
 
 function ignore(): void {}
 
-/** FIN without `close_notify` before it: somebody may have cut the stream short (RFC 8446 section 6.1). */
+/** The error for FIN without `close_notify`: the stream may have been cut (RFC 8446 section 6.1). */
 export function truncation(): Error {
   return coded("ECONNRESET", "the stream ended without close_notify");
 }
 
-/** Bytes that came before TLS: whoever sent them must not have them taken for something secured. */
+/** The error for bytes that came before TLS: they must not be taken for bytes that TLS protected. */
 export function unread(): SocketError {
   const detail = "bytes arrived before TLS began, and nobody has read them";
   return new SocketError({ code: "EPROTO", operation: "connect", detail });
@@ -535,8 +539,4 @@ export function unread(): SocketError {
 
 function destroyed(): Error {
   return coded("ECANCELED", "the socket was destroyed");
-}
-
-function coded(code: string, message: string): Error {
-  return Object.assign(new Error(message), { code });
 }
