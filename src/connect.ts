@@ -1,5 +1,5 @@
 /**
- * Dialling: options to adapter to connection, under one limit.
+ * `connect`: checks the options, dials, and makes a connection, under one limit.
  *
  * @module
  */
@@ -20,14 +20,14 @@ import { timers } from "./time/timers.ts";
 import { secured } from "./tls/dial.ts";
 
 /**
- * Opens a TCP connection. `timeout` is required: it bounds name resolution, every address tried and
- * the handshake together, and holds for later reads and writes. Options are in force when the
- * promise resolves. After a timeout or an abort no socket of the attempt is left.
+ * Opens a TCP connection. `timeout` is required. It limits name resolution, every address tried and the
+ * handshake together, and later reads and writes. Options are in force when the promise resolves. After a
+ * timeout or an abort no socket of the attempt is left.
  *
  * @param options Where to, how long at most, and socket options.
  * @throws {TypeError | RangeError} An option is unknown, missing or out of range; nothing was dialled.
  * @throws {UnsupportedOptionError} An option cannot be set on this platform; nothing was dialled.
- * @throws {TimeoutError} Our clock ran out.
+ * @throws {TimeoutError} It took longer than the limit.
  * @throws {SocketError} Such as `ECONNREFUSED` or `ENOTFOUND`; with `tls` what the peer's certificate
  * lacks, such as `CERT_HAS_EXPIRED`, or `EPROTO` when the two cannot agree.
  *

@@ -1,6 +1,6 @@
 /**
- * Dialling for other people's clients: theirs is the protocol, ours the racing of addresses, the limit
- * and the options.
+ * Opens sockets for clients of other libraries: they speak the protocol, and this library dials the
+ * addresses, sets the limit and the options.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import type { RetryOptions, SocketOptions } from "./options/types.ts";
 import { Alarm, timers } from "./time/timers.ts";
 
 /**
- * Options of {@linkcode connector}: those of the sockets that it opens, and the limit of opening one.
+ * Options of {@linkcode connector}: options of the sockets that it opens, and the limit of opening one.
  *
  * @example Kept apart from the call
  * ```ts
@@ -31,8 +31,8 @@ import { Alarm, timers } from "./time/timers.ts";
  */
 export interface ConnectorOptions extends SocketOptions {
   /**
-   * Limit in ms of opening a socket: the name, every address, the handshake and that of TLS. `null` is
-   * none. Required.
+   * Limit in ms of opening a socket: name resolution, every address tried, and the handshakes of TCP and
+   * TLS together. `null` is no limit. Required.
    */
   timeout: number | null;
   /** As for {@linkcode connect}. */
@@ -40,7 +40,7 @@ export interface ConnectorOptions extends SocketOptions {
 }
 
 /**
- * What clients say of the connection that they want; other keys are for `tls.connect`.
+ * What clients pass about the connection that they want. Other keys are for `tls.connect`.
  *
  * @example What a client passes
  * ```ts
@@ -53,11 +53,11 @@ export interface ConnectorOptions extends SocketOptions {
 export interface ConnectorTarget {
   /** Name or IP address. */
   readonly hostname?: string | null;
-  /** Instead of `hostname`. */
+  /** Used when there is no `hostname`. */
   readonly host?: string | null;
-  /** 80 or, for TLS, 443 when it is left out. */
+  /** The port. Default: 80, or 443 for TLS. */
   readonly port?: number | string | null;
-  /** `"https:"` for TLS. */
+  /** `"https:"` means TLS. */
   readonly protocol?: string | null;
 }
 
@@ -78,11 +78,12 @@ export type Connector = (
 ) => undefined;
 
 /**
- * A connector for clients that open their sockets by a function of the caller's: `createConnection` of an
- * `http.Agent` or `https.Agent`, `connect` of an undici `Agent`. Every socket is dialled as
- * {@linkcode connect} dials: all addresses of the name as RFC 8305 says, under one limit that includes
- * the TLS handshake, with the socket options in force before the client has it. After a timeout no
- * socket is left. Where addresses fail, `errors` of the {@linkcode SocketError} has one error for each.
+ * Makes a connector for clients that open their sockets by a function that the caller gives them, such as
+ * `createConnection` of an `http.Agent` or `https.Agent`, or `connect` of an undici `Agent`. It dials as
+ * {@linkcode connect} does: all addresses of the name as RFC 8305 says, under one limit that includes the
+ * TLS handshake, and with the socket options in force before the client gets the socket. After a timeout
+ * no socket is left. When all addresses fail, `errors` of the {@linkcode SocketError} has the error of
+ * each.
  *
  * @param options Socket options and limit.
  * @throws {TypeError | RangeError} An option is unknown, missing or out of range.
@@ -118,7 +119,7 @@ export function connector(options: ConnectorOptions): Connector {
   };
 }
 
-/** What is used of `net.Socket`. */
+/** The part of `net.Socket` that is used. */
 interface NodeSocket {
   readonly localAddress?: string;
   readonly localPort?: number;
@@ -161,7 +162,7 @@ async function open(plan: ConnectorPlan, given: ConnectorTarget): Promise<NodeSo
   }
 }
 
-/** An open `net.Socket`, as far as dialling looks at it. */
+/** An open `net.Socket`, in the form that dialling needs. */
 class OpenSocket implements Opened {
   readonly native: NodeSocket;
 
@@ -186,7 +187,7 @@ class OpenSocket implements Opened {
   }
 }
 
-/** One handshake of TCP. */
+/** One TCP handshake. */
 class SocketAttempt implements Attempt<OpenSocket> {
   readonly opened: Promise<OpenSocket>;
   readonly #socket: NodeSocket;
@@ -210,7 +211,7 @@ class SocketAttempt implements Attempt<OpenSocket> {
   }
 }
 
-/** A TLS handshake on an open socket, under what is left of the limit. */
+/** A TLS handshake on an open socket, with the time that is left of the limit. */
 class Handshake extends Alarm {
   readonly #socket: NodeSocket;
   readonly #target: ErrorAddress;
@@ -225,7 +226,7 @@ class Handshake extends Alarm {
   ) {
     super();
     const { hostname } = target;
-    // RFC 6066 allows no address there.
+    // RFC 6066 does not allow an address here.
     const named = builtin<NodeNet>("node:net")!.isIP(hostname) === 0;
     const { connect } = builtin<NodeTls>("node:tls")!;
     const { path: _, ...options } = given as { path?: unknown };

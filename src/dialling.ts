@@ -1,5 +1,5 @@
 /**
- * One `connect` from its start to its end: attempts under one limit and one signal.
+ * Carries out one `connect`: attempts under one limit and one signal.
  *
  * @module
  */
@@ -16,19 +16,19 @@ import { type NativeTimer, nativeTimers } from "./time/native_timers.ts";
 import type { Deadline } from "./time/deadline.ts";
 import { Alarm, timers } from "./time/timers.ts";
 
-/** Errors that another attempt may not meet. */
+/** Errors that may pass, so that another attempt may succeed. */
 const curable = new Set([
   ...["ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN"],
   ...["EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN"],
 ]);
 
-/** A range of very few ports may give the same one each time. */
+/** How often to dial again after connecting to itself, as a small range may yield the same port again. */
 const mostMeetings = 8;
 
 /**
- * Whether a connection has met itself: who dials a free port of the range from which the kernel takes
- * local ports may get that very port, and the SYN then meets a socket that is connecting (RFC 9293
- * section 3.5, simultaneous open).
+ * Whether a connection is connected to itself. If no program listens at a port in the range from which the
+ * kernel takes local ports, the dialling socket may get that very port, and its SYN then reaches itself
+ * (RFC 9293 section 3.5, simultaneous open).
  */
 function isItself({ localAddr, remoteAddr }: Opened): boolean {
   return localAddr.port !== undefined && localAddr.port === remoteAddr.port &&
@@ -43,21 +43,21 @@ export interface Opened {
   reset(kernel: () => Kernel): void;
 }
 
-/** One attempt under a limit and a signal, of which the first to end counts. */
+/** One `connect`, which its limit or its signal can end. */
 export class Dialling<Result extends Opened = Transport> extends Alarm {
   readonly #target: Target;
-  /** When the limit that comes first is over, and how long that is. */
+  /** When the earlier one of the two limits is over, and how long it is. */
   readonly #until: number;
   readonly #timeout: number;
   readonly #signal: AbortSignal | undefined;
   readonly #retry: Required<RetryOptions> | undefined;
   #start!: (target: Target) => Attempt<Result>;
   #attempt: Attempt<Result> | undefined = undefined;
-  /** Attempts that were dialled again, and what the last of them met. */
+  /** How many attempts have failed, and the error of the last one. */
   #failures = 0;
   #last: Error | undefined = undefined;
   #pause: NativeTimer | undefined = undefined;
-  /** How often it has met itself. */
+  /** How often the connection was connected to itself. */
   #met = 0;
   #over = false;
   #resolve!: (transport: Result) => void;
@@ -106,22 +106,22 @@ export class Dialling<Result extends Opened = Transport> extends Alarm {
   }
 
   #opened(transport: Result): void {
-    // It may open in the very moment in which it is called off, with nobody left to take it.
+    // It may have opened just when it was aborted, and then nobody would close it.
     if (this.#over) return transport.close();
-    // Another listener may have kept the abort event from us.
+    // Another listener may have stopped the abort event before it came here.
     if (this.#signal?.aborted) {
       transport.close();
       return this.handleEvent();
     }
-    if (isItself(transport)) return this.#again(transport);
+    if (isItself(transport)) return this.#dialAgain(transport);
     this.#end();
     this.#resolve(transport);
   }
 
-  /** Nobody listens at that port, so another socket of our own would get it, or be refused. */
-  #again(transport: Result): void {
+  /** Dials again after connecting to itself, as no program listens at the port. */
+  #dialAgain(transport: Result): void {
     try {
-      // RST, so that the port is not in TIME-WAIT when its server comes.
+      // With RST the port is not in TIME-WAIT when its server wants it.
       transport.reset(() => kernelFor("reset"));
     } catch {
       transport.close();
@@ -141,7 +141,7 @@ export class Dialling<Result extends Opened = Transport> extends Alarm {
     this.#reject(error);
   }
 
-  /** A timer of its own: a pending call keeps the process alive, which alarms do not. */
+  /** Waits with a native timer, since a pending call has to keep the process alive, and alarms do not. */
   #wait({ delay, factor, max }: Required<RetryOptions>, error: Error): void {
     const ms = Math.min(delay * factor ** this.#failures, max, 2 ** 31 - 1);
     this.#failures++;

@@ -1,5 +1,5 @@
 /**
- * Listening: options to adapter to listener.
+ * `listen`: checks the options, and opens a listener.
  *
  * @module
  */
@@ -21,14 +21,14 @@ import { timers } from "./time/timers.ts";
 import { TlsListener } from "./tls/listener.ts";
 import { checkListen, isUnix } from "./options/validate.ts";
 
-/** Node's, the only runtime whose own setters work on listeners. */
+/** Node's default. Only in Node do the runtime's own setters work on listeners. */
 const defaultBacklog = 511;
 
 /**
- * Listens for TCP connections. `timeout` is required: a number is the read and write timeout of
- * accepted connections, the object form names `accept` too. With `reuseAddress` (the default) a
- * server restarts at once on a port whose old connections are in TIME_WAIT; two live listeners on
- * one port are refused all the same. Socket options given here hold for every accepted connection.
+ * Listens for TCP connections. `timeout` is required: a number is the read and write timeout of accepted
+ * connections, and an object can also limit `accept`. With `reuseAddress` (the default) a server can
+ * restart at once on a port whose old connections are in TIME_WAIT, but a second live listener on the
+ * port is still refused. Every accepted connection gets the socket options given here.
  *
  * @param options Where, the limits, bind-time options, and socket options for accepted connections.
  * @throws {TypeError | RangeError} An option is unknown, missing or out of range; nothing was bound.
@@ -100,12 +100,12 @@ async function listenTcp(options: ListenOptions): Promise<TcpListener> {
   }
 }
 
-/** `EADDRINUSE` with who has the port, where the system tells. */
+/** Adds to an `EADDRINUSE` who has the port, if the system shows it. */
 function withHolder(error: Error, { port, reuseAddress }: ListenPlan): Error {
   if (!(error instanceof SocketError) || error.code !== "EADDRINUSE") return error;
   if (knownSystem() !== "linux") return error;
   try {
-    // Where Deno may not read there, it must not ask either.
+    // Throws where Deno may not read there, since it must not prompt for it.
     adapter().list("/proc/self/fd");
   } catch {
     return error;

@@ -1,5 +1,5 @@
 /**
- * Socket activation: listening sockets that a service manager has opened for this process.
+ * Socket activation: takes listening sockets that a service manager has opened for this process.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { adapter } from "./runtime.ts";
 import { host } from "./kernel/system.ts";
 
 /**
- * A descriptor that was passed in.
+ * A descriptor that was passed to this process.
  *
  * @example Listen on each of them
  * ```ts
@@ -23,22 +23,22 @@ import { host } from "./kernel/system.ts";
 export interface ListenFd {
   /** The descriptor, for `listen({ fd })`. */
   readonly fd: number;
-  /** Its name, systemd's `FileDescriptorName=`; `"unknown"` when it was given none. */
+  /** Its name, systemd's `FileDescriptorName=`, or `"unknown"` when it has none. */
   readonly name: string;
 }
 
-/** Descriptors that are passed begin after standard error. `SD_LISTEN_FDS_START`. */
+/** The first descriptor that is passed, after standard error. `SD_LISTEN_FDS_START`. */
 const first = 3;
 
 const variables = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"];
 
 /**
- * The listening sockets that systemd, or another service manager of its kind, has passed to this
- * process: none unless `LISTEN_PID` is this process. The environment variables are removed, so that
- * neither a child of this process nor a second call takes the same descriptors; where system calls
- * can be made, children do not inherit the descriptors either. `sd_listen_fds(3)`.
+ * Returns the listening sockets that systemd, or another service manager of its kind, has passed to this
+ * process; none unless `LISTEN_PID` is this process. It removes the environment variables, so that neither
+ * child processes nor a second call take the same descriptors. Where system calls can be made, child
+ * processes do not inherit the descriptors either. `sd_listen_fds(3)`.
  *
- * @returns Descriptors with their names, in the order of the service manager's configuration.
+ * @returns Descriptors and their names, in the order of the service manager's configuration.
  * @throws {RangeError} `LISTEN_FDS` is not a number of descriptors.
  *
  * @example A server that is started when the first client comes

@@ -1,5 +1,5 @@
 /**
- * A guard from environment variables, for programs that are not to be touched:
+ * Starts a guard from environment variables, for programs whose code cannot be changed:
  *
  *     node --import @holdfast/tcp/guard app.js
  *     bun --preload @holdfast/tcp/guard app.ts
@@ -12,8 +12,8 @@
  * | `HOLDFAST_DEAD_PEER_TIMEOUT` | `20s`           | `deadPeerTimeout`, instead of both                |
  * | `HOLDFAST_PORTS`             | `5432,6379`     | sockets with one of these at either end. All      |
  *
- * Times are numbers with `ms`, `s`, `m` or `h`. A value that is wrong ends the process at once and says
- * why; what cannot be set here is said once.
+ * Times are numbers with `ms`, `s`, `m` or `h`. A wrong value ends the process at once with a message. An
+ * option that cannot be set here is reported once.
  *
  * @module
  */
@@ -43,13 +43,13 @@ function wrong(name: string, expected: string): never {
   );
 }
 
-/** A variable's parts, or `undefined` when it is not set. */
+/** The parts of a variable, or `undefined` when it is not set. */
 function parts(name: string): string[] | undefined {
   const text = process.env[name];
   return text === undefined ? undefined : text.split(",").map((part) => part.trim());
 }
 
-/** A time in ms. */
+/** Converts a time to ms. */
 function time(name: string, text: string, expected: string): number {
   const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? wrong(name, expected);
   return Number(number) * units[unit!]!;
@@ -88,7 +88,7 @@ function match(): GuardOptions["match"] {
     ports.has(localAddr.port) || remoteAddr !== undefined && ports.has(remoteAddr.port);
 }
 
-/** Starts the guard with what can be set here. */
+/** Starts the guard with the options that can be set here. */
 function start(options: GuardOptions): void {
   const wanted = Object.keys(options).filter((key) => key !== "match");
   if (wanted.length === 0) {
@@ -103,14 +103,14 @@ function start(options: GuardOptions): void {
     if (!(error instanceof UnsupportedOptionError)) throw error;
     say(error.message);
     const key = error.option.split(".")[0]!;
-    // Otherwise it is not this option that is missing, but the way to all of them.
+    // If no option can be set, the message is not about this one.
     if (!wanted.includes(key) || wanted.length === 1) return;
     const { [key as keyof GuardOptions]: _, ...rest } = options;
     start(rest);
   }
 }
 
-/** Says it once when the kernel refuses. */
+/** Prints a message once when the kernel refuses an option. */
 function sayFailures(): void {
   const channels = process.getBuiltinModule("node:diagnostics_channel") as Channels | undefined;
   let said = false;

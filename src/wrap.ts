@@ -1,5 +1,5 @@
 /**
- * Our connection over a socket that is open already.
+ * `wrap`: makes a connection of a socket that is open already.
  *
  * @module
  */
@@ -22,23 +22,23 @@ import { checkWrap } from "./options/validate.ts";
  * ```
  */
 export interface WrapOptions {
-  /** Limit of every read and write in ms, or both by name; `null` is none. Required. */
+  /** Limit of every read and write in ms, or an object with both; `null` is no limit. Required. */
   timeout: number | null | Timeouts;
 }
 
 /**
- * Puts an open connection of the runtime under our timeouts: a `Deno.TcpConn` or `Deno.TlsConn`, a
- * Bun socket, a `net.Socket` or `tls.TLSSocket`. From then on the native object must not be read
- * from or written to; what it has received and not handed out yet is not lost.
+ * Makes a connection with timeouts of an open one of the runtime: a `Deno.TcpConn` or `Deno.TlsConn`, a
+ * Bun socket, a `net.Socket` or `tls.TLSSocket`. From then on the program must not read from or write to
+ * the native object. Bytes that it has received and not passed on yet are not lost.
  *
- * Sockets accepted by `Bun.listen` share their handlers: a TCP one moves to a native object of its
- * own and the given one closes; a TLS one is refused.
+ * Sockets accepted by `Bun.listen` share their handlers. So a TCP connection moves to a new native object,
+ * and the given one is closed; a TLS connection is refused.
  *
  * @param native The open connection.
  * @param options The limits.
- * @throws {TypeError} `native` is no open TCP connection of this runtime, is wrapped already or the
- * `native` of a connection (of another copy of this module as well), has an encoding, is a TLS socket
- * accepted by `Bun.listen`, or an option is wrong.
+ * @throws {TypeError} `native` is not an open TCP connection of this runtime, is wrapped already or is the
+ * `native` of a connection (also of another copy of this module), has an encoding, or is a TLS socket
+ * accepted by `Bun.listen`; or an option is wrong.
  *
  * @example Lossless timeouts for a socket of `node:net`
  * ```ts

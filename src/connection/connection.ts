@@ -1,5 +1,5 @@
 /**
- * An open connection: the public type, and its one implementation over a transport.
+ * An open connection: its public type, and its implementation over a transport.
  *
  * @module
  */
@@ -36,8 +36,8 @@ import { Writer } from "./writer.ts";
  * A TCP connection with a limit on every call. It has the shape of `Deno.TcpConn` and goes where a
  * `Deno.Conn` goes.
  *
- * A timeout ends the wait, never the data: a read that timed out has consumed nothing, and a write
- * that timed out says how many bytes are the connection's to send.
+ * A timeout ends the wait and loses no data: a read that timed out has consumed nothing, and a write that
+ * timed out says how many bytes the connection has taken and will send.
  *
  * @example Read with a limit, then go on
  * ```ts
@@ -55,96 +55,101 @@ import { Writer } from "./writer.ts";
  * ```
  */
 export interface TcpConnection {
-  /** The runtime's own socket: `Deno.TcpConn`, Bun's socket or `net.Socket`. Not to be read from. */
+  /** The runtime's own socket: `Deno.TcpConn`, Bun's socket or `net.Socket`. Do not read from it. */
   readonly native: object;
   /** Address of our end. */
   readonly localAddr: NetAddr;
   /** Address of the peer. */
   readonly remoteAddr: NetAddr;
-  /** What the TLS handshake has settled; `undefined` without TLS, and where {@linkcode wrap} was used. */
+  /** What the TLS handshake has agreed on; `undefined` without TLS, and after {@linkcode wrap}. */
   readonly tls: TlsInformation | undefined;
-  /** The limits that hold for calls without one of their own, in ms; `null` is none. To change them: `setTimeouts`. */
+  /** Limits of calls without one of their own, in ms; `null` is no limit. `setTimeouts` changes them. */
   readonly timeouts: Readonly<Timeouts>;
   /** Bytes that reads have returned so far. */
   readonly bytesRead: number;
   /**
-   * Bytes that became the connection's to send so far. What an aborted write got rid of is the
-   * difference before and after.
+   * Bytes that the connection has taken to send so far. The difference before and after an aborted write
+   * is how many of its bytes were taken.
    */
   readonly bytesWritten: number;
   /**
-   * The receiving half as a byte stream, under the read timeout. Backpressure is real: while nobody
-   * reads, TCP stops the sender. When both streams have ended or failed, the connection is closed.
+   * The receiving half as a byte stream, under the read timeout. While nothing is read from it, TCP stops
+   * the sender. When both streams have ended or failed, the connection is closed.
    */
   readonly readable: ReadableStream<Bytes>;
   /**
-   * The sending half as a stream, under the write timeout. Closing it sends FIN; aborting resets. When
-   * it has failed, the end of `readable` resets: what is not whole must not look so.
+   * The sending half as a stream, under the write timeout. Closing it sends FIN, and aborting it resets the
+   * connection. If it has failed, the end of `readable` also resets the connection, so that the peer
+   * does not take what it got for everything.
    */
   readonly writable: WritableStream<Uint8Array>;
 
   /**
-   * Reads what has arrived, at most `into.length` bytes; waits when there is nothing. Reads are
+   * Reads what has arrived, at most `into.length` bytes, and waits when there is nothing. Reads are
    * served in the order of the calls.
    *
-   * @param into Where to put the bytes. After a timeout or an abort it is never touched again.
-   * @param options Limits of this call; the earliest counts. Default: the read timeout.
+   * @param into Where to put the bytes. After a timeout or an abort nothing is written to it any more.
+   * @param options Limits of this call, of which the earliest counts. Default: the read timeout.
    * @returns The number of bytes, or `null` when the peer has finished.
-   * @throws {TimeoutError} Nothing arrived in time. Nothing is lost: the next read gets it all.
+   * @throws {TimeoutError} Nothing arrived in time. The next read gets whatever arrives later.
    * @throws {DeadPeerError} The kernel gave the peer up.
-   * @throws {SocketError} Such as `ECONNRESET`; `ECANCELED` when closed meanwhile; `EBADF` after.
+   * @throws {SocketError} Such as `ECONNRESET`. `ECANCELED`: the connection was closed meanwhile. `EBADF`:
+   * it was closed before.
    */
   read(into: Uint8Array, options?: CallOptions): Promise<number | null>;
   /**
-   * Writes all of `data` and resolves to `data.length` once the kernel has it. Never short. One
-   * limit for the whole call. Writes go out in the order of the calls.
+   * Writes all of `data` and resolves to `data.length` once the kernel has it, never to less. The limit is
+   * for the whole call. Data is sent in the order of the calls.
    *
    * @param data May be reused as soon as the promise settles, also after a timeout.
-   * @param options Limits of this call; the earliest counts. Default: the write timeout.
-   * @throws {TimeoutError} `bytesWritten` says how many bytes are the connection's to send: going
-   * on with `data.subarray(bytesWritten)` yields the exact stream.
+   * @param options Limits of this call, of which the earliest counts. Default: the write timeout.
+   * @throws {TimeoutError} The connection has taken the first `bytesWritten` bytes and will send them, so
+   * writing `data.subarray(bytesWritten)` continues the stream without gap or repeat.
    * @throws {DeadPeerError} The kernel gave the peer up.
-   * @throws {SocketError} Such as `EPIPE`; `ECANCELED` when closed meanwhile; `EBADF` after.
+   * @throws {SocketError} Such as `EPIPE`. `ECANCELED`: the connection was closed meanwhile. `EBADF`: it
+   * was closed before.
    */
   write(data: Uint8Array, options?: CallOptions): Promise<number>;
   /**
-   * Sends FIN after everything written before; reading goes on (half-open connection).
-   * @throws {TimeoutError} What was written before is still not in the kernel.
+   * Sends FIN after everything written before. Reading goes on (half-open connection).
+   * @throws {TimeoutError} The kernel has not taken everything that was written before.
    */
   closeWrite(): Promise<void>;
   /**
-   * Closes the connection now. Pending calls reject with {@linkcode SocketError} `ECANCELED`, later
-   * ones with `EBADF`. What the kernel has is still delivered, with two exceptions. While a write waits
-   * or bytes of one that timed out are not in the kernel yet, the peer sees a reset (`ECONNRESET`), so
-   * that it cannot take a part for the whole; Deno without `--allow-ffi` sends FIN, and takes what is
-   * lost back from `bytesWritten`. And with bytes that have arrived and nobody has read, Linux itself
-   * resets, and the peer loses what it has not read yet (RFC 2525 section 2.17). Idempotent.
+   * Closes the connection now. Pending calls reject with {@linkcode SocketError} `ECANCELED`, later ones
+   * with `EBADF`. The kernel still delivers what it has, with two exceptions. When the kernel does not
+   * have all bytes of a write that waits or timed out, the connection is reset (the peer sees
+   * `ECONNRESET`), so that the peer cannot take a part for everything; Deno without `--allow-ffi` sends
+   * FIN instead, and subtracts what is lost from `bytesWritten`. When bytes have arrived that were not
+   * read, Linux itself resets the connection, and the peer loses what it has not read yet (RFC 2525
+   * section 2.17). Idempotent.
    */
   close(): void;
   /**
-   * Ends the connection with nothing left behind: sends FIN after all writes, drops what still comes
-   * until the peer's FIN, waits until the peer's kernel has acknowledged everything, and closes. One
-   * limit for all of it. Where the kernel is out of reach ({@linkcode capabilities}: `tcpInfo`) the
-   * peer's FIN counts as the acknowledgement. RFC 9293 section 3.6.
+   * Ends the connection so that nothing that was written is lost: sends FIN after all writes, discards
+   * what arrives until the peer's FIN, waits until the peer's kernel has acknowledged everything, and
+   * closes. The limit is for all of it. Where the kernel cannot be asked ({@linkcode capabilities}:
+   * `tcpInfo`), the peer's FIN counts as the acknowledgement. RFC 9293 section 3.6.
    *
-   * @param options Limits of this call; the earliest counts. Default: the write timeout.
-   * @throws {TimeoutError} The connection stays open: `end` can be called again, and `close` or
-   * `reset` end the wait.
+   * @param options Limits of this call, of which the earliest counts. Default: the write timeout.
+   * @throws {TimeoutError} The connection stays open. Call `end` again, or `close` or `reset`.
    * @throws {DeadPeerError} The kernel gave the peer up.
-   * @throws {SocketError} Such as `ECONNRESET`: the peer may not have everything. The connection is closed.
+   * @throws {SocketError} Such as `ECONNRESET`. The peer may not have everything, and the connection is
+   * closed.
    */
   end(options?: CallOptions): Promise<void>;
   /**
-   * Resolves when the connection is closed, by `close`, `end`, `reset` or an error: to that error, or
-   * to `undefined`. Never rejects. An error shows when a call or the runtime meets it.
+   * Resolves when the connection is closed: to the error that ended it, or to `undefined` after `close`,
+   * `end` or `reset`. Never rejects. An error is noticed when a call fails or the runtime reports it.
    */
   readonly closed: Promise<Error | undefined>;
   /**
-   * Closes with RST, so that the peer reads `ECONNRESET` and nothing lingers (RFC 9293 section 3.10.5).
-   * @throws {UnsupportedOptionError} The platform cannot; the connection stays as it was.
+   * Closes with RST, so that the peer reads `ECONNRESET` and no TIME_WAIT is left (RFC 9293 section
+   * 3.10.5).
+   * @throws {UnsupportedOptionError} It is impossible on this platform. The connection is as it was.
    */
   reset(): void;
-  /** Changes the limits of calls that start from now on; what is left out stays. */
+  /** Changes the limits of calls that start from now on. A limit that is left out does not change. */
   setTimeouts(timeouts: Partial<Timeouts>): void;
   /** `setOptions` for this connection. */
   setOptions(options: SocketOptions): SocketOptions;
@@ -152,18 +157,18 @@ export interface TcpConnection {
   getOptions(): KernelOptions;
   /** `tcpInfo` for this connection. */
   tcpInfo(): TcpInfo;
-  /** Nagle's algorithm off (`true`, the default) or on. TCP_NODELAY. */
+  /** Switches Nagle's algorithm off (`true`, the default) or on. TCP_NODELAY. */
   setNoDelay(noDelay?: boolean): void;
-  /** Keepalive on (`true`, the default), off, or on with values of your own. SO_KEEPALIVE. */
+  /** Switches keepalive on (`true`, the default), off, or on with values of your own. SO_KEEPALIVE. */
   setKeepAlive(keepAlive?: boolean | KeepAliveOptions): void;
   /**
-   * Lets pending calls keep the process alive (the default). Nothing else does in any runtime: with no
-   * `read`, `write` or `closeWrite` under way an open connection does not.
+   * Lets pending calls keep the process alive (the default). An open connection without a pending
+   * `read`, `write` or `closeWrite` does not keep it alive, in any runtime.
    */
   ref(): void;
   /**
-   * Lets the process end while calls are pending. Bytes that the kernel has not taken yet may hold
-   * it nevertheless (Deno, Node.js), until they are gone or the connection is closed.
+   * Lets the process end while calls are pending. In Deno and Node.js, bytes that the kernel has not
+   * taken yet may still keep it alive until they are taken or the connection is closed.
    */
   unref(): void;
   /** Same as `close()`. */
@@ -172,10 +177,10 @@ export interface TcpConnection {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Runtimes' sockets that a connection reads from, of any copy of this module: two would take bytes from each other. */
+/** Runtimes' sockets that have a connection, in any copy of this module: a second one would lose bytes. */
 export const taken: WeakSet<object> = sharedSet("taken");
 
-/** The one implementation. */
+/** The implementation of {@linkcode TcpConnection}. */
 export class Connection implements TcpConnection, Guarded {
   readonly #transport: Transport;
   readonly #reader: Reader;
@@ -183,8 +188,8 @@ export class Connection implements TcpConnection, Guarded {
   #streams: Streams | undefined = undefined;
   #handle: Handle | undefined = undefined;
   readonly #peerName: string | undefined;
-  /** Made when somebody asks for `closed`. */
-  /** Where a listener counts it while it is open. */
+  /** Made when `closed` is first read. */
+  /** The listener's set of open connections, which this one is in while it is open. */
   #among: Set<Connection> | undefined = undefined;
   #closing: { readonly promise: Promise<Error | undefined>; tell(): void } | undefined = undefined;
 
@@ -204,10 +209,10 @@ export class Connection implements TcpConnection, Guarded {
     if (deadPeerTimeout !== undefined) this.#guard(deadPeerTimeout);
   }
 
-  /** Watches over data in flight from now on, or no more. */
+  /** Starts the watch over data in flight, or ends it when `timeout` is `undefined`. */
   watchPeer(timeout: number | undefined): void {
     if (timeout !== undefined) {
-      // Something may be on the way already.
+      // Data may be in flight already.
       this.#guard(timeout).wake();
     } else {
       this.#writer.watch?.undo();
@@ -222,7 +227,10 @@ export class Connection implements TcpConnection, Guarded {
     return this.#writer.watch = watch;
   }
 
-  /** The peer is gone. While no read waits, the kernel may have bytes that can still be read. */
+  /**
+   * Called when the peer is gone. If no read waits, reading goes on, since the kernel may have bytes that
+   * were not read yet.
+   */
   #lost(cause: Error): void {
     this.#writer.failed(cause);
     if (this.#reader.head === undefined) return;
@@ -230,7 +238,7 @@ export class Connection implements TcpConnection, Guarded {
     this.#transport.reset(() => kernelFor("reset"));
   }
 
-  /** Is among `open` until it is closed or gone. */
+  /** Puts the connection into `open` until it is closed or gone. */
   countIn(open: Set<Connection>): void {
     if (this.isClosed || this.#reader.lost !== undefined) return;
     this.#among = open;
@@ -238,13 +246,13 @@ export class Connection implements TcpConnection, Guarded {
     this.#reader.owner = this.#writer.owner = this;
   }
 
-  /** The transport has failed, or we have closed it. */
+  /** Called when the transport has failed or was closed. */
   onLost(): void {
     this.#closing?.tell();
     this.#among?.delete(this);
   }
 
-  /** Leaves its place among its listener's connections to `heir`. */
+  /** Replaces this connection by `heir` in its listener's set of open connections. */
   bequeath(heir: Connection | undefined): void {
     if (this.#among?.delete(this)) heir?.countIn(this.#among);
   }
@@ -269,16 +277,16 @@ export class Connection implements TcpConnection, Guarded {
     return this.#peerName ?? this.remoteAddr.hostname;
   }
 
-  /** What it watches for, until it is closed. */
+  /** The `deadPeerTimeout` in force, until the connection is closed. */
   get deadPeerTimeout(): number | undefined {
     return this.#writer.watch?.timeout;
   }
 
   /**
-   * Leaves the transport to the caller and is closed.
+   * Gives the transport to the caller, and is closed.
    *
-   * @throws {SocketError} `EBUSY`, `EPIPE`, `EPROTO` for TLS over TLS or after unread bytes, or what ended
-   * the connection. Only after unread bytes it is closed.
+   * @throws {SocketError} `EBUSY`, `EPIPE`, `EPROTO` for TLS over TLS or after unread bytes, or the error
+   * that ended the connection. Only after unread bytes the connection is closed.
    */
   handOver(): Transport {
     const refused = this.#reader.notIdle() ?? this.#writer.notIdle();
@@ -395,7 +403,7 @@ export class Connection implements TcpConnection, Guarded {
     try {
       await finish(adapter().handle(this.inner)!, this.#reader, this.#writer, options);
     } catch (error) {
-      // After a limit the connection is as it was, but for its FIN.
+      // After a timeout the connection is as before, except that FIN may have been sent.
       if (error instanceof SocketError) this.close();
       throw error;
     }

@@ -1,5 +1,5 @@
 /**
- * Why a call ran out of time, as far as the kernel and the event loop tell.
+ * Finds out from the kernel and the event loop why a call ran out of time.
  *
  * @module
  */
@@ -12,14 +12,14 @@ import { tcpInfo } from "../options/tcp_info.ts";
 import { adapter } from "../runtime.ts";
 import type { TimerQueue } from "../time/timers.ts";
 
-/** A timer is never quite on time; from here on the delay is worth a word, ms. */
+/** A delay of the event loop is mentioned if it was at least this long, ms. */
 const notable = 50;
 
-/** What is the matter with an open connection. Asks the kernel: not for every call. */
+/** Describes the state of an open connection. It asks the kernel, so it is not for every call. */
 export function diagnose(native: object, timers: TimerQueue): string {
   let what: string;
   let dataAge: number | undefined;
-  // What nobody asked for must not print a warning.
+  // A diagnosis must not print a warning, as the program did not ask for it.
   const { obstacle } = adapter().loadKernel(true);
   try {
     if (obstacle !== undefined) what = outOfReach(obstacle);
@@ -45,16 +45,16 @@ function outOfReach({ reason, remedy }: { reason: string; remedy: string | undef
   return `what the kernel knows is out of reach: ${reason}${remedy ? ` (${remedy})` : ""}`;
 }
 
-/** What is the matter with an attempt that has not opened. */
+/** Describes the state of an attempt that has not opened. */
 export function diagnoseAttempt(attempt: Attempt<unknown> | undefined, timers: TimerQueue): string {
   const what = judgeAttempt(attempt?.fd?.());
   const late = Math.round(timers.late);
   return late < notable ? what : `${blocked(late)}; ${what}`;
 }
 
-/** What the kernel says of the very attempt, and nothing else. */
+/** Describes what the kernel knows about this attempt. */
 function judgeAttempt(fd: number | undefined): string {
-  // What nobody asked for must not print a warning.
+  // A diagnosis must not print a warning, as the program did not ask for it.
   const { kernel } = adapter().loadKernel(true);
   if (fd === undefined || kernel === undefined || layoutObstacle() !== undefined) {
     return "no answer yet";

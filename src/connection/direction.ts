@@ -1,5 +1,5 @@
 /**
- * What both halves of a connection share: a transport, a limit, and how they end.
+ * What both halves of a connection have in common: a transport, a limit, and how they end.
  *
  * @module
  */
@@ -14,14 +14,14 @@ import { afterTurn } from "../time/turn.ts";
 
 /** The calls of one half of a connection. */
 export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Result, C> {
-  /** Default limit of a call, ms. */
+  /** The limit of calls without one of their own, ms. */
   timeout: number | null;
-  /** `close` was called. */
+  /** Whether `close` was called. */
   closed = false;
   protected readonly transport: Transport;
-  /** Why the connection is gone. An object, since the cause may be `undefined`. */
+  /** The error that ended the connection, in an object, since the cause may be `undefined`. */
   protected failure: { cause: unknown } | undefined = undefined;
-  /** Told when the connection is gone, if somebody asked for that. */
+  /** Gets a call when the connection is gone. */
   owner: { onLost(): void } | undefined = undefined;
   #turning = false;
 
@@ -31,7 +31,7 @@ export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Res
     this.timeout = timeout;
   }
 
-  /** Why this half cannot be handed over as it is: a code, or `undefined`. */
+  /** The code of the reason why this half cannot be handed over now, or `undefined`. */
   notIdle(): string | undefined {
     if (this.closed) return "EBADF";
     if (this.head !== undefined) return "EBUSY";
@@ -41,10 +41,10 @@ export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Res
 
   protected abstract get operation(): "read" | "write";
 
-  /** Serves what waits, as far as it can be served at once. */
+  /** Serves the waiting calls that can be served at once. */
   protected abstract resume(): void;
 
-  /** Goes on when the event loop has turned, lest a peer that keeps up holds everything else up. */
+  /** Goes on after a turn of the event loop, so that a busy connection does not block everything else. */
   protected turn(): void {
     if (this.#turning) return;
     this.#turning = true;
@@ -54,7 +54,7 @@ export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Res
     });
   }
 
-  /** The connection is gone: rejects what waits. */
+  /** Called when the connection is gone. Rejects the waiting calls. */
   failed(cause: unknown): void {
     if (this.closed || this.failure !== undefined) return;
     this.failure = { cause };
@@ -63,12 +63,12 @@ export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Res
     this.owner?.onLost();
   }
 
-  /** Why the connection is gone, if it is. */
+  /** The error that ended the connection, if it is gone. */
   get lost(): Error | undefined {
     return this.failure && this.error();
   }
 
-  /** Rejects what waits. */
+  /** Rejects the waiting calls. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
@@ -88,12 +88,12 @@ export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Res
     };
   }
 
-  /** The error of a call after `failed`, a new one for each. */
+  /** The error of a call after `failed`. Each call gets a new one. */
   protected error(): Error {
     return toSocketError(this.failure!.cause, this.operation, this.transport.remoteAddr);
   }
 
-  /** The error of a call that we end ourselves. */
+  /** The error of a call that this side ends itself. */
   protected refused(code: string): SocketError {
     return new SocketError({ code, operation: this.operation, address: this.transport.remoteAddr });
   }

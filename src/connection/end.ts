@@ -1,5 +1,5 @@
 /**
- * The graceful end of a connection: nothing of what was written is left behind.
+ * Ends a connection so that nothing that was written is lost.
  *
  * @module
  */
@@ -17,12 +17,12 @@ import { nativeTimers } from "../time/native_timers.ts";
 import type { Reader } from "./reader.ts";
 import type { Writer } from "./writer.ts";
 
-/** Longest time between two questions to the kernel, ms. */
+/** The kernel is asked again after at most this time, ms. */
 const longestPause = 50;
 
 /**
- * Sends FIN after all writes, drops what comes until the peer's FIN, and waits until the peer's kernel
- * has acknowledged everything, where this side's kernel is in reach. The limits hold for all of it.
+ * Sends FIN after all writes, discards what arrives until the peer's FIN, and waits until the peer's
+ * kernel has acknowledged everything, if this side's kernel can be asked. The limits are for all of it.
  */
 export async function finish(
   handle: Handle,
@@ -56,7 +56,7 @@ interface Sight {
   readonly fd: number;
 }
 
-/** A second descriptor: some runtimes close theirs when both sides have finished. */
+/** Duplicates the descriptor, since some runtimes close theirs when both sides have finished. */
 function keepSight(handle: Handle): Sight | undefined {
   const { kernel } = adapter().loadKernel();
   if (kernel === undefined || layoutObstacle() !== undefined) return undefined;
@@ -64,14 +64,15 @@ function keepSight(handle: Handle): Sight | undefined {
     const fd = kernel.dup(handle.fd());
     return fd < 0 ? undefined : { kernel, fd };
   } catch {
-    // Gone already: reading or writing tells why.
+    // The connection is gone already, and reading or writing will fail.
     return undefined;
   }
 }
 
 /**
- * The peer's FIN may have come before it had all of ours. In these states ours is not acknowledged; one
- * that leaves them by a reset or by the kernel's patience has an error, and nobody else is left to be told.
+ * Waits until the peer has acknowledged everything, as its FIN may have come before it had everything. In
+ * the states named here our FIN is not acknowledged. A connection that leaves them by a reset, or because
+ * the kernel gave up, has a pending error, which no other call will report any more.
  */
 async function acknowledged({ kernel, fd }: Sight, reader: Reader, options: CallOptions) {
   for (let pause = 1;; pause = Math.min(2 * pause, longestPause)) {

@@ -1,5 +1,5 @@
 /**
- * A connection that was closed before the closed window of its peer.
+ * A connection that was closed while its peer's receive window was closed.
  *
  * @module
  */
@@ -15,14 +15,14 @@ import { Alarm, type TimerQueue } from "../time/timers.ts";
 
 const SHUT_RDWR = 2;
 
-/** All of them, for the end of the process. */
+/** All such connections, for the end of the process. */
 const leaving = new Set<Leaving>();
 let watchingExit = false;
 
 /**
- * Keeps a descriptor of its own until the peer has everything, or is gone. A socket without a
- * descriptor the kernel would give up by counting probes: that of a peer that reads slowly too early,
- * and that of one that is gone minutes too late.
+ * Keeps a duplicate of the descriptor open until the peer has everything or is gone. Without an open
+ * descriptor the kernel would give up after a number of probes: too early for a peer that reads slowly,
+ * and minutes too late for one that is gone.
  */
 export class Leaving extends Alarm {
   readonly #kernel: Kernel;
@@ -31,7 +31,7 @@ export class Leaving extends Alarm {
   readonly #silence: Silence;
   readonly #interval: number;
 
-  /** `fd` is closed in the end, and nothing else may use it. */
+  /** Nothing else may use `fd`, which is closed at the end. */
   constructor(
     kernel: Kernel,
     fd: number,
@@ -45,7 +45,7 @@ export class Leaving extends Alarm {
     this.#timers = timers;
     this.#silence = silence;
     this.#interval = interval;
-    // As `close` does while another descriptor is open: FIN, and RST for what comes from now on.
+    // Sends FIN, and RST when something arrives later, as `close` would do for the last descriptor.
     kernel.shutdown(fd, SHUT_RDWR);
     leaving.add(this);
     if (!watchingExit) host().on("exit", handOver);
@@ -65,7 +65,7 @@ export class Leaving extends Alarm {
     this.#kernel.close(this.#fd);
   }
 
-  /** The kernel alone is patient for minutes, unless its probes are to come often. */
+  /** Makes probes rare again: with frequent probes the kernel would give up early, as it counts them. */
   handOver(): void {
     setInt(this.#kernel, this.#fd, "TCP_RTO_MAX_MS", longestInterval);
   }

@@ -1,35 +1,35 @@
 /**
- * The receiving half of a connection: bytes that arrived and calls that wait for bytes.
+ * The receiving half of a connection: bytes that have arrived, and calls that wait for bytes.
  *
  * @module
  */
 
 import type { Incoming } from "../adapter.ts";
-import { Backlog, give, highWater } from "./receive_buffer.ts";
+import { Backlog, copyInto, highWater } from "./receive_buffer.ts";
 import { Call, type CallOptions } from "../time/calls.ts";
 import { changed } from "../memory.ts";
 import { Half } from "./direction.ts";
 import { over, spend } from "../time/turn.ts";
 
-/** What a read resolves to: a count (`read`), a chunk (`readChunk`), or `null` at the end. */
+/** The result of a read: a count (`read`), a chunk (`readChunk`), or `null` at the end. */
 type Result = number | Uint8Array | null;
 
 class ReadCall extends Call<Result> {
-  /** Where to put the bytes; `undefined` asks for a chunk. */
+  /** Where to put the bytes. `undefined` means that the call wants a chunk. */
   into: Uint8Array | undefined = undefined;
 }
 
-/** Less is not asked for directly: one large read of the transport serves many small ones. */
+/** Smaller reads do not call `receive`, since one large read of the transport serves many of them. */
 const worthReceiving = 16_384;
 
-/** Of every reader that has not had to keep anything yet. */
+/** Shared by all readers that have not had to keep anything yet. */
 const nothing = new Backlog();
 
-/** Serves reads in order from what has arrived; nothing that arrives is ever dropped. */
+/** Serves reads in order from what has arrived. Nothing that arrives is lost. */
 export class Reader extends Half<Result, ReadCall> implements Incoming {
-  /** Bytes given to callers so far. */
+  /** How many bytes callers have got so far. */
   bytesRead = 0;
-  /** Arrived and not read. */
+  /** What has arrived and was not read. */
   #backlog = nothing;
   #paused = false;
   #ended = false;
@@ -38,7 +38,7 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
     return "read";
   }
 
-  /** Reads what is there, at most `into.length` bytes. `null`: the peer has finished. */
+  /** Reads what is there, at most `into.length` bytes. Resolves to `null` when the peer has finished. */
   read(into: Uint8Array, options: CallOptions | undefined): Promise<number | null> {
     const refusal = this.refusal(options);
     if (refusal !== undefined) return Promise.reject(refusal.reason);
@@ -49,7 +49,7 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
     return this.#wait(into, into.length, options) as Promise<number | null>;
   }
 
-  /** Reads one chunk, which then belongs to the caller. `null`: the peer has finished. */
+  /** Reads one chunk, which then belongs to the caller, or `null` when the peer has finished. */
   readChunk(options?: CallOptions): Promise<Uint8Array | null> {
     const refusal = this.refusal(options);
     if (refusal !== undefined) return Promise.reject(refusal.reason);
@@ -59,7 +59,7 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
     return this.#wait(undefined, 0, options) as Promise<Uint8Array | null>;
   }
 
-  /** Takes back what a caller of `readChunk` has not used, for whoever reads next. */
+  /** Takes back what a caller of `readChunk` has not used, so that the next read gets it. */
   putBack(chunk: Uint8Array): void {
     if (this.closed) return;
     if (this.#backlog === nothing) this.#backlog = new Backlog();
@@ -68,10 +68,10 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
     this.#serve();
   }
 
-  /** Bytes have arrived: first to whoever waits, the rest is kept. */
+  /** Called when bytes have arrived. The waiting calls get them first, and the rest is kept. */
   data(chunk: Uint8Array, lent: boolean): void {
     if (this.closed) return;
-    // Calls wait beside bytes while the event loop has to turn first.
+    // If bytes are kept, calls wait for a turn of the event loop, and these bytes must come later.
     const call = this.#backlog.size > 0 ? undefined : this.#first();
     if (call === undefined) return this.#keep(lent ? chunk.slice() : chunk, 0);
     if (call.into === undefined) {
@@ -80,7 +80,7 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
       this.leave(call);
       call.resolve(lent ? chunk.slice() : chunk);
     } else {
-      const size = give(chunk, 0, call.into);
+      const size = copyInto(chunk, 0, call.into);
       this.bytesRead += size;
       spend(size);
       this.leave(call);
@@ -91,14 +91,14 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
         else this.#keep(chunk, size);
       }
     }
-    // More calls than one were waiting: rare enough for a second round.
+    // More calls may be waiting, which is rare.
     const waiting = this.head;
     if (waiting === undefined) return;
     this.#serve();
     if (this.head !== undefined) this.transport.pull(waiting.into?.length ?? 0);
   }
 
-  /** The peer has finished. */
+  /** Called when the peer has finished. */
   end(): void {
     if (this.closed || this.failure !== undefined) return;
     this.#ended = true;
@@ -110,14 +110,14 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
     }
   }
 
-  /** The connection is gone. What has arrived can still be read, then every read rejects. */
+  /** Called when the connection is gone. What has arrived can still be read, then every read rejects. */
   override failed(cause: unknown): void {
     if (this.#ended) return;
     this.#serve();
     super.failed(cause);
   }
 
-  /** Rejects what waits; drops what was not read. */
+  /** Rejects the waiting calls, and discards what was not read. */
   override close(): void {
     this.#backlog = nothing;
     super.close();
@@ -165,7 +165,7 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
     else this.transport.pull(this.head.into?.length ?? 0);
   }
 
-  /** The call to be served next. One whose memory is not there any more is refused instead. */
+  /** The next call to be served. Calls whose memory was transferred or resized are rejected. */
   #first(): ReadCall | undefined {
     for (;;) {
       const call = this.head;
@@ -190,7 +190,7 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
   /** Keeps `chunk` from `offset` on. An offset comes only with the first chunk. */
   #keep(chunk: Uint8Array, offset: number): void {
     if (this.#backlog === nothing) this.#backlog = new Backlog();
-    // Not for a single chunk, however large: one that is read at once needs no pause.
+    // A single chunk causes no pause, even if it is large, as it may be read at once.
     const full = this.#backlog.full;
     this.#backlog.add(chunk, offset);
     if (full && !this.#paused) {

@@ -1,12 +1,12 @@
 /**
- * Bytes that have arrived and nobody has read yet.
+ * Bytes that have arrived and were not read yet.
  *
  * @module
  */
 
-/** With so much in it the next chunk makes the transport pause, so that TCP holds the sender back. */
+/** If so many bytes are in it, the next chunk pauses the transport, so that TCP stops the sender. */
 export const highWater = 65_536;
-/** Or when there are so many chunks: tiny ones take far more memory and time than their bytes. */
+/** The same for the number of chunks, since tiny ones take much more memory than their bytes. */
 const mostChunks = 256;
 
 /** Chunks in order, the first one from an offset on. */
@@ -20,7 +20,7 @@ export class Backlog {
     return this.size >= highWater || this.#chunks.length >= mostChunks;
   }
 
-  /** Whether there is room enough to go on after it was full. */
+  /** Whether it is empty enough to receive again after it was full. */
   get low(): boolean {
     return this.size < highWater / 2 && this.#chunks.length < mostChunks / 2;
   }
@@ -32,7 +32,7 @@ export class Backlog {
     this.size += chunk.length - offset;
   }
 
-  /** Puts back what was taken out last. */
+  /** Puts what was taken out last back to the front. */
   putBack(chunk: Uint8Array): void {
     const [first] = this.#chunks;
     if (first !== undefined) this.#chunks[0] = first.subarray(this.#offset);
@@ -46,14 +46,14 @@ export class Backlog {
     let size = 0;
     while (size < into.length && this.size > 0) {
       const chunk = this.#chunks[0]!;
-      const given = give(chunk, this.#offset, size === 0 ? into : into.subarray(size));
+      const given = copyInto(chunk, this.#offset, size === 0 ? into : into.subarray(size));
       size += given;
       this.#consume(chunk, given);
     }
     return size;
   }
 
-  /** Takes out the first chunk, or what is left of it. */
+  /** Takes out what is left of the first chunk. */
   first(): Uint8Array {
     const chunk = this.#chunks[0]!;
     const rest = this.#offset === 0 ? chunk : chunk.subarray(this.#offset);
@@ -70,8 +70,8 @@ export class Backlog {
   }
 }
 
-/** Copies as much of `chunk` from `offset` on as `into` takes. */
-export function give(chunk: Uint8Array, offset: number, into: Uint8Array): number {
+/** Copies bytes of `chunk` from `offset` on until `into` is full. Returns how many. */
+export function copyInto(chunk: Uint8Array, offset: number, into: Uint8Array): number {
   const size = Math.min(chunk.length - offset, into.length);
   into.set(
     offset === 0 && size === chunk.length ? chunk : chunk.subarray(offset, offset + size),

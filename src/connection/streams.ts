@@ -5,26 +5,26 @@
  */
 
 import type { Bytes } from "../memory.ts";
-import { give } from "./receive_buffer.ts";
+import { copyInto } from "./receive_buffer.ts";
 import { adapter } from "../runtime.ts";
 import type { Reader } from "./reader.ts";
 import { checkData } from "../options/validate.ts";
 import type { Writer } from "./writer.ts";
 
-/** The connection that the streams end. */
+/** The connection of the streams, which they close at the end. */
 export interface StreamOwner {
   close(): void;
   reset(): void;
 }
 
-/** Both streams of one connection, made when somebody asks for one. */
+/** Both streams of one connection. Each is made when it is first used. */
 export class Streams {
   readonly #owner: StreamOwner;
   readonly #reader: Reader;
   readonly #writer: Writer;
   #readable: ReadableStream<Bytes> | undefined = undefined;
   #writable: WritableStream<Uint8Array> | undefined = undefined;
-  /** Which are over, and whether they came to their end (`true`) or broke off before. */
+  /** Has an entry for each stream that is over: `true` if it came to its end, `false` if it failed. */
   readonly #done: { readable?: boolean; writable?: boolean } = {};
 
   constructor(owner: StreamOwner, reader: Reader, writer: Writer) {
@@ -55,29 +55,30 @@ export class Streams {
       pull: async (controller) => {
         const chunk = await this.#reader.readChunk({ signal }).catch(broken);
         if (chunk !== null) {
-          // Whoever asked may have left, or has room for less: what the stream kept nobody else would get.
+          // The reader that asked may have left. What the stream keeps, reads of the connection would not
+          // get, so it goes back.
           if (!stream.locked) {
             left = true;
             return this.#reader.putBack(chunk);
           }
-          // The request may be that of a reader that has left, and `enqueue` serves the one after it.
+          // This request may belong to a reader that has left. `enqueue` serves the reader after it.
           const request = left ? null : controller.byobRequest;
           left = false;
           if (request === null) return controller.enqueue(chunk as Bytes);
           const view = request.view as Uint8Array;
           const size = Math.min(view.length, chunk.length);
           if (adapter().enqueuesBesideByob) controller.enqueue(chunk.slice(0, size) as Bytes);
-          else request.respond(give(chunk, 0, view));
+          else request.respond(copyInto(chunk, 0, view));
           if (size < chunk.length) this.#reader.putBack(chunk.subarray(size));
           return;
         }
         controller.close();
-        // A pending BYOB read ends only when it is answered.
+        // A pending BYOB read ends only when `respond` is called.
         controller.byobRequest?.respond(0);
         this.#over("readable", true);
       },
       cancel: () => {
-        // A read that waits would take bytes from the connection, which nobody would get.
+        // A read that still waits would take bytes from the connection and lose them.
         canceled.abort();
         this.#over("readable", true);
       },
@@ -88,13 +89,13 @@ export class Streams {
   /** Takes one chunk at a time; closing sends FIN, aborting resets. */
   #makeWritable(): WritableStream<Uint8Array> {
     const abandon = () => this.#abandon();
-    // Nothing can be written any more, and nobody tells `abort` or `close`.
+    // After a failed write, a stream calls neither `abort` nor `close`.
     const broken = (error: unknown) => {
       this.#over("writable", false);
       throw error;
     };
     return new WritableStream({
-      // `abort` below is called only when the write in flight has ended; this ends it.
+      // `abort` below is called only after the current write, which this ends.
       start: ({ signal }) => signal.addEventListener("abort", abandon),
       write: (chunk) => send(this.#writer, chunk).catch(broken),
       close: async () => {
@@ -118,13 +119,13 @@ export class Streams {
     try {
       this.#owner.reset();
     } catch {
-      // There is no way to send RST here.
+      // RST cannot be sent here.
       this.#owner.close();
     }
   }
 }
 
-/** A stream takes whatever it is given. */
+/** Writes a chunk after checking it, since a stream accepts any value. */
 async function send(writer: Writer, chunk: unknown): Promise<void> {
   await writer.write(checkData(chunk, "write", "chunk"), undefined);
 }

@@ -1,6 +1,6 @@
 /**
- * `deadPeerTimeout`: what it sets in the kernel, and the watch over data in flight, which keepalive
- * does not cover (Linux sends no keepalive probes while anything is unacknowledged or unsent).
+ * The watch over data in flight for `deadPeerTimeout`. Keepalive does not cover it, since Linux sends no
+ * keepalive probes while anything is unacknowledged or unsent.
  *
  * @module
  */
@@ -18,11 +18,11 @@ import { kernelFor } from "../options/support.ts";
 import { Alarm, type TimerQueue } from "../time/timers.ts";
 
 /**
- * Looks after one connection while something is in flight; asleep, without a timer, otherwise.
+ * Watches one connection while data is in flight. At other times it has no timer.
  *
- * When the peer is gone, writes and reads that wait are told at once. The kernel gets a user timeout
- * of 1 ms, so that it ends the connection at its next retransmission or probe in the ordinary way:
- * what has arrived and nobody has asked for yet can still be read.
+ * When the peer is gone, waiting reads and writes reject at once. The kernel gets a user timeout of 1 ms,
+ * so that it ends the connection in the ordinary way at its next retransmission or probe, and what has
+ * arrived can still be read.
  */
 export class Watch extends Alarm {
   readonly #handle: Handle;
@@ -32,7 +32,7 @@ export class Watch extends Alarm {
   readonly #gone: (cause: Error) => void;
   readonly #interval: number;
   readonly #silence: Silence;
-  /** The peer was heard from at this time or later. */
+  /** A time at or after which the peer was heard from. */
   #heard: number;
   #fd = -1;
   #identity: Identity | undefined = undefined;
@@ -53,20 +53,20 @@ export class Watch extends Alarm {
     this.#silence = new Silence(timeout);
     this.#heard = timers.now();
     try {
-      // So often the kernel probes then, whatever it waits for. Before Linux 6.15 it has no such
-      // option: its probes grow apart, and only this watch bounds the time.
+      // Makes the kernel probe this often. Before Linux 6.15 there is no such option. Its probes then
+      // become rarer, and only this watch limits the time.
       const kernel = kernelFor("deadPeerTimeout");
       setInt(kernel, this.#descriptor(kernel), "TCP_RTO_MAX_MS", this.#interval);
     } catch {
-      // The socket is closed already; whoever reads from it is told why.
+      // The socket is closed already, and reading from it will fail.
     }
   }
 
-  /** Something was sent. On the path of every write: one comparison while awake. */
+  /** Called at every write. It costs one comparison while the watch is running. */
   wake(): void {
     if (this.due !== Infinity || this.#condemned) return;
     const due = Math.max(this.#timers.now() + this.#interval / 2, this.#heard + this.timeout);
-    // On a grid, so that many connections share a tick.
+    // Rounded, so that many connections ring at the same time.
     const grid = this.#interval / 10;
     this.#timers.arm(this, Math.floor(due / grid) * grid);
   }
@@ -76,11 +76,11 @@ export class Watch extends Alarm {
       const next = this.#look();
       if (next < Infinity) this.#timers.arm(this, this.#timers.now() + next);
     } catch {
-      // The socket is closed already: the runtime has seen an error, and told it.
+      // The socket is closed already, and the runtime has reported an error.
     }
   }
 
-  /** Returns after how many ms to look again, `Infinity` when there is nothing to watch. */
+  /** Returns in how many ms to look again: `Infinity` when there is nothing to watch. */
   #look(): number {
     const kernel = kernelFor("deadPeerTimeout");
     const fd = this.#descriptor(kernel);
@@ -92,13 +92,13 @@ export class Watch extends Alarm {
     if (!this.#condemned) setInt(kernel, fd, "TCP_USER_TIMEOUT", 1);
     this.#condemned = true;
     this.#gone(timedOut(this.timeout));
-    // A read that comes later must not wait either.
+    // Looks again, since a read that starts later must not wait either.
     return this.#interval;
   }
 
   /**
-   * The descriptor, or -1 when the socket is closed. Where a runtime has to search for it, that
-   * takes longer than all the rest, so it is kept.
+   * The descriptor, or -1 when the socket is closed. It is kept, because in some runtimes it has to be
+   * searched for, which takes longer than everything else here.
    */
   #descriptor(kernel: Kernel): number {
     if (this.#identity === undefined) {
@@ -121,9 +121,10 @@ export class Watch extends Alarm {
   }
 
   /**
-   * Hands over before `close`. Whatever is on the way has the whole timeout to be acknowledged. The kernel
-   * gives up a socket that nobody owns as soon as its backoff has reached TCP_RTO_MAX_MS, so that
-   * goes back to its default; before a closed window the socket goes on being owned.
+   * To be called before `close`, after which only the kernel watches. What is in flight gets the whole
+   * timeout to be acknowledged, by TCP_USER_TIMEOUT. The kernel gives up a closed socket as soon as its
+   * backoff reaches TCP_RTO_MAX_MS, so that goes back to its default. If the peer's window is closed, a
+   * duplicate of the descriptor stays open.
    */
   release(): void {
     this.stop();

@@ -13,26 +13,26 @@ import { Half } from "./direction.ts";
 import { over, spend } from "../time/turn.ts";
 
 const nothing = new Uint8Array(0);
-/** Most that is handed over at a time, so that the clock is looked at in between. */
+/** How much is passed to the transport at a time, so that the clock is read in between. */
 const piece = 262_144;
 
 class WriteCall extends Call<number> {
   data: Uint8Array = nothing;
-  /** Length of `data` when it was given. */
+  /** The length that `data` had when `write` was called. */
   size = 0;
-  /** So much of `data` is the connection's to send. */
+  /** How many bytes of `data` the connection has taken to send. */
   offset = 0;
-  /** Sends FIN instead of data. */
+  /** Whether the call sends FIN instead of data. */
   fin = false;
 }
 
-/** Sends writes in order, each whole; a write that ends early says how far it came. */
+/** Sends the data of writes in order. The error of a write that fails says how many bytes were taken. */
 export class Writer extends Half<number, WriteCall> implements Outgoing {
-  /** Bytes that became the connection's to send so far. */
+  /** How many bytes the connection has taken to send so far. */
   bytesWritten = 0;
-  /** To be woken by what is sent. */
+  /** The watch over data in flight, which is woken by every write. */
   watch: Watch | undefined = undefined;
-  /** FIN that waits for its turn, or was sent. */
+  /** Set when FIN waits for its turn or was sent. */
   #fin: Promise<void> | undefined = undefined;
 
   protected override get operation(): "write" {
@@ -52,7 +52,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
       if (taken === data.length && !this.transport.writing) return Promise.resolve(taken);
     }
     const call = this.take();
-    // A view of our own: whoever gave `data` can still change what that says of itself.
+    // A view of our own, since the caller can still change the properties of `data`.
     call.data = part(data, 0);
     call.size = data.length;
     call.offset = taken;
@@ -60,7 +60,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
     return this.enter(call, options, this.timeout);
   }
 
-  /** Sends FIN after all that was written before; again, it is the same FIN. */
+  /** Sends FIN after all that was written before. Later calls wait for the same FIN. */
   closeWrite(options?: CallOptions): Promise<void> {
     if (this.#fin === undefined || this.closed) {
       const refusal = this.refusal(options);
@@ -86,7 +86,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
       await this.enter(call, options, this.timeout);
     }
     try {
-      // Closed since its turn came: what the runtime makes of that differs.
+      // The connection was closed meanwhile, for which the runtimes have different errors.
       if (this.closed) throw this.refused("ECANCELED");
       this.watch?.wake();
       await this.transport.closeWrite();
@@ -105,7 +105,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
     return this.transport.writing;
   }
 
-  /** Hands over what only waits for the event loop to turn. Returns whether anything still waits. */
+  /** Passes on what only waits for a turn of the event loop. Returns whether anything still waits. */
   flush(): boolean {
     if (!this.transport.writing) this.drained(true);
     let call = this.head;
@@ -113,7 +113,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
     return call !== undefined;
   }
 
-  /** The kernel has all it was given. */
+  /** Called when the kernel has taken everything so far. */
   drained(hurry = false): void {
     for (let call = this.head; call !== undefined; call = this.head) {
       if (call.offset < call.size) {
@@ -130,12 +130,12 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
         this.leave(call);
         call.resolve(call.offset);
         this.#clear(call);
-        // FIN goes out now; whatever came after it in the queue was refused.
+        // FIN is sent now. Calls after it were refused.
       }
     }
   }
 
-  /** Rejects what waits, unless the kernel proves to have all of it. */
+  /** Rejects the waiting calls, unless it turns out that the kernel has all their bytes. */
   override close(): void {
     const first = this.head;
     if (first !== undefined && first.size > 0 && first.offset === first.size) {
@@ -177,7 +177,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
     if (!this.transport.writing) this.drained();
   }
 
-  /** Hands `data` over from `offset` on, until it has to wait. Returns how far it came. */
+  /** Passes `data` on from `offset` until it has to wait. Returns the new offset. */
   #hand(data: Uint8Array, offset: number): number {
     const size = data.length;
     do {

@@ -1,5 +1,5 @@
 /**
- * Ending connections, so that pools open new ones.
+ * Ends connections, so that pools open new ones.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { checkFilter, criteria, type SocketCriteria, type SocketFilter } from ".
 import { entries, kernelForSockets } from "./sockets.ts";
 
 /**
- * Which connections {@linkcode evict} ends: criteria as for `sockets()`, and whether they can still work.
+ * Which connections {@linkcode evict} ends: the criteria of `sockets()`, and whether they can still work.
  *
  * @example What a change of network has left behind
  * ```ts
@@ -25,21 +25,21 @@ import { entries, kernelForSockets } from "./sockets.ts";
  * ```
  */
 export interface EvictCriteria extends Omit<SocketCriteria, "kind"> {
-  /** Only connections whose local address no interface has any more, so that no answer can come. */
+  /** Only connections whose local address no interface has any more, so that nothing can arrive. */
   unreachable?: boolean;
 }
 
 /**
- * Ends connections of this process, whoever opened them: with RST, so that it never looks like the peer's
- * regular end, and what is on the way is lost. Their owners see `ECONNRESET` (macOS: the end of the
- * stream), and pools open new connections. A request that is under way on a connection of `fetch` fails in
- * Node.js; Deno and Bun repeat it on a new one, Bun only those that may be repeated, such as GET. Never
- * ends a listener. Linux and macOS.
+ * Ends connections of this process, also those that other libraries opened. It sends RST, so that it does
+ * not look like a regular end by the peer, and what is in flight is lost. The owners of the connections
+ * see `ECONNRESET` (macOS: the end of the stream), and pools open new ones. A pending request of `fetch`
+ * fails in Node.js. Deno and Bun repeat it on a new connection, Bun only if it may be repeated, such as
+ * GET. Listeners are never ended. Linux and macOS.
  *
- * @param filter Which connections: criteria, or a function of the entry. An object without criteria means all.
- * @returns What was ended.
+ * @param filter Which connections: criteria, or a function of the entry. An empty object means all.
+ * @returns The connections that were ended.
  * @throws {TypeError | RangeError} The filter is missing or wrong.
- * @throws {UnsupportedOptionError} The kernel is out of reach here.
+ * @throws {UnsupportedOptionError} The kernel cannot be asked here.
  *
  * @example After a change of network
  * ```ts
@@ -70,7 +70,7 @@ export function evict(filter: EvictCriteria | ((entry: SocketEntry) => boolean))
 
 const SHUT_RDWR = 2;
 
-/** Returns `false` when it has ended meanwhile. */
+/** Ends a connection. Returns `false` when it has ended meanwhile. */
 function end(kernel: Kernel, entry: Entry): boolean {
   try {
     entry.borrow(kernel, (fd) => {
@@ -83,7 +83,7 @@ function end(kernel: Kernel, entry: Entry): boolean {
   }
 }
 
-/** Local addresses that no interface has. The kernel binds to none of them; asking it needs no permission. */
+/** Finds addresses that no interface has, by trying to bind to them, which needs no permission. */
 class Lost {
   readonly #kernel: Kernel;
   readonly #known: Map<string, boolean> = new Map();
@@ -102,11 +102,11 @@ class Lost {
     const system = knownSystem()!;
     const address = encode(hostname, 0, system);
     const fd = this.#kernel.socket(familyOf(address, system), SOCK_STREAM, 0);
-    // Without a descriptor nothing is known, and nothing is ended.
+    // Without a free descriptor nothing can be found out, so nothing is ended.
     if (fd < 0) return false;
     const result = this.#kernel.bind(fd, address);
     this.#kernel.close(fd);
-    // EADDRNOTAVAIL, whatever its number: a port is left to the kernel and the address is one.
+    // This is EADDRNOTAVAIL: no other error is possible with a valid address and port 0.
     return result < 0;
   }
 }

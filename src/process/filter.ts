@@ -1,5 +1,5 @@
 /**
- * Which sockets are meant: by kind, port and address, or by a function.
+ * Selects sockets by kind, port and address, or by a function.
  *
  * @module
  */
@@ -9,8 +9,7 @@ import type { SocketEntry } from "../kernel/entry.ts";
 import { parse, unmapped } from "../kernel/sockaddr.ts";
 
 /**
- * Which sockets are meant: those for which everything given holds, or for which a function returns
- * `true`.
+ * Selects the sockets that meet all criteria, or those for which a function returns `true`.
  *
  * @example Connections to one subnet
  * ```ts
@@ -23,8 +22,8 @@ import { parse, unmapped } from "../kernel/sockaddr.ts";
 export type SocketFilter = SocketCriteria | ((entry: SocketEntry) => boolean);
 
 /**
- * The criteria of a {@linkcode SocketFilter}. One that is left out holds for every socket. A criterion of the remote
- * end never holds for a listener.
+ * The criteria of a {@linkcode SocketFilter}. Every socket meets a criterion that is left out. No listener
+ * meets a criterion about the remote end.
  *
  * @example All listeners of a port
  * ```ts
@@ -48,7 +47,7 @@ export interface SocketCriteria {
   remoteAddress?: string;
 }
 
-/** A filter as a function. */
+/** A filter, converted to a function. */
 export type Matches = (entry: SocketEntry) => boolean;
 
 /** Names of the criteria. */
@@ -61,7 +60,7 @@ export const criteria: readonly string[] = [
 ];
 
 /**
- * Checks a filter. `undefined` matches every socket.
+ * Checks a filter and converts it to a function. `undefined` selects every socket.
  *
  * @throws {TypeError | RangeError} A criterion is unknown or out of range.
  */
@@ -105,7 +104,7 @@ function checkPorts(value: unknown, name: string, verb: string): Set<number> {
   return new Set(ports.map((port) => checkInteger(port, name, 1, 65_535, verb)));
 }
 
-/** Whether an address has the prefix; IPv4 in IPv6 notation counts as IPv4. */
+/** Checks a prefix. The returned function tells whether an address has it. Mapped IPv4 counts as IPv4. */
 function checkPrefix(value: unknown, name: string, verb: string): (address: string) => boolean {
   const expected = "must be an IP address or a CIDR prefix";
   if (typeof value !== "string") fail(TypeError, verb, name, expected, value);
@@ -113,7 +112,7 @@ function checkPrefix(value: unknown, name: string, verb: string): (address: stri
   const given = 8 * (parse(text)?.length ?? 0);
   const prefix = parse(unmapped(text));
   const long = 8 * (prefix?.length ?? 0);
-  // What stands in front of an IPv4 address in IPv6 notation is no part of it.
+  // The bits before the IPv4 address in IPv6 notation do not count.
   const length = Number(bits ?? given) - (given - long);
   if (prefix === undefined || !(length >= 0 && length <= long)) {
     fail(RangeError, verb, name, expected, value);

@@ -14,7 +14,7 @@ import { Rounds } from "./rounds.ts";
 import { kernelForSockets } from "./sockets.ts";
 
 /**
- * Options of {@linkcode guard}: what to give, to which sockets, and how soon.
+ * Options of {@linkcode guard}: what to set, on which sockets, and how soon.
  *
  * @example Kept apart from the call
  * ```ts
@@ -27,27 +27,28 @@ import { kernelForSockets } from "./sockets.ts";
  */
 export interface GuardOptions extends SocketOptions {
   /**
-   * Which sockets, as for `sockets()`. Asked once for each socket, when it is connected or listens.
+   * Which sockets, as for `sockets()`. Each socket is checked once, when it is connected or listens.
    * @default all
    */
   match?: SocketFilter;
   /**
-   * A new socket has its options within this many ms, at least 10.
+   * A new socket gets its options within this many ms, at least 10.
    * @default 1_000
    */
   every?: number;
   /**
-   * Ends a connection whose peer is gone, within this many ms after the peer was last heard from, plus at most one
-   * probe interval (an eighth, at least a second): whether it is idle, has data in flight or sits before a
-   * closed window; and never one whose peer answers. Its owner sees `ETIMEDOUT` or `ECONNRESET`. An attempt
-   * to connect ends with `ETIMEDOUT` after that time. At least 1,000. Linux, of any version. Not to be given
-   * beside `keepAlive` or `userTimeout`.
+   * Ends a connection whose peer is gone within this many ms after the peer was last heard from, plus at
+   * most one probe interval (an eighth of it, at least a second). That holds while the connection is
+   * idle, has data in flight, or waits before a closed window. A peer that answers is never given up.
+   * The connection's owner sees `ETIMEDOUT` or `ECONNRESET`. An attempt to connect ends with `ETIMEDOUT`
+   * after this time. At least 1,000. Any version of Linux. Cannot be given together with `keepAlive` or
+   * `userTimeout`.
    */
   deadPeerTimeout?: number;
 }
 
 /**
- * What a guard has done so far, in sockets.
+ * On how many sockets a guard has done what so far.
  *
  * @example How many could not be given their options
  * ```ts
@@ -59,18 +60,18 @@ export interface GuardOptions extends SocketOptions {
  * ```
  */
 export interface GuardStats {
-  /** Matched. */
+  /** Sockets that matched. */
   readonly seen: number;
-  /** Were given the options. */
+  /** Sockets on which the options were set. */
   readonly applied: number;
-  /** Could not be given them: the kernel refused. */
+  /** Sockets on which the kernel refused an option. */
   readonly failed: number;
-  /** Were ended, because their peer was gone. */
+  /** Connections that were ended because their peer was gone. */
   readonly ended: number;
 }
 
 /**
- * What {@linkcode guard} returns. It goes on until it is closed.
+ * A running guard, which goes on until it is closed.
  *
  * @example Look at what is guarded
  * ```ts
@@ -81,11 +82,11 @@ export interface GuardStats {
  * ```
  */
 export interface Guard extends Disposable {
-  /** The sockets that have the options from this guard and are open. */
+  /** The open sockets that got the options from this guard. */
   readonly sockets: SocketEntry[];
-  /** What was done so far. */
+  /** What it has done so far. */
   readonly stats: GuardStats;
-  /** Ends it. Sockets keep the options that they have. Idempotent. */
+  /** Ends the guard. Sockets keep their options. Idempotent. */
   close(): void;
 }
 
@@ -96,10 +97,10 @@ export interface Guard extends Disposable {
  * Connections inherit a listener's options on Linux. Each socket is given them once; who sets others later
  * has these. More than 750 at once take their turns, 3,000 in a second. Never keeps the process alive.
  *
- * Linux and macOS. In Deno it needs `--allow-ffi`. A guard sees all threads of the process, but knows this
- * library's own sockets of its own thread only.
+ * Linux and macOS. In Deno it needs `--allow-ffi`. A guard sees the sockets of all threads, but it can
+ * leave out this library's own only in its own thread.
  *
- * @param options What to give, to which sockets, and how soon. At least one socket option.
+ * @param options What to set, on which sockets, and how soon. At least one socket option.
  * @throws {TypeError | RangeError} An option is unknown or out of range, or there is none.
  * @throws {UnsupportedOptionError} An option cannot be set here.
  *
@@ -126,7 +127,7 @@ export function guard(options: GuardOptions): Guard {
   const kernel = kernelForSockets();
   const supported = supportedPlan(plan, {});
   const { deadPeerTimeout = plan.entries.find(({ name }) => name === "userTimeout")?.value } = plan;
-  // What a function says without knowing the peer may be something else once it does.
+  // A function may decide differently once it sees the address of the peer.
   const bounds = typeof deadPeerTimeout === "number" && typeof given.match !== "function";
   const attempt = bounds ? Math.min(Math.ceil(deadPeerTimeout), longest) : undefined;
   const rounds = new Rounds(kernel, { plan: supported, matches, attempt, every });

@@ -1,5 +1,5 @@
 /**
- * Sockets of `node:net` at the moment when they are connected, where the runtime tells.
+ * Notices sockets of `node:net` when they are connected, in runtimes that publish it.
  *
  * @module
  */
@@ -17,13 +17,14 @@ interface NetSocket {
 }
 
 /**
- * Calls `look` for each socket of `node:net` that is connected from now on, after its owner has been told.
- * Returns what ends it. Bun has no such channels: https://nodejs.org/api/diagnostics_channel.html#net
+ * Calls `look` for each socket of `node:net` that is connected from now on, after its `connect` event.
+ * Returns a function that ends this. Bun has no such channels:
+ * https://nodejs.org/api/diagnostics_channel.html#net
  */
 export function onNodeSocket(look: (socket: object) => void): () => void {
   const channels = builtin<Channels>("node:diagnostics_channel");
   if (channels === undefined) return () => {};
-  // Owners set options of their own when they are told; these are to come after them.
+  // Owners set options of their own in the `connect` event. The guard's have to come after them.
   const later = (socket: object) => void nativeTimers().setImmediate(() => look(socket));
   const dialled = (message: unknown) => {
     const { socket } = message as { socket: NetSocket };

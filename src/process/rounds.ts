@@ -1,5 +1,5 @@
 /**
- * A guard at work: it looks at every descriptor of the process, round by round.
+ * The work of a guard: it looks at every descriptor of the process, again and again.
  *
  * @module
  */
@@ -32,28 +32,28 @@ export interface Orders {
 
 interface Guarded {
   readonly entry: Entry;
-  /** With `deadPeerTimeout`. */
+  /** Watches the peer. Only with `deadPeerTimeout`. */
   readonly ward: Ward | undefined;
 }
 
 /**
- * So many sockets are given their options in one go, and so many more in each of the pauses after it, ms.
- * Those that have theirs at the same time probe at the same time from then on, and queues of the network
- * hold a thousand packets.
+ * How many sockets get their options at once, how many more after each pause, and the length of a pause
+ * in ms. Sockets that get keepalive at the same time send their probes at the same time, and queues of
+ * the network hold about a thousand packets.
  */
 const [first, next, pause] = [750, 150, 50];
 
-/** What a guard does. */
+/** Looks at all sockets in rounds, and sets the options. */
 export class Rounds extends Alarm implements Guardian {
   readonly kernel: Kernel;
   readonly #orders: Orders;
   readonly timers: TimerQueue;
   readonly #walk: Walk;
-  /** Sockets that have been given the options. */
+  /** Sockets on which the options were set. */
   readonly #guarded: Map<Identity, Guarded> = new Map();
-  /** Descriptors of which it cannot be said yet whether they are to be guarded. */
+  /** Descriptors for which it is not decided yet whether they get the options. */
   readonly #undecided: Set<number> = new Set();
-  /** How many may still be given their options in this go. */
+  /** How many sockets may still get their options before the next pause. */
   #allowance: number = first;
   readonly stats: Record<"seen" | "applied" | "failed" | "ended", number> = {
     seen: 0,
@@ -94,7 +94,7 @@ export class Rounds extends Alarm implements Guardian {
     try {
       this.#look();
     } catch (error) {
-      // Thrown by the caller's filter: as from a listener of an event, without ending the guard.
+      // The caller's filter has thrown. This becomes an uncaught exception, but the guard goes on.
       nativeTimers().setImmediate(() => {
         throw error;
       });
@@ -108,7 +108,7 @@ export class Rounds extends Alarm implements Guardian {
     this.timers.arm(this, this.timers.now() + wait);
   }
 
-  /** One round, or what was left of one. */
+  /** Does one round, or continues one after a pause. */
   #look(): void {
     const going = this.#allowance <= 0;
     this.#allowance = going ? next : first;
@@ -133,7 +133,7 @@ export class Rounds extends Alarm implements Guardian {
   #forget(fd: number, identity: Identity): void {
     forgetOurs(identity);
     const guarded = this.#guarded.get(identity);
-    // Or another descriptor is the same socket.
+    // Otherwise another descriptor is still open for the same socket.
     if (guarded?.entry.fd !== fd) return;
     this.#guarded.delete(identity);
     if (guarded.ward !== undefined) this.timers.remove(guarded.ward);
@@ -149,35 +149,38 @@ export class Rounds extends Alarm implements Guardian {
     try {
       fd = handleOf(socket, "guard").fd();
     } catch {
-      // Closed already, or not TCP. If neither, the next round finds it.
+      // The socket is closed already or is not TCP. If it is neither, the next round finds it.
       return;
     }
     this.#learnOurs();
     this.#decide(fd);
   }
 
-  /** Guards a socket, or does not. Returns `false` when that cannot be said yet. */
+  /** Decides whether a socket gets the options. Returns `false` when that is not known yet. */
   #decide(fd: number): boolean {
     const entry = Entry.of(this.kernel, fd);
-    // No TCP socket; or another one since this moment, which the next walk sees.
+    // It is not a TCP socket, or the descriptor has just become another one, which the next walk sees.
     if (entry === undefined) return true;
     const { identity, state, remoteAddr } = entry;
     if (this.#guarded.has(identity) || isOurs(entry)) return true;
     if (state === "SYN-SENT") this.#bound(entry);
-    // Runtimes set options of their own when a socket is connected; these are to come after them.
+    // Runtimes set options of their own when a socket is connected. The guard's have to come after them.
     if (state === "SYN-SENT" || state === "CLOSED") return false;
     if (remoteAddr !== undefined && isDialled(remoteAddr.port)) return false;
     return !this.#orders.matches(entry) || this.#closed || this.#take(entry);
   }
 
-  /** Whom it is dialling the kernel does not tell, so it must not be one of ours. */
+  /**
+   * Limits an attempt to connect. Before it is connected it cannot be told from one of ours, so nothing is
+   * done while this library is dialling.
+   */
   #bound(entry: Entry): void {
     const { attempt, matches } = this.#orders;
     if (attempt === undefined || isDialled() || !matches(entry)) return;
     this.#failure(entry, (fd) => setInt(this.kernel, fd, "TCP_USER_TIMEOUT", attempt));
   }
 
-  /** Returns `false` when it is to be tried again. */
+  /** Sets the options on a socket. Returns `false` when that has to be tried again. */
   #take(entry: Entry): boolean {
     const code = this.apply(entry);
     if (code === "EMFILE") return false;
@@ -198,24 +201,24 @@ export class Rounds extends Alarm implements Guardian {
     return true;
   }
 
-  /** A ward was ended. */
+  /** Called when a connection was ended because its peer was gone. */
   ended(entry: Entry): void {
     this.stats.ended++;
     publish("holdfast.guard", () => ({ event: "ended", socket: entry }));
   }
 
-  /** Sets the options. Returns what has gone wrong. */
+  /** Sets the options. Returns the code of the error, if there was one. */
   apply(entry: Entry): string | undefined {
     const { plan } = this.#orders;
     return this.#failure(entry, (fd) => {
       applyPlan({ kind: entry.kind, fd: () => fd }, plan);
       if (plan.deadPeerTimeout === undefined) return;
-      // Linux 6.15. Without it the kernel asks at growing intervals.
+      // From Linux 6.15 on. Without it the kernel probes at growing intervals.
       setInt(this.kernel, fd, "TCP_RTO_MAX_MS", probeInterval(plan.deadPeerTimeout));
     });
   }
 
-  /** Returns why `use` could not be called, or what it met. */
+  /** Calls `use` with the socket's descriptor. Returns the code of the error, if there was one. */
   #failure(entry: Entry, use: (fd: number) => unknown): string | undefined {
     try {
       entry.borrow(this.kernel, use);

@@ -1,5 +1,5 @@
 /**
- * Every TCP socket of this process, whoever opened it.
+ * Lists every TCP socket of this process, also those that other libraries opened.
  *
  * @module
  */
@@ -16,8 +16,8 @@ import { checkFilter, type SocketFilter } from "./filter.ts";
 
 /**
  * Lists the TCP sockets of this process, also those that the runtime or a library hides: of `fetch`, of
- * servers, of database clients. Each entry can be given to `setOptions`, `getOptions`, `tcpInfo`,
- * `getsockopt` and `setsockopt`. Linux and macOS.
+ * servers, of database clients. `setOptions`, `getOptions`, `tcpInfo`, `getsockopt` and `setsockopt` take
+ * its entries. Linux and macOS.
  *
  * In Deno it needs `--allow-ffi`. Where descriptors cannot be listed, as in Deno without `-A`, it tries one number
  * after the other until 4,096 in a row are closed.
@@ -25,7 +25,7 @@ import { checkFilter, type SocketFilter } from "./filter.ts";
  * @param filter Which sockets. Default: all.
  * @returns One entry for each socket, by descriptor.
  * @throws {TypeError | RangeError} The filter is wrong.
- * @throws {UnsupportedOptionError} The kernel is out of reach here.
+ * @throws {UnsupportedOptionError} The kernel cannot be asked here.
  *
  * @example Keepalive for a connection that `fetch` keeps
  * ```ts
@@ -52,7 +52,7 @@ export function sockets(filter?: SocketFilter): SocketEntry[] {
   return entries(kernelForSockets()).filter((entry) => matches(entry));
 }
 
-/** The system calls. @throws {UnsupportedOptionError} There is no way to list sockets here. */
+/** The system calls. @throws {UnsupportedOptionError} Sockets cannot be listed here. */
 export function kernelForSockets(): Kernel {
   const obstacle = layoutObstacle();
   if (obstacle !== undefined) throw unsupported("sockets", obstacle);
@@ -65,7 +65,7 @@ export function kernelForSockets(): Kernel {
  */
 export const widestGap = 4_096;
 
-/** One entry for each TCP socket: several descriptors may be one socket, after `dup`. */
+/** Returns one entry for each TCP socket. After `dup`, several descriptors are the same socket. */
 export function entries(kernel: Kernel): Entry[] {
   const found = new Map<Identity, Entry>();
   const all = listed(adapter().list)?.sort((a, b) => a - b);

@@ -1,5 +1,5 @@
 /**
- * Which descriptors have become another socket since the last look.
+ * Finds out which descriptors have become another socket since the last time.
  *
  * @module
  */
@@ -11,17 +11,17 @@ import { adapter } from "../runtime.ts";
 import { widestGap } from "./sockets.ts";
 
 /**
- * New descriptors are the lowest free numbers, so those that are open lie close together: a walk ends when
- * so many in a row are closed.
+ * A new descriptor gets the lowest free number, so the open ones lie close together. A walk ends after
+ * this many closed ones in a row.
  */
 const gap = 64;
-/** Whoever wants a descriptor far up can have one, so now and then every one is looked at. */
+/** A program can also choose a high number, so one of this many walks looks at all descriptors. */
 const thorough = 64;
 
-/** One system call for each descriptor, and nothing else while they stay as they are. */
+/** Makes one system call for each descriptor, and does nothing else while none has changed. */
 export class Walk {
   readonly #kernel: Kernel;
-  /** What each descriptor was at the last look; 0 when it is no socket. */
+  /** The identity of each descriptor at the last look; 0 when it is not a socket. */
   readonly #seen: Identity[] = [];
   #rounds = 0;
 
@@ -29,7 +29,7 @@ export class Walk {
     this.#kernel = kernel;
   }
 
-  /** Calls `changed` for every descriptor that has become another socket, or none. */
+  /** Calls `changed` for every descriptor that has become another socket, or is not a socket any more. */
   look(changed: (fd: number, now: Identity, before: Identity) => void): void {
     const seen = this.#seen;
     const [end, most] = this.#bounds();

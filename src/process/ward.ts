@@ -1,5 +1,5 @@
 /**
- * `deadPeerTimeout` for a socket of somebody else.
+ * `deadPeerTimeout` for a socket that this library did not open.
  *
  * @module
  */
@@ -15,19 +15,19 @@ import { keepAliveFor, probeInterval } from "../options/probing.ts";
 import { Silence, silenceOf } from "../options/silence.ts";
 import { Alarm, type TimerQueue } from "../time/timers.ts";
 
-/** What a guard does for its wards. */
+/** What a ward needs of its guard. */
 export interface Guardian {
   readonly kernel: Kernel;
   readonly timers: TimerQueue;
   /** Sets the options of the guard. */
   apply(entry: Entry): unknown;
-  /** The socket was ended. */
+  /** Called when the socket was ended. */
   ended(entry: Entry): void;
 }
 
 /**
- * Looks after one connection. Nobody tells it of writes, so it looks as soon as the peer could be gone
- * for long enough: at `timeout` after the peer was heard from, whatever has been sent since.
+ * Watches one connection. It does not know of writes, so it looks whenever the peer could have been gone
+ * for long enough: `timeout` after the peer was last heard from.
  */
 export class Ward extends Alarm {
   readonly entry: Entry;
@@ -35,7 +35,7 @@ export class Ward extends Alarm {
   readonly #timeout: number;
   readonly #silence: Silence;
   readonly #interval: number;
-  /** From such a silence on, keepalive must have asked. */
+  /** After a silence of this length, ms, keepalive must have sent a probe. */
   readonly #expected: number;
   #condemned = false;
 
@@ -56,17 +56,17 @@ export class Ward extends Alarm {
     try {
       next = this.#look();
     } catch {
-      // It is closed, or no descriptor is free, and then the next look may do it.
+      // The socket is closed, or no descriptor is free. The next look tells.
       next = this.#interval;
     }
     if (next === Infinity) return;
     const { timers } = this.#guardian;
-    // On a grid, so that many connections share a tick.
+    // Rounded, so that many connections ring at the same time.
     const grid = this.#interval / 10;
     timers.arm(this, Math.ceil((timers.now() + next) / grid) * grid);
   }
 
-  /** Returns after how many ms to look again, `Infinity` when the socket is gone. */
+  /** Returns in how many ms to look again: `Infinity` when the socket is gone. */
   #look(): number {
     const { kernel } = this.#guardian;
     const { entry } = this;
@@ -78,14 +78,14 @@ export class Ward extends Alarm {
     if (next === 0) return this.#condemn();
     if (next < Infinity) return next;
     const silence = silenceOf(info);
-    // Its owner has set keepalive values of its own since.
+    // The owner has changed keepalive, so the guard sets it again.
     if (silence > this.#expected && info.probes === 0) this.#guardian.apply(entry);
     return Math.max(this.#timeout - silence, this.#interval);
   }
 
   /**
-   * The kernel would end it at its next probe. That is waited for when something has arrived and not been
-   * read: a reset would take it away.
+   * Ends the connection. If something has arrived and was not read, the kernel does it at its next probe,
+   * since a reset would discard what has arrived.
    */
   #condemn(): number {
     const { kernel } = this.#guardian;
@@ -105,7 +105,7 @@ export class Ward extends Alarm {
   }
 }
 
-/** `SK_MEMINFO_RMEM_ALLOC` of SO_MEMINFO (Linux 4.12): memory that the receive queue takes. */
+/** SO_MEMINFO (Linux 4.12). Its first number, `SK_MEMINFO_RMEM_ALLOC`, is the receive queue's memory. */
 const memory = new Uint32Array(9);
 const bytes = new Uint8Array(memory.buffer);
 

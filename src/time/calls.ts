@@ -1,5 +1,5 @@
 /**
- * Calls that wait, each with its own limits: what `read`, `write` and `accept` have in common.
+ * Calls that wait, each with limits of its own: what `read`, `write` and `accept` have in common.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { hold, letGo, release } from "./hold.ts";
 import { Alarm, type TimerQueue } from "./timers.ts";
 
 /**
- * Limits of one call. The earliest counts; `timeout` overrides the connection's.
+ * Limits of one call, of which the earliest counts. `timeout` replaces the connection's.
  *
  * @example The earliest limit counts
  * ```ts
@@ -25,21 +25,21 @@ import { Alarm, type TimerQueue } from "./timers.ts";
  * ```
  */
 export interface CallOptions {
-  /** Longest wait in ms, or `null` for none. Default: the connection's or listener's timeout. */
+  /** Longest wait in ms, or `null` for no limit. Default: the connection's or listener's timeout. */
   timeout?: number | null;
   /** A point in time, shared with other calls. */
   deadline?: Deadline;
-  /** Ends the wait with its reason. */
+  /** Ends the wait with the signal's reason. */
   signal?: AbortSignal;
 }
 
-/** What a call does when its time is up, or its signal says so. */
+/** The queue of a call, which is called when the call's time is over or its signal aborts. */
 interface Waiting<Result> {
   expired(call: Call<Result>): void;
   aborted(call: Call<Result>): void;
 }
 
-/** What a promise that resolves to it rejects with. */
+/** Resolving a promise with such an object rejects the promise with the error. */
 class Rejection {
   readonly #error: unknown;
 
@@ -54,7 +54,7 @@ class Rejection {
 
 const soon = Promise.resolve();
 
-/** One reaction, in which the call's promise becomes the one that waits for the next. */
+/** A step that lets the call's promise wait for the next one, so that its stack shows the waiting code. */
 function nothing(): void {}
 
 function rejectTraced(error: unknown): never {
@@ -64,7 +64,7 @@ function rejectTraced(error: unknown): never {
 /** One pending call: its promise, its alarm and its signal. */
 export class Call<Result> extends Alarm {
   resolve!: (result: Result | Rejection | Promise<never>) => void;
-  /** The limit that rings, in ms; with its signal, if the call has one. One field, since few have. */
+  /** The limit that counts, in ms, and the call's signal: in one field, since few calls have a signal. */
   limit: number | { readonly timeout: number; readonly signal: AbortSignal } = 0;
   next: this | undefined = undefined;
   previous: this | undefined = undefined;
@@ -76,8 +76,8 @@ export class Call<Result> extends Alarm {
   }
 
   /**
-   * By the one function that is kept of a promise's two: a call that waits weighs less so. A rejected
-   * promise would do as well, but runtimes keep a list of those that nobody handles yet.
+   * Rejects the promise by its `resolve`, so that a waiting call need not keep `reject` as well. Resolving
+   * with a rejected promise would do too, but runtimes list those as unhandled for a while.
    */
   reject(error: unknown): void {
     this.resolve(new Rejection(error));
@@ -87,26 +87,26 @@ export class Call<Result> extends Alarm {
     this.#queue.expired(this);
   }
 
-  /** The signal's abort event. */
+  /** Called by the signal's abort event. */
   handleEvent(): void {
     this.#queue.aborted(this);
   }
 }
 
-/** The call whose promise is being made: an executor runs at once, so one is enough for all. */
-let making: { resolve(result: never): void };
+/** The call that gets the `resolve` of the promise that is being made, without a closure for each. */
+let receiver: { resolve(result: never): void };
 
 function capture(resolve: (result: never) => void): void {
-  making.resolve = resolve;
+  receiver.resolve = resolve;
 }
 
-/** First come, first served. A base class, since an object of its own would cost each connection two. */
+/** A queue of calls. It is a base class, since an object of its own would cost each connection two. */
 export abstract class CallQueue<Result, C extends Call<Result>> {
   head: C | undefined = undefined;
   #tail: C | undefined = undefined;
-  /** The call that ended last, still in the timer queue, where the next one finds it for nothing. */
+  /** A call that has ended and is still in the timer queue, so that using it again costs nothing there. */
   #spare: C | undefined = undefined;
-  /** Its calls keep the process alive. */
+  /** Whether its calls keep the process alive. */
   #referenced = true;
   readonly timers: TimerQueue;
 
@@ -114,14 +114,14 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
     this.timers = timers;
   }
 
-  /** A new call; the queue keeps one for reuse. */
+  /** Makes a new call. The queue keeps one for reuse. */
   abstract create(): C;
-  /** Particulars of the error of a call that ran out of time. */
+  /** Details for the error of a call that ran out of time. */
   abstract describe(call: C): Omit<TimeoutErrorOptions, "timeout">;
-  /** `call` has left the queue unserved. */
+  /** Called when `call` has left the queue without having been served. */
   left?(call: C): void;
 
-  /** A call to fill in, then to `enter`. */
+  /** Returns a call to fill in, for `enter`. */
   take(): C {
     const spare = this.#spare;
     if (spare === undefined) return this.create();
@@ -130,8 +130,8 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
   }
 
   /**
-   * Why a call with these options is over before it starts.
-   * An object, since the reason of an abort may be `undefined`.
+   * Returns why a call with these options is over before it starts, in an object, since the reason of an
+   * abort may be `undefined`.
    */
   refusal(options: CallOptions | undefined): { reason: unknown } | undefined {
     if (options === undefined) return undefined;
@@ -146,7 +146,7 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
 
   /** Puts `call` at the end of the queue and starts its clock. */
   enter(call: C, options: CallOptions | undefined, fallback: number | null): Promise<Result> {
-    making = call;
+    receiver = call;
     const promise = new Promise<Result>(capture);
     let limit = fallback;
     let deadline: Deadline | undefined;
@@ -178,7 +178,7 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
     return promise;
   }
 
-  /** Takes `call` out, served or not; its promise is the caller's to settle. */
+  /** Takes `call` out of the queue. The caller has to settle its promise. */
   leave(call: C): void {
     const { previous, next } = call;
     if (previous === undefined) this.head = next;
@@ -197,7 +197,7 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
     } else this.timers.remove(call);
   }
 
-  /** Rejects every call, with an error of its own each. */
+  /** Rejects every call, each with a new error. */
   rejectAll(error: () => unknown): void {
     for (let call = this.head; call !== undefined; call = this.head) {
       this.leave(call);
@@ -205,14 +205,14 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
     }
   }
 
-  /** Leaves nothing in the timer queue. To be called when the owner is closed. */
+  /** Takes everything out of the timer queue. To be called when the owner is closed. */
   dispose(): void {
     if (this.#spare !== undefined) this.timers.remove(this.#spare);
     this.#spare = undefined;
     letGo();
   }
 
-  /** Whether its calls keep the process alive from now on. */
+  /** Sets whether its calls keep the process alive from now on. */
   reference(on: boolean): void {
     if (on === this.#referenced) return;
     this.#referenced = on;
@@ -223,7 +223,7 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
 
   expired(call: C): void {
     const { limit } = call;
-    // Another listener may have kept the abort event from us.
+    // Another listener may have stopped the abort event before it came here.
     if (typeof limit === "object" && limit.signal.aborted) return this.aborted(call);
     const timeout = typeof limit === "object" ? limit.timeout : limit;
     const error = timeoutError({ ...this.describe(call), timeout });

@@ -1,5 +1,5 @@
 /**
- * Names of what goes wrong with TLS. One per problem, whichever runtime has met it.
+ * The codes of TLS errors, which are the same in every runtime.
  *
  * @module
  */
@@ -25,7 +25,7 @@ const certificateCodes = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ]);
 
-/** What a problem with a certificate is called; every other one of TLS is a breach of its protocol. */
+/** The code for a runtime's TLS error: a certificate's problem has its own, and the rest have `EPROTO`. */
 export function tlsCode(code: string): string | undefined {
   if (certificateCodes.has(code)) return code;
   return /^ERR_(TLS|SSL|OSSL|BORINGSSL)(_|$)/.test(code) ? "EPROTO" : undefined;

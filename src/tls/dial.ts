@@ -1,5 +1,5 @@
 /**
- * TLS as the last part of dialling.
+ * Adds TLS to dialling.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { Attempt, Transport } from "../adapter.ts";
 import { adapter } from "../runtime.ts";
 import type { TlsPlan } from "./options.ts";
 
-/** `attempt`, whose connection is prepared when it is open and agrees on TLS then. */
+/** Returns an attempt that prepares the connection of `attempt`, and then starts TLS on it. */
 export function secured(
   attempt: Attempt,
   plan: TlsPlan,

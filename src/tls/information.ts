@@ -1,5 +1,5 @@
 /**
- * What a TLS handshake has settled.
+ * What a TLS handshake has agreed on.
  *
  * @module
  */
@@ -18,17 +18,17 @@ import { builtin } from "../kernel/system.ts";
  * ```
  */
 export interface PeerCertificate {
-  /** Who it is for, such as `"CN=localhost"`; several parts are on a line each. */
+  /** Whom it was issued to, such as `"CN=localhost"`. Each part is on a line of its own. */
   readonly subject: string;
-  /** Who signed it. */
+  /** Who issued it. */
   readonly issuer: string;
-  /** Names that it is for, such as `"DNS:localhost, IP Address:127.0.0.1"`. */
+  /** The names for which it is valid, such as `"DNS:localhost, IP Address:127.0.0.1"`. */
   readonly subjectAltName: string | undefined;
-  /** From when on it counts. */
+  /** When it begins to be valid. */
   readonly validFrom: Date;
-  /** Until when it counts. */
+  /** When it ceases to be valid. */
   readonly validTo: Date;
-  /** Hexadecimal. */
+  /** Its serial number in hexadecimal. */
   readonly serialNumber: string;
   /** SHA-256 of `raw`, as hexadecimal pairs with colons between. */
   readonly fingerprint256: string;
@@ -37,7 +37,7 @@ export interface PeerCertificate {
 }
 
 /**
- * What the handshake of a connection has settled.
+ * What the TLS handshake of a connection has agreed on.
  *
  * @example Which protocol the server chose
  * ```ts
@@ -50,17 +50,17 @@ export interface PeerCertificate {
 export interface TlsInformation {
   /** `"TLSv1.3"` or `"TLSv1.2"`. */
   readonly protocol: string;
-  /** Name of the cipher suite as IANA has it, such as `"TLS_AES_128_GCM_SHA256"`. */
+  /** IANA's name of the cipher suite, such as `"TLS_AES_128_GCM_SHA256"`. */
   readonly cipher: string;
-  /** The protocol that both sides want (ALPN), if they have spoken of one. */
+  /** The protocol that both sides have chosen (ALPN), if they have. */
   readonly alpnProtocol: string | undefined;
-  /** The name that the client asked for (SNI), if it asked for one. */
+  /** The name that the client sent (SNI), if it sent one. */
   readonly serverName: string | undefined;
-  /** The peer's certificate; a client need not have one. */
+  /** The peer's certificate. A client need not have one. */
   readonly peerCertificate: PeerCertificate | undefined;
 }
 
-/** What the sockets of all runtimes tell in the same way. */
+/** The members that the TLS sockets of all runtimes have in common. */
 interface TlsSocket {
   readonly alpnProtocol?: string | false | null;
   getCipher(): { standardName?: string; name: string } | null;
@@ -79,7 +79,7 @@ interface NodeCrypto {
   };
 }
 
-/** Reads from a socket what its handshake has settled. */
+/** Reads from a socket what its handshake has agreed on. */
 export function inform(
   socket: TlsSocket,
   protocol: string | null,
@@ -117,7 +117,7 @@ class Information implements TlsInformation {
     this.#raw = raw;
   }
 
-  /** Read when asked for: most connections are never asked. */
+  /** Read at the first access, since most programs never look at it. */
   get peerCertificate(): PeerCertificate | undefined {
     if (this.#raw === undefined) return undefined;
     const raw = new Uint8Array(this.#raw);

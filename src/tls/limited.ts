@@ -1,5 +1,5 @@
 /**
- * A handshake on an open connection, under a limit.
+ * A TLS handshake on an open connection, under a limit.
  *
  * @module
  */
@@ -11,9 +11,9 @@ import { adapter } from "../runtime.ts";
 import { Alarm, type TimerQueue } from "../time/timers.ts";
 import type { TlsPlan } from "./options.ts";
 
-/** Handshakes that may take only so long, each on a connection of its own. */
+/** A handshake that a limit or a signal can end. */
 export class LimitedHandshake extends Alarm {
-  /** Rejects with what the caller is to see; the connection is closed then. */
+  /** Rejects with an error of ours or the signal's reason. The connection is then closed. */
   readonly opened: Promise<Transport>;
   readonly #timers: TimerQueue;
   readonly #attempt: Attempt | undefined;
@@ -22,7 +22,7 @@ export class LimitedHandshake extends Alarm {
   #reject!: (reason: unknown) => void;
   #over = false;
 
-  /** `due` is when `timeout`, in ms, has passed; `Infinity` is never. */
+  /** `due` is the time at which the limit is over, `Infinity` for no limit. */
   constructor(
     transport: Transport,
     plan: TlsPlan,
@@ -69,7 +69,7 @@ export class LimitedHandshake extends Alarm {
     this.callOff(this.#signal!.reason);
   }
 
-  /** Ends it, and closes the connection. */
+  /** Ends the handshake, and closes the connection. */
   callOff(reason: unknown): void {
     if (this.#over) return;
     this.#end();

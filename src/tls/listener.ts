@@ -1,5 +1,5 @@
 /**
- * A listener whose connections agree on TLS before anyone sees them.
+ * A listener that does the TLS handshake of each connection before `accept` returns it.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { type TimerQueue, timers as sharedTimers } from "../time/timers.ts";
 import { LimitedHandshake } from "./limited.ts";
 import type { ServerPlan } from "./options.ts";
 
-/** Handshakes run side by side, each under the same limit; one that fails is nobody's concern but its client's. */
+/** Handshakes run side by side, each under the same limit. One that fails does not affect the others. */
 export class TlsListener implements ListenerTransport, IncomingConnections {
   readonly #inner: ListenerTransport;
   readonly #plan: ServerPlan;
@@ -55,7 +55,7 @@ export class TlsListener implements ListenerTransport, IncomingConnections {
   start(incoming: IncomingConnections): void {
     this.#incoming = incoming;
     this.#inner.start(this);
-    // A client's handshake must not wait until somebody calls `accept`.
+    // A client's handshake must not wait until `accept` is called.
     this.#inner.pull();
   }
 
@@ -63,7 +63,7 @@ export class TlsListener implements ListenerTransport, IncomingConnections {
     this.#inner.pull();
   }
 
-  /** A TCP connection has come. */
+  /** Called for each TCP connection. */
   accepted(transport: Transport): void {
     try {
       this.#prepare(transport);
@@ -72,7 +72,7 @@ export class TlsListener implements ListenerTransport, IncomingConnections {
       // The client has gone already.
       transport.close();
     }
-    // A client that takes its time must not hold up those behind it.
+    // A slow client must not hold up the clients after it.
     if (!this.full) this.#inner.pull();
   }
 

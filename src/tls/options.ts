@@ -1,5 +1,5 @@
 /**
- * What callers say about TLS, checked before anything is opened.
+ * The options of TLS, which are checked before anything is opened.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { parse } from "../kernel/sockaddr.ts";
 import { builtin } from "../kernel/system.ts";
 
 /**
- * TLS of a connection that we open. Everything that holds a certificate or a key is PEM text.
+ * Options of TLS for a client. Certificates and keys are PEM text.
  *
  * @example An authority of your own
  * ```ts
@@ -25,16 +25,16 @@ export interface TlsOptions {
    * @default the runtime's
    */
   ca?: string | readonly string[];
-  /** Our own certificate, followed by those that lead to its authority. Together with `key`. */
+  /** Our own certificate, followed by the certificates that lead to its authority. Needs `key`. */
   cert?: string;
   /** The private key of `cert`. */
   key?: string;
   /**
-   * Name that is asked for (SNI, RFC 6066 section 3) and that the peer's certificate must have.
+   * Name that is sent (SNI, RFC 6066 section 3) and that the peer's certificate must have.
    * @default the `hostname` of the connection
    */
   serverName?: string;
-  /** Protocols to offer, most wanted first (ALPN, RFC 7301). `connection.tls` tells which it is. */
+  /** Protocols to offer, the preferred one first (ALPN, RFC 7301). `connection.tls` shows the choice. */
   alpnProtocols?: readonly string[];
   /**
    * Oldest version to agree on.
@@ -42,15 +42,15 @@ export interface TlsOptions {
    */
   minVersion?: "TLSv1.2" | "TLSv1.3";
   /**
-   * Whether the peer needs a valid certificate with the right name. With `false` anybody who sits
-   * between can read and change everything.
+   * Whether the peer needs a valid certificate with the right name. With `false`, anybody on the way to
+   * the peer can read and change everything.
    * @default true
    */
   rejectUnauthorized?: boolean;
 }
 
 /**
- * A certificate, followed by those that lead to its authority, and its private key. PEM text.
+ * A certificate and its private key, as PEM text.
  *
  * @example Read from files
  * ```ts
@@ -65,14 +65,14 @@ export interface TlsOptions {
  * ```
  */
 export interface TlsCertificate {
-  /** The certificate. */
+  /** The certificate, followed by the certificates that lead to its authority. */
   cert: string;
   /** Its private key. */
   key: string;
 }
 
 /**
- * TLS of connections that we accept. Everything that holds a certificate or a key is PEM text.
+ * Options of TLS for a server. Certificates and keys are PEM text.
  *
  * @example One certificate for every name but one
  * ```ts
@@ -86,7 +86,7 @@ export interface TlsCertificate {
  * ```
  */
 export interface ServerTlsOptions extends TlsCertificate {
-  /** Authorities that client certificates have to come from. Together with `requestCert`. */
+  /** Authorities from which client certificates have to come. Needs `requestCert`. */
   ca?: string | readonly string[];
   /**
    * Asks clients for a certificate (RFC 8446 section 4.3.2).
@@ -94,11 +94,11 @@ export interface ServerTlsOptions extends TlsCertificate {
    */
   requestCert?: boolean;
   /**
-   * Whether a client that was asked needs a valid certificate.
+   * With `requestCert`: whether a client needs a valid certificate.
    * @default true
    */
   rejectUnauthorized?: boolean;
-  /** Protocols to choose from, most wanted first (ALPN). A client with none of them is refused. */
+  /** Protocols to choose from, the preferred one first (ALPN). A client with none of them is refused. */
   alpnProtocols?: readonly string[];
   /**
    * Oldest version to agree on.
@@ -106,41 +106,41 @@ export interface ServerTlsOptions extends TlsCertificate {
    */
   minVersion?: "TLSv1.2" | "TLSv1.3";
   /**
-   * The certificate for the name that a client asks for (SNI); `undefined` is the usual one. Throwing
-   * refuses the client.
+   * Returns the certificate for the name that a client sends (SNI), or `undefined` for the usual one. If
+   * it throws, the client is refused.
    */
   sni?: (name: string) => TlsCertificate | undefined | Promise<TlsCertificate | undefined>;
 }
 
-/** A context of `node:tls`, which every runtime has; `context` is the runtime's own. */
+/** A context of `node:tls`, which every runtime has. `context` is the runtime's own object. */
 export interface SecureContext {
   readonly context: object;
 }
 
-/** What both sides of a handshake are to do. */
+/** What a handshake has to do, on both sides. */
 interface Plan {
   readonly context: SecureContext;
   readonly alpnProtocols: readonly string[] | undefined;
   readonly rejectUnauthorized: boolean;
 }
 
-/** What a client's handshake is to do. */
+/** What a client's handshake has to do. */
 export interface ClientPlan extends Plan {
   readonly server: false;
   /** The name or the IP address that the peer's certificate must have. */
   readonly name: string;
-  /** The name to ask for; an IP address is never asked for. */
+  /** The name to send, if it is not an IP address. */
   readonly serverName: string | undefined;
 }
 
-/** What a server's handshake is to do. */
+/** What a server's handshake has to do. */
 export interface ServerPlan extends Plan {
   readonly server: true;
   readonly requestCert: boolean;
   readonly sni: ((name: string) => Promise<SecureContext | undefined>) | undefined;
 }
 
-/** What a handshake is to do. */
+/** What a handshake has to do. */
 export type TlsPlan = ClientPlan | ServerPlan;
 
 interface NodeCrypto {
@@ -160,10 +160,10 @@ interface NodeTls {
 const sharedKeys = ["ca", "cert", "key", "alpnProtocols", "minVersion", "rejectUnauthorized"];
 
 /**
- * Checks the options of a client; `true` is all defaults.
+ * Checks the options of a client. `true` means the defaults.
  *
- * @param within What they are called, such as `tls`; `undefined` when they stand alone.
- * @param hostname The name of the peer as far as it is known.
+ * @param within The option that they are part of, such as `tls`, if any.
+ * @param hostname The name of the peer, if it is known.
  */
 export function checkTls(
   options: unknown,
@@ -178,7 +178,7 @@ export function checkTls(
   const given = options === true ? {} : copyOptions(options, keys, verb, within);
   const name = naming(within);
   const { serverName = hostname } = given;
-  // As RFC 6066 has it; what no name has, but a URL or a line of a log might.
+  // No name contains these, but a URL or a line of a log may.
   if (typeof serverName !== "string" || serverName === "" || /[\s\0/[\]]/.test(serverName)) {
     fail(TypeError, verb, name("serverName"), "must be a host name", serverName);
   }
@@ -234,7 +234,7 @@ function naming(within: string | undefined): Naming {
 function shared(given: Options, verb: string, name: Naming): Plan {
   const { alpnProtocols } = given;
   if (alpnProtocols !== undefined) {
-    // RFC 7301 section 3.1: a byte tells the length of each.
+    // The length of each is sent as one byte (RFC 7301 section 3.1).
     const fits = Array.isArray(alpnProtocols) && alpnProtocols.length > 0 &&
       alpnProtocols.every((one) => typeof one === "string" && /^[\x21-\x7e]{1,255}$/.test(one));
     if (!fits) {
@@ -260,7 +260,7 @@ function flag(given: Options, key: string, verb: string, name: Naming): boolean 
   fail(TypeError, verb, name(key), "must be a boolean", value);
 }
 
-/** Reads the certificates and the key, so that what is wrong with them shows before anything is opened. */
+/** Reads the certificates and the key, so that a mistake in them is noticed before anything is opened. */
 function contextOf(given: Options, minVersion: string, verb: string, name: Naming): SecureContext {
   const { cert, key } = given;
   const ca = given.ca === undefined || Array.isArray(given.ca) ? given.ca : [given.ca];
@@ -270,14 +270,14 @@ function contextOf(given: Options, minVersion: string, verb: string, name: Namin
   for (const [which, value] of pem) {
     if (value === undefined) continue;
     if (typeof value === "string" && value.includes("-----BEGIN ")) continue;
-    // Never shown: it may be a key after all.
+    // The text is not shown, since it may be a key.
     const shown = typeof value === "string" ? "another text" : describe(value);
     throw new TypeError(
       `Cannot ${verb} as '${name(which)}' must be PEM text: current value is ${shown}`,
     );
   }
   try {
-    // Not every runtime looks at them before a handshake needs them.
+    // Some runtimes check them only when a handshake needs them.
     const { X509Certificate, createPrivateKey } = builtin<NodeCrypto>("node:crypto")!;
     for (const one of ca as string[] | undefined ?? []) new X509Certificate(one);
     const own = cert === undefined ? undefined : new X509Certificate(cert as string);

@@ -1,5 +1,5 @@
 /**
- * TLS on a connection that is open already, as STARTTLS does it.
+ * Starts TLS on a connection that is open already, as STARTTLS does.
  *
  * @module
  */
@@ -16,17 +16,17 @@ import { LimitedHandshake } from "./limited.ts";
 import { checkServerTls, checkTls, type ServerTlsOptions, type TlsOptions } from "./options.ts";
 
 /**
- * Agrees on TLS over an open connection, after both sides have said in plain text that they will
- * (STARTTLS). `connection` is unusable from then on, also when this rejects; it is closed then. Its
- * timeouts and its `deadPeerTimeout` go on.
+ * Starts TLS on an open connection, after both sides have agreed to in plain text (STARTTLS). `connection`
+ * cannot be used any more, also when this rejects, which closes it. The connection that is returned has
+ * the same timeouts and `deadPeerTimeout`.
  *
- * Bytes that have arrived and that nobody has read reject it, since whoever sent them in plain text
- * must not have them taken for something secured (RFC 3207 section 4.2 and CVE-2011-0411). So a
- * server calls this right after it has written its consent.
+ * It rejects if bytes have arrived that were not read, since they came in plain text and must not be taken
+ * for bytes that TLS protects (RFC 3207 section 4.2 and CVE-2011-0411). So a server has to call this right
+ * after it has written that it agrees.
  *
  * @param connection A connection of ours without TLS and without a call under way.
- * @param options As `tls` of `connect`; with `server: true` as `tls` of `listen`.
- * @param limits Limits of the handshake; the earliest counts. Default: the read timeout.
+ * @param options Like `tls` of `connect`, or with `server: true` like `tls` of `listen`.
+ * @param limits Limits of the handshake, of which the earliest counts. Default: the read timeout.
  * @throws {TypeError | RangeError} An option is wrong, or `connection` is none of ours; it stays as it was.
  * @throws {TimeoutError} The handshake took too long.
  * @throws {SocketError} `EPROTO`: unread bytes, or no TLS; `EBUSY`: a call is under way, and the
@@ -73,7 +73,7 @@ export async function startTls(
   if (due <= timers.now()) throw timeoutError(error);
   const { timeouts, peerName, deadPeerTimeout } = connection;
   const transport = connection.handOver();
-  // The socket does not keep the process alive any more.
+  // The runtime's socket no longer keeps the process alive, so this does.
   hold();
   let secured: Connection | undefined;
   try {
