@@ -436,6 +436,52 @@ test("FIN in the middle of a record is an error", async () => {
   assertEquals(error.code, "ECONNRESET");
 });
 
+test(
+  "close leaves no socket, also when the peer neither reads nor closes",
+  skip(noTables),
+  async () => {
+    for (const closing of ["client", "server"] as const) {
+      for (const unread of [0, 300_000]) {
+        using listener = await secureListener();
+        const accepting = listener.accept();
+        using client = await dial(listener, { ca });
+        using server = await accepting;
+        const [ours, peer] = closing === "client" ? [client, server] : [server, client];
+        await peer.write(new Uint8Array(unread + 1));
+        await ours.read(new Uint8Array(1));
+        const { port } = ours.localAddr;
+        ours.close();
+        const left = () =>
+          socketsOf(port).some(({ localPort, remotePort, state }) =>
+            localPort === port && remotePort === peer.localAddr.port && state === "ESTABLISHED"
+          );
+        await until(() => !left(), `the ${closing}'s socket is closed`);
+      }
+    }
+  },
+);
+
+test("a write to a peer that has closed fails", skip(noKernel), async () => {
+  for (const unread of [0, 300_000]) {
+    using listener = await secureListener();
+    const accepting = listener.accept();
+    using client = await dial(listener, { ca });
+    using server = await accepting;
+    await server.write(new Uint8Array(unread + 5));
+    server.close();
+    if (unread === 0) assertEquals(await client.read(new Uint8Array(9)), 5);
+    if (unread === 0) assertEquals(await client.read(new Uint8Array(9)), null);
+    const end = performance.now() + patience;
+    let code: string | undefined;
+    while (code === undefined && performance.now() < end) {
+      const failed = client.write(new Uint8Array(1)).then(() => undefined, (error) => error.code);
+      code = await within(patience, failed);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    assert(code === "EPIPE" || code === "ECONNRESET", String(code));
+  }
+});
+
 test("a stream in good order from end to end, and half of it closed", async () => {
   using listener = await secureListener();
   const accepting = listener.accept();

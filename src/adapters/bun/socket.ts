@@ -23,6 +23,7 @@ export interface BunSocket {
   resume(): void;
   shutdown(): void;
   end(): void;
+  close(): void;
   terminate(): void;
   ref(): void;
   unref(): void;

@@ -134,7 +134,11 @@ export class BunTransport implements Transport, Receiver {
   close(cut: boolean = false): void {
     if (cut || this.writing) return this.reset();
     this.#incoming = this.#outgoing = nobody;
-    this.native.end();
+    if (this.native.getTLSVersion() === null) return this.native.end();
+    // Over TLS Bun's `end` waits for the peer's `close_notify`, for ever, and longer when it is paused.
+    // `close` alone sends none of ours. https://github.com/oven-sh/bun/pull/42352
+    this.native.shutdown();
+    this.native.close();
   }
 
   reset(): void {
