@@ -65,7 +65,8 @@ export function copyOptions(
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     fail(TypeError, verb, name, "must be an object", options);
   }
-  for (const key of Object.keys(options)) {
+  const own = Object.keys(options);
+  for (const key of own) {
     if (keys.includes(key)) continue;
     const full = within === undefined ? key : `${within}.${key}`;
     const meant = suggest(key, keys, within);
@@ -74,8 +75,9 @@ export function copyOptions(
       `Cannot ${verb} as '${full}' is not an option: ${list} are ${keys.join(", ")}`,
     );
   }
+  const plain = Object.getPrototypeOf(options) === Object.prototype;
   const copy: Record<string, unknown> = {};
-  for (const key of keys) {
+  for (const key of plain ? own : keys) {
     const value = (options as Options)[key];
     if (value !== undefined) copy[key] = value;
   }

@@ -30,9 +30,10 @@ const mostMeetings = 8;
  * kernel takes local ports, the dialling socket may get that very port, and its SYN then reaches itself
  * (RFC 9293 section 3.5, simultaneous open).
  */
-function isItself({ localAddr, remoteAddr }: Opened): boolean {
-  return localAddr.port !== undefined && localAddr.port === remoteAddr.port &&
-    localAddr.hostname === remoteAddr.hostname;
+function isItself(opened: Opened, port: number): boolean {
+  const { localAddr } = opened;
+  return port !== undefined && localAddr.port === port &&
+    localAddr.hostname === opened.remoteAddr.hostname;
 }
 
 /** What dialling needs of an open connection. */
@@ -113,7 +114,7 @@ export class Dialling<Result extends Opened = Transport> extends Alarm {
       transport.close();
       return this.handleEvent();
     }
-    if (isItself(transport)) return this.#dialAgain(transport);
+    if (isItself(transport, this.#target.port)) return this.#dialAgain(transport);
     this.#end();
     this.#resolve(transport);
   }

@@ -37,6 +37,7 @@ const lengthOf = getter<number>("length");
 const offsetOf = getter<number>("byteOffset");
 const bufferOf = getter<ArrayBuffer>("buffer");
 const { getPrototypeOf, hasOwn } = Object;
+const { isView } = ArrayBuffer;
 const plain = Uint8Array.prototype;
 let buffers: object | undefined;
 
@@ -46,6 +47,11 @@ let buffers: object | undefined;
  * `undefined`.
  */
 export function bytesOf(value: unknown): Uint8Array | undefined {
+  // Nearly always. An engine that has seen the constructor knows the prototype without asking.
+  if (
+    isView(value) && value.constructor === Uint8Array && getPrototypeOf(value) === plain &&
+    !hasOwn(value, "length")
+  ) return value as Uint8Array;
   if (tagOf.call(value) !== "Uint8Array") return undefined;
   const bytes = value as Uint8Array;
   const prototype = getPrototypeOf(bytes);

@@ -19,6 +19,7 @@ const numberedDomain = /(?:^|\.)\d+\.$/;
  * @throws {Error} `ENOTFOUND`: a name cannot look like that, so it is not looked up.
  */
 export function canonical(hostname: string): string {
+  if (!hostname.includes(":") && parse(hostname) !== undefined) return hostname;
   const [literal = "", scope] = hostname.split("%", 2);
   if (literal.includes(":") && parse(literal) !== undefined) {
     return scope === undefined || /^fe[89ab]/i.test(literal) ? hostname : literal;

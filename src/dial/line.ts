@@ -13,8 +13,8 @@ const swift = 50;
 /** Limits how many attempts run at once, not counting those that wait for the network. */
 export class Line {
   readonly #limit: number;
-  /** When each attempt was started that still counts. */
-  readonly #running: Map<object, number> = new Map();
+  /** The attempts that still count. */
+  readonly #running: Set<object> = new Set();
   readonly #waiting: Set<Waiting> = new Set();
   #ticking = false;
 
@@ -32,7 +32,7 @@ export class Line {
 
   #start(start: () => Attempt): Attempt {
     const attempt = start();
-    this.#running.set(attempt, performance.now());
+    this.#running.add(attempt);
     const over = () => {
       if (this.#running.delete(attempt)) this.#advance();
     };
@@ -47,18 +47,17 @@ export class Line {
     }
   }
 
+  /** Looks at what runs now once more when it cannot be swift any more. */
   #tick(): void {
     if (this.#ticking) return;
     this.#ticking = true;
+    const running = [...this.#running];
     nativeTimers().setTimeout(() => {
       this.#ticking = false;
-      const since = performance.now() - swift;
-      for (const [attempt, start] of this.#running) {
-        if (start < since) this.#running.delete(attempt);
-      }
+      for (const attempt of running) this.#running.delete(attempt);
       this.#advance();
       if (this.#waiting.size > 0) this.#tick();
-    }, swift / 2);
+    }, swift);
   }
 }
 

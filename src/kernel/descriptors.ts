@@ -15,6 +15,14 @@ import { closed, kindOf, verifyTcp } from "./tcp_socket.ts";
 /** Lists a directory, or throws when it may not. */
 export type ListDirectory = (path: string) => string[];
 
+/** The descriptor that was found for an object, and the identity of the socket that it was then. */
+interface Found {
+  readonly fd: number;
+  readonly identity: Identity;
+  /** It has not been verified yet that this socket is the object's. */
+  guessed: boolean;
+}
+
 /**
  * A new descriptor gets the lowest free number, so a young socket has one just below it. So many
  * numbers are tried before all descriptors are.
@@ -30,9 +38,7 @@ export class Descriptors {
   readonly #family6: number = AF_INET6[knownSystem()!];
   /** Descriptors of connections by their addresses, as the last walk saw them. Verified before use. */
   readonly #index: Map<string, number> = new Map();
-  /** The descriptor that was found for an object, and the identity of the socket that it was then. */
-  readonly #found: WeakMap<object, readonly [fd: number, Identity]> = new WeakMap();
-  readonly #guesses: WeakMap<object, number> = new WeakMap();
+  readonly #found: WeakMap<object, Found> = new WeakMap();
   #last = 0;
 
   /** `list` lists a directory such as `/proc/self/fd`; it is left out where nothing may be read. */
@@ -56,13 +62,14 @@ export class Descriptors {
     remote: NetAddr,
     isOwners: (fd: number) => boolean = (fd) => this.#isOnly(fd, local),
   ): number {
-    const known = this.#known(owner);
+    const found = this.#found.get(owner);
+    const known = this.#known(found, local);
     if (known !== undefined) return known;
-    if (this.#found.has(owner)) throw closed("its descriptor is closed, or another's by now");
+    if (found?.guessed === false) throw closed("its descriptor is closed, or another's by now");
     const key = keyOf(local) + keyOf(remote);
     const fd = isLinkLocal(key)
       ? this.#only((fd) => this.#isConnection(fd, key), "connection", local)
-      : this.#findConnection(owner, key);
+      : this.#findConnection(key);
     if (fd === undefined) throw closed("no descriptor of this process has the socket's addresses");
     verifyTcp(this.#kernel, fd);
     if (!isOwners(fd)) throw closed("another socket may have its addresses by now");
@@ -76,7 +83,7 @@ export class Descriptors {
    * @throws {TypeError} Several listeners share the address, and nothing tells them apart.
    */
   listener(owner: object, address: NetAddr): number {
-    const known = this.#known(owner);
+    const known = this.#known(this.#found.get(owner), address);
     if (known !== undefined) return known;
     const key = keyOf(address);
     const fd = this.#only((fd) => this.#isListener(fd, key), "listener", address);
@@ -88,18 +95,28 @@ export class Descriptors {
   /** Notes that the socket behind `fd` belongs to `owner`. */
   remember(owner: object, fd: number): void {
     const identity = identityOf(this.#kernel, fd);
-    if (identity !== undefined) this.#found.set(owner, [fd, identity]);
+    if (identity !== undefined) this.#found.set(owner, { fd, identity, guessed: false });
   }
 
-  /** Notes that `fd` probably belongs to `owner`, so that the search looks there first. */
-  guess(owner: object, fd: number): void {
-    this.#guesses.set(owner, fd);
+  /** Notes that `fd`, which is the socket `identity`, probably belongs to `owner`. */
+  guess(owner: object, fd: number, identity: Identity): void {
+    this.#found.set(owner, { fd, identity, guessed: true });
   }
 
-  /** The descriptor that was found before, if it still is the same socket. */
-  #known(owner: object): number | undefined {
-    const [fd, identity] = this.#found.get(owner) ?? [-1];
-    return fd >= 0 && identityOf(this.#kernel, fd) === identity ? fd : undefined;
+  /**
+   * The descriptor that was found before, if it still is the same socket. A guess becomes certain when
+   * that socket has the local address of its owner.
+   */
+  #known(found: Found | undefined, local: NetAddr): number | undefined {
+    if (found === undefined) return undefined;
+    const { fd, identity, guessed } = found;
+    if (identityOf(this.#kernel, fd) !== identity) return undefined;
+    if (guessed) {
+      const length = this.#kernel.getsockname(fd, this.#local);
+      if (this.#keyOf(this.#local, length) !== keyOf(local)) return undefined;
+      found.guessed = false;
+    }
+    return fd;
   }
 
   /**
@@ -119,8 +136,8 @@ export class Descriptors {
     return true;
   }
 
-  #findConnection(owner: object, key: string): number | undefined {
-    const guess = this.#guesses.get(owner) ?? this.#index.get(key);
+  #findConnection(key: string): number | undefined {
+    const guess = this.#index.get(key);
     if (guess !== undefined && this.#isConnection(guess, key)) return guess;
     for (let fd = this.#last; fd < this.#last + nearby; fd++) {
       if (this.#isConnection(fd, key)) return fd;

@@ -29,6 +29,8 @@ export const dialKeys = ["localAddress", "localPort", "interface", "prepare", "r
 /** Those of them that need access to the socket before its handshake. */
 export type BeforeName = Exclude<typeof dialKeys[number], "retry">;
 
+const beforeNames: readonly BeforeName[] = ["localAddress", "localPort", "interface", "prepare"];
+
 /** On these depend the scale of the window, the header of the SYN and the first round trips. */
 const early = new Set<RowName>([
   "receiveBufferSize",
@@ -121,8 +123,9 @@ function refusePromise(result: unknown): void {
  */
 export function prepareDial({ source, prepare }: DialPlan, steps: readonly Step[]): Preparation {
   const first = steps.filter(({ entry, setter }) => setter === undefined && early.has(entry.name));
-  const wanted = { ...source, prepare };
-  const names = (Object.keys(wanted) as BeforeName[]).filter((name) => wanted[name] !== undefined);
+  const names = beforeNames.filter((name) =>
+    (name === "prepare" ? prepare : source[name]) !== undefined
+  );
   if (first.length === 0 && names.length === 0) return { later: steps };
   for (const name of names) {
     const obstacle = beforeObstacle(name);

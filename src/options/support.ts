@@ -82,13 +82,12 @@ function rowsOf({ name, value }: PlannedOption): RowName[] {
 export function keepAliveRows(
   { on, idle, interval, count }: KeepAlive,
 ): [RowName, number | boolean][] {
-  const rows: [RowName, number | boolean | undefined][] = [
-    ["keepAlive.idle", idle],
-    ["keepAlive.interval", interval],
-    ["keepAlive.count", count],
-    ["keepAlive", on],
-  ];
-  return rows.filter((row): row is [RowName, number | boolean] => row[1] !== undefined);
+  const rows: [RowName, number | boolean][] = [];
+  if (idle !== undefined) rows.push(["keepAlive.idle", idle]);
+  if (interval !== undefined) rows.push(["keepAlive.interval", interval]);
+  if (count !== undefined) rows.push(["keepAlive.count", count]);
+  rows.push(["keepAlive", on]);
+  return rows;
 }
 
 /** Adds to an obstacle that the runtime's own setter would help, which needs all values of keepalive. */

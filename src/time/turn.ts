@@ -12,8 +12,8 @@ import { nativeTimers, now } from "./native_timers.ts";
 
 /** The longest time without a turn, ms. */
 const longest = 3;
-/** A call costs about as much time as copying this many bytes. */
-const call = 16_384;
+/** A call counts as this many bytes: 256 of them take about as long as copying a MiB. */
+const call = 4_096;
 /** The clock is read after this much work in bytes, which takes about half a millisecond. */
 const glance = 1_048_576;
 

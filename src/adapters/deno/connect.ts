@@ -60,7 +60,7 @@ function dial({ hostname, port }: Target): Attempt {
   return {
     opened: opening.then((conn) => {
       if (!signal.aborted) {
-        if (identity !== undefined) descriptors().guess(conn, next);
+        if (identity !== undefined) descriptors().guess(conn, next, identity);
         return new DenoTransport(conn, true);
       }
       conn.close();

@@ -1,0 +1,41 @@
+import { test } from "node:test";
+import { assertEquals, assertThrows } from "@std/assert";
+import { connect, getOptions, listen, SocketError } from "@holdfast/tcp";
+import { adapter } from "../../../src/runtime.ts";
+import { identityOf } from "../../../src/kernel/identity.ts";
+import { Descriptors } from "../../../src/kernel/descriptors.ts";
+import { list } from "../../../src/adapters/node/list.ts";
+import { skip } from "../../support/skip.ts";
+
+const { kernel, obstacle } = adapter().loadKernel();
+
+test(
+  "descriptors: a guess is believed only of a socket with its owner's address",
+  skip(obstacle?.reason),
+  async () => {
+    using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+    const dial = () => connect({ port: listener.addr.port, timeout: 1_000 });
+    using one = await dial();
+    using other = await dial();
+    const descriptors = new Descriptors(kernel!, list);
+    const find = (owner: object, { localAddr, remoteAddr } = one) =>
+      descriptors.connection(owner, localAddr, remoteAddr);
+    const guess = (fd: number) => {
+      const owner = {};
+      descriptors.guess(owner, fd, identityOf(kernel!, fd)!);
+      return owner;
+    };
+    const right = find({});
+    const wrong = find({}, other);
+    assertEquals(getOptions({ fd: right }).noDelay, true);
+
+    assertEquals(find(guess(right)), right);
+    assertEquals(find(guess(wrong)), right);
+
+    const owner = guess(right);
+    assertEquals(find(owner), right);
+    one.close();
+    const error = assertThrows(() => find(owner), SocketError);
+    assertEquals(error.code, "EBADF");
+  },
+);
