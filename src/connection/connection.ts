@@ -27,6 +27,7 @@ import { Streams } from "./streams.ts";
 import type { TcpInfo } from "../kernel/tcp_info.ts";
 import { kernelFor } from "../options/support.ts";
 import { tcpInfo } from "../options/tcp_info.ts";
+import { resetsOnClose, resetting } from "../kernel/tcp_socket.ts";
 import type { TlsInformation } from "../tls/information.ts";
 import { type TimerQueue, timers as sharedTimers } from "../time/timers.ts";
 import { checkCall, checkData, checkFlag, checkTimeouts } from "../options/validate.ts";
@@ -390,12 +391,24 @@ export class Connection implements TcpConnection, Guarded {
 
   close(): void {
     if (this.isClosed) return;
+    if (resetting.possible && this.#resetsOnClose()) return this.reset();
     this.#endWatch(true);
     const cut = this.#writer.flush();
     this.#reader.close();
     this.#writer.close();
     this.#transport.close(cut);
     this.onLost();
+  }
+
+  /** With `linger: 0` a runtime still sends FIN first (Deno) or says that a TLS stream is whole. */
+  #resetsOnClose(): boolean {
+    const { kernel } = adapter().loadKernel();
+    try {
+      return kernel !== undefined && resetsOnClose(kernel, adapter().handle(this.inner)!.fd());
+    } catch {
+      // The kernel has ended the connection.
+      return false;
+    }
   }
 
   async end(options?: CallOptions): Promise<void> {

@@ -11,7 +11,7 @@ import { nativeTimers } from "../../time/native_timers.ts";
 import { part } from "../../memory.ts";
 import { coded, systemError } from "../../kernel/system_error.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import { disconnect, lingerZero, resetsOnClose, resetting } from "../../kernel/tcp_socket.ts";
+import { disconnect, lingerZero } from "../../kernel/tcp_socket.ts";
 import { Direct } from "./direct.ts";
 import { handle } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
@@ -177,22 +177,11 @@ export class DenoTransport implements Transport {
     if (this.#closed) return;
     this.#closed = true;
     this.#cut = cut;
-    if (!this.writing) return this.#shut(cut || this.#mustReset());
+    if (!this.writing) return this.#shut(cut);
     // Deno reports a write that the kernel took at once only some turns of the event loop later.
     nativeTimers().setTimeout(() => {
       if (this.writing) this.#shut(true);
     }, settling);
-  }
-
-  /** Whether `linger` is 0. Then RST is sent here, as Deno's `close` would send FIN: see `#sendReset`. */
-  #mustReset(): boolean {
-    const { kernel } = resetting.possible ? loadKernel() : {};
-    try {
-      return kernel !== undefined && resetsOnClose(kernel, handle(this.native)!.fd());
-    } catch {
-      // The kernel has ended the connection.
-      return false;
-    }
   }
 
   #shut(cut: boolean): void {
