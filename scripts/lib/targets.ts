@@ -47,7 +47,7 @@ const variants: readonly Variant[] = [
     name: " over TLS",
     env: { HOLDFAST_TLS: "1" },
     files: new RegExp(
-      "tests/contract/(accept|close|end|errors|many_reads|many_writes|memory|random|read_write|" +
+      "tests/contract/(accept|close|errors|many_reads|many_writes|memory|random|read_write|" +
         "streams)_test",
     ),
   },

@@ -103,6 +103,12 @@ export class BunTransport implements Transport, Receiver {
 
   write(data: Uint8Array): number {
     const taken = this.native.write(data);
+    // After the peer's `close_notify` Bun's TLS takes everything, whether the peer is there or not.
+    const lost = this.#session !== undefined && this.#incoming === deaf && this.isGone();
+    if (lost) {
+      this.#outgoing.failed(brokenPipe());
+      return 0;
+    }
     if (taken === data.length) return taken;
     if (taken < 0) {
       const cause = writeError();

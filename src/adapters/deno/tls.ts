@@ -89,11 +89,13 @@ class DenoSession extends EndSession {
 
 /** Over a stream Deno's TLS neither waits for the kernel nor stops reading: so the stream does. */
 class WireSession extends DenoSession {
+  readonly #native: TlsSocket;
   readonly #wire: Wire;
   readonly #wrap: Wrap;
 
   constructor(native: TlsSocket, transport: Transport, wire: Wire) {
     super(native, transport);
+    this.#native = native;
     this.#wire = wire;
     this.#wrap = native._handle as unknown as Wrap;
     wire.failed = (cause) => native.destroy(cause);
@@ -117,7 +119,11 @@ class WireSession extends DenoSession {
   }
 
   whenSent(done: () => void): void {
-    this.#wire.whenSent(done);
+    // Deno hands it over in a microtask, or later when it is still busy with what was before.
+    queueMicrotask(() => {
+      if (this.#native.writableLength === 0) this.#wire.whenSent(done);
+      else nativeTimers().setImmediate(() => this.#wire.whenSent(done));
+    });
   }
 }
 
@@ -185,13 +191,10 @@ class Wire {
     this.#ended = false;
   }
 
-  /** Calls `done` when everything has reached the kernel that TLS has to send by now. */
+  /** Calls `done` when everything has reached the kernel that was written. */
   whenSent(done: () => void): void {
-    // Deno hands it over at the end of this turn.
-    nativeTimers().setImmediate(() => {
-      if (this.#waiting === undefined) done();
-      else this.#onSent = done;
-    });
+    if (this.#waiting === undefined) done();
+    else this.#onSent = done;
   }
 
   /** TLS has messages of its own, which nobody asks for; unread they would make `close` a reset. */
