@@ -382,6 +382,14 @@ test("close_notify is an end", async () => {
   assertEquals(await readText(client), null);
 });
 
+test("close leaves no socket, whether the peer says goodbye or not", skip(noTables), async () => {
+  using server = await cutServer((secure) => secure.on("data", () => {}));
+  const client = await connect({ port: server.port, timeout: patience, tls: { ca } });
+  await client.write(text("unanswered"));
+  client.close();
+  await until(() => dialledTo(server.port) === 0, "the client's socket is closed");
+});
+
 /** A proxy that sends FIN to its client after `most` bytes, or when it is told to. */
 async function cutter(target: number, most = Infinity) {
   let front: Socket | undefined;
