@@ -60,7 +60,10 @@ export type ErrorAddress = Pick<NetAddr, "hostname" | "port">;
  * ```
  */
 export interface TimeoutErrorOptions {
-  /** The call that ran out of time; `"finish"` when it is the reason of a deadline's `signal`. */
+  /**
+   * The call that ran out of time; `"finish"` when it is the reason of a deadline's `signal`, `"idle"` when no
+   * byte came or went for so long.
+   */
   operation: "connect" | "read" | "write" | "accept" | "finish" | "drain" | "idle";
   /** The limit that was exceeded, in ms. */
   timeout: number;
@@ -115,9 +118,12 @@ export class TimeoutError extends Error {
   constructor(options: TimeoutErrorOptions) {
     const { operation, timeout, address, bytesWritten, diagnosis, cause } = options;
     const where = formatAddress(operation, address);
+    const limit = operation === "idle"
+      ? `Cannot wait any longer${where}: no byte came or went for ${timeout} ms`
+      : `Cannot ${operation}${where} within ${timeout} ms`;
     const sent = bytesWritten === undefined ? "" : ` (${bytesWritten} bytes written)`;
     super(
-      `Cannot ${operation}${where} within ${timeout} ms${sent}${diagnosis ? `: ${diagnosis}` : ""}`,
+      `${limit}${sent}${diagnosis ? `: ${diagnosis}` : ""}`,
       cause === undefined ? undefined : { cause },
     );
     this.operation = operation;
@@ -432,7 +438,8 @@ function formatAddress(operation: Operation, address: ErrorAddress | undefined):
     ? "from"
     : operation === "accept" || operation === "listen" || operation === "drain"
     ? "on"
-    : operation === "setsockopt" || operation === "getsockopt" || operation === "close"
+    : operation === "setsockopt" || operation === "getsockopt" || operation === "close" ||
+        operation === "idle"
     ? "for"
     : "to";
   return where === "" ? "" : ` ${preposition} ${where}`;

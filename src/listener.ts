@@ -303,10 +303,10 @@ export class Listener implements TcpListener, Guarded, IncomingConnections, Drai
       if (this.#calls.head !== undefined) this.transport.pull();
       return;
     }
-    const { read, write } = this.timeouts;
+    const { read, write, idle } = this.timeouts;
     const connection = new Connection(
       transport,
-      { read, write },
+      { read, write, idle },
       this.#timers,
       this.#deadPeerTimeout,
     );

@@ -13,6 +13,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   sockettimeout: "timeout",
   connecttimeout: "timeout.connect",
   connectiontimeout: "timeout.connect",
+  idletimeout: "timeout.idle",
   readtimeout: "timeout.read",
   writetimeout: "timeout.write",
   accepttimeout: "timeout.accept",

@@ -11,6 +11,7 @@ import type { NetAddr } from "../kernel/address.ts";
 import type { CallOptions } from "../time/calls.ts";
 import type { Guarded } from "../options/dead_peer.ts";
 import { finish } from "./end.ts";
+import { Idle } from "./idle.ts";
 import { Watch } from "./watch.ts";
 import type { KeepAliveOptions, KernelOptions, SocketOptions, Timeouts } from "../options/types.ts";
 import { adapter } from "../runtime.ts";
@@ -207,7 +208,17 @@ export class Connection implements TcpConnection, Guarded {
     this.#writer = new Writer(transport, timeouts.write, timers);
     transport.start(this.#reader, this.#writer);
     transport.unref();
+    this.#limitIdle(timeouts.idle);
     if (deadPeerTimeout !== undefined) this.#guard(deadPeerTimeout);
+  }
+
+  #limitIdle(timeout: number | null | undefined): void {
+    const [reader, writer] = [this.#reader, this.#writer];
+    if (timeout === undefined) return;
+    reader.idle?.stop();
+    reader.idle = writer.idle = timeout === null
+      ? undefined
+      : new Idle(timeout, reader, writer, this.inner, reader.timers);
   }
 
   /** Starts the watch over data in flight, or ends it when `timeout` is `undefined`. */
@@ -342,7 +353,9 @@ export class Connection implements TcpConnection, Guarded {
   }
 
   get timeouts(): Readonly<Timeouts> {
-    return Object.freeze({ read: this.#reader.timeout, write: this.#writer.timeout });
+    const { timeout: read, idle } = this.#reader;
+    const timeouts = { read, write: this.#writer.timeout };
+    return Object.freeze(idle === undefined ? timeouts : { ...timeouts, idle: idle.timeout });
   }
 
   get bytesRead(): number {
@@ -441,7 +454,8 @@ export class Connection implements TcpConnection, Guarded {
   }
 
   setTimeouts(timeouts: Partial<Timeouts>): void {
-    const { read, write } = checkTimeouts(timeouts);
+    const { read, write, idle } = checkTimeouts(timeouts);
+    this.#limitIdle(idle);
     if (read !== undefined) this.#reader.timeout = read;
     if (write !== undefined) this.#writer.timeout = write;
   }

@@ -7,6 +7,7 @@
 import type { Transport } from "../adapter.ts";
 import { type Call, type CallOptions, CallQueue } from "../time/calls.ts";
 import { diagnose } from "./diagnosis.ts";
+import type { Idle } from "./idle.ts";
 import { SocketError, type TimeoutErrorOptions, toSocketError } from "../errors.ts";
 import { publishDeadPeer } from "../events.ts";
 import type { TimerQueue } from "../time/timers.ts";
@@ -23,6 +24,8 @@ export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Res
   protected failure: { cause: unknown } | undefined = undefined;
   /** Gets a call when the connection is gone. */
   owner: { onLost(): void } | undefined = undefined;
+  /** The idle limit, if there is one. */
+  idle: Idle | undefined = undefined;
   #turning = false;
 
   constructor(transport: Transport, timeout: number | null, timers: TimerQueue) {
@@ -68,10 +71,20 @@ export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Res
     return this.failure && this.error();
   }
 
+  override enter(
+    call: C,
+    options: CallOptions | undefined,
+    fallback: number | null,
+  ): Promise<Result> {
+    this.idle?.began();
+    return super.enter(call, options, fallback);
+  }
+
   /** Rejects the waiting calls. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    this.idle?.stop();
     this.rejectAll(() => this.refused("ECANCELED"));
     this.dispose();
   }

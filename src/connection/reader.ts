@@ -71,6 +71,7 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
   /** Called when bytes have arrived. The waiting calls get them first, and the rest is kept. */
   data(chunk: Uint8Array, lent: boolean): void {
     if (this.closed) return;
+    this.idle?.moved();
     // If bytes are kept, calls wait for a turn of the event loop, and these bytes must come later.
     const call = this.#backlog.size > 0 ? undefined : this.#first();
     if (call === undefined) return this.#keep(lent ? chunk.slice() : chunk, 0);
@@ -145,7 +146,10 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
         const received = this.transport.receive?.(into!) ?? 0;
         this.bytesRead += received;
         spend(received);
-        if (received > 0) return Promise.resolve(received);
+        if (received > 0) {
+          this.idle?.moved();
+          return Promise.resolve(received);
+        }
       }
       if (this.failure !== undefined) return Promise.reject(this.error());
     }

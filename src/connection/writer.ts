@@ -115,6 +115,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
 
   /** Called when the kernel has taken everything so far. */
   drained(hurry = false): void {
+    this.idle?.moved();
     for (let call = this.head; call !== undefined; call = this.head) {
       if (call.offset < call.size) {
         if (over && !hurry) return this.turn();
@@ -188,6 +189,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
       spend(taken);
     } while (offset < size && !this.transport.writing && this.failure === undefined && !over);
     this.watch?.wake();
+    this.idle?.moved();
     return offset;
   }
 

@@ -163,6 +163,14 @@ export interface Timeouts {
   read: number | null;
   /** Longest time of a write, until the kernel has taken all of it. */
   write: number | null;
+  /**
+   * Longest time without a byte in either direction while calls wait, from the last byte or, if that was
+   * later, from the begin of the first of these calls. Then all of them are a {@linkcode TimeoutError}
+   * with the operation `"idle"`. Bytes of a large write count when the peer acknowledges them (without
+   * system calls: when the runtime is rid of up to 256 KiB).
+   * @default null
+   */
+  idle?: number | null;
 }
 
 /**

@@ -173,16 +173,16 @@ function listenTimeouts(value: unknown, secure: boolean, verb: string): ListenTi
   if (handshake !== undefined && !secure) {
     throw new TypeError(`Cannot ${verb} as 'timeout.handshake' is for 'tls' only`);
   }
-  const { accept, read, write } = named
+  const { accept, ...io } = named
     ? timeouts(rest, ["accept", "read", "write"], verb)
     : { ...timeouts(value, ["read", "write"], verb), accept: null };
-  if (!secure) return { accept, read, write };
+  if (!secure) return { accept, ...io };
   if (handshake === null) {
     const expected = "must be a positive number of milliseconds";
     fail(TypeError, verb, "timeout.handshake", expected, handshake);
   }
   const limit = optional(handshake, (limit) => timeout(limit, "timeout.handshake", verb));
-  return { accept, read, write, handshake: limit ?? read ?? longestHandshake };
+  return { accept, ...io, handshake: limit ?? io.read ?? longestHandshake };
 }
 
 /** What `connector` has to do for each socket. */
@@ -220,10 +220,11 @@ export function checkSocketOptions(options: unknown, verb: string): SocketPlan {
 /** Checks the argument of `setTimeouts`, in which both limits may be left out. */
 export function checkTimeouts(options: unknown): Partial<Timeouts> {
   const verb = "set timeouts";
-  const { read, write } = copyOptions(options, ["read", "write"], verb);
+  const { read, write, idle } = copyOptions(options, ["read", "write", "idle"], verb);
   return {
     read: optional(read, (value) => timeout(value, "read", verb)),
     write: optional(write, (value) => timeout(value, "write", verb)),
+    idle: optional(idle, (value) => timeout(value, "idle", verb)),
   };
 }
 
@@ -296,15 +297,16 @@ function timeouts<Key extends string>(
   value: unknown,
   keys: readonly Key[],
   verb: string,
-): Record<Key, number | null> {
+): Record<Key, number | null> & { idle?: number | null } {
   const named = typeof value === "object" && value !== null;
-  const given = named ? copyOptions(value, keys, verb, "timeout") : undefined;
-  const result = {} as Record<Key, number | null>;
+  const given = named ? copyOptions(value, [...keys, "idle"], verb, "timeout") : undefined;
+  const result = {} as Record<Key | "idle", number | null>;
   for (const key of keys) {
     result[key] = given === undefined
       ? timeout(value, "timeout", verb)
       : timeout(given[key], `timeout.${key}`, verb);
   }
+  if (given?.idle !== undefined) result.idle = timeout(given.idle, "timeout.idle", verb);
   return result;
 }
 

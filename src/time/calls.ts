@@ -221,12 +221,23 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
     else release();
   }
 
+  /** Nothing has happened for `timeout` ms: ends every call. */
+  expireAll(timeout: number): void {
+    for (let call = this.head; call !== undefined; call = this.head) {
+      this.#timedOut(call, { ...this.describe(call), operation: "idle", timeout });
+    }
+  }
+
   expired(call: C): void {
     const { limit } = call;
     // Another listener may have stopped the abort event before it came here.
     if (typeof limit === "object" && limit.signal.aborted) return this.aborted(call);
     const timeout = typeof limit === "object" ? limit.timeout : limit;
-    const error = timeoutError({ ...this.describe(call), timeout });
+    this.#timedOut(call, { ...this.describe(call), timeout });
+  }
+
+  #timedOut(call: C, options: TimeoutErrorOptions): void {
+    const error = timeoutError(options);
     this.#giveUp(call, soon.then(nothing).then(() => rejectTraced(error)));
   }
 

@@ -106,6 +106,7 @@ const connectFields: Record<string, Field> = {
   "timeout.connect": { ...milliseconds, bad: [...milliseconds.bad, ...types(undefined, {})] },
   "timeout.read": { ...milliseconds, bad: [...milliseconds.bad, ...types(undefined)] },
   "timeout.write": { ...milliseconds, bad: [...milliseconds.bad, ...types(undefined)] },
+  "timeout.idle": milliseconds,
   signal,
   deadline: { says: "must be a Deadline", bad: types(null, 1, {}, new AbortController()) },
 };
@@ -117,6 +118,7 @@ const listenFields: Record<string, Field> = {
   "timeout.accept": { ...milliseconds, bad: [...milliseconds.bad, ...types(undefined)] },
   "timeout.read": { ...milliseconds, bad: [...milliseconds.bad, ...types(undefined)] },
   "timeout.write": { ...milliseconds, bad: [...milliseconds.bad, ...types(undefined)] },
+  "timeout.idle": milliseconds,
   reuseAddress: flag,
   reusePort: flag,
   ipv6Only: flag,
@@ -282,6 +284,7 @@ test("bad input: other libraries' names are translated, misspelt ones set right"
   }
   assertEquals(await suggestionFor(listen, "tcpBacklog"), "backlog");
   assertEquals(await suggestionFor(listen, "acceptTimeout"), "timeout.accept");
+  assertEquals(await suggestionFor(listen, "idleTimeout"), "timeout.idle");
 });
 
 async function suggestionFor(
@@ -513,6 +516,13 @@ function wrongArguments(
       milliseconds.says,
       milliseconds.bad,
       (read) => client.setTimeouts({ read }),
+    ],
+    [
+      "set timeouts",
+      "idle",
+      milliseconds.says,
+      milliseconds.bad,
+      (idle) => client.setTimeouts({ idle }),
     ],
     [
       "set timeouts",
