@@ -97,7 +97,7 @@ export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Res
     return {
       operation: this.operation,
       address: this.transport.remoteAddr,
-      diagnosis: diagnose(this.transport.native, this.timers),
+      diagnosis: diagnose(this.transport.below ?? this.transport.native, this.timers),
     };
   }
 

@@ -469,6 +469,42 @@ test(
   },
 );
 
+test("a timeout tells what the kernel knows of a connection with TLS", skip(noKernel), async () => {
+  using listener = await secureListener();
+  const accepting = listener.accept();
+  using client = await dial(listener, { ca });
+  using _server = await accepting;
+  const error = await errorOf(client.read(new Uint8Array(1), { timeout: 30 }));
+  assertInstanceOf(error, TimeoutError);
+  assert(!error.diagnosis?.includes("closed already"), error.message);
+});
+
+test("what arrived before a write failed can still be read", skip(noKernel), async () => {
+  for (const how of ["close", "reset"] as const) {
+    using listener = await secureListener();
+    const accepting = listener.accept();
+    using client = await dial(listener, { ca });
+    using server = await accepting;
+    await server.write(text("the reason"));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    server[how]();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const end = performance.now() + patience;
+    let failed = false;
+    while (!failed && performance.now() < end) {
+      failed = await within(
+        patience,
+        client.write(new Uint8Array(1)).then(() => false, () => true),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    assert(failed);
+    assertEquals(await readText(client), "the reason");
+    if (how === "close") assertEquals(await readText(client), null);
+    else await assertCode(client.read(new Uint8Array(1)), "ECONNRESET");
+  }
+});
+
 test("a write to a peer that has closed fails", skip(noKernel), async () => {
   for (const unread of [0, 300_000]) {
     using listener = await secureListener();

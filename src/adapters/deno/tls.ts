@@ -89,6 +89,7 @@ class DenoSession extends EndSession {
 
 /** Over a stream Deno's TLS neither waits for the kernel nor stops reading: so the stream does. */
 class WireSession extends DenoSession {
+  failWrite: ((cause: unknown) => void) | undefined = undefined;
   readonly #native: TlsSocket;
   readonly #wire: Wire;
   readonly #wrap: Wrap;
@@ -98,7 +99,10 @@ class WireSession extends DenoSession {
     this.#native = native;
     this.#wire = wire;
     this.#wrap = native._handle as unknown as Wrap;
-    wire.failed = (cause) => native.destroy(cause);
+    wire.failedWrite = (cause) => {
+      if (this.failWrite === undefined) native.destroy(cause);
+      else this.failWrite(cause);
+    };
   }
 
   protected override endsByFin(): boolean {
@@ -132,8 +136,9 @@ class Wire {
   readonly stream: Duplex;
   /** TLS has been told of the peer's FIN. */
   finished = false;
-  /** The connection is gone. */
-  failed: (cause: unknown) => void;
+  /** Nothing can be sent any more; what has arrived can still be read. */
+  failedWrite: (cause: unknown) => void;
+  #broken = false;
   readonly #transport: Transport;
   #paused = false;
   /** Bytes that have come since then. */
@@ -163,19 +168,27 @@ class Wire {
     });
     stream.on("error", () => {});
     stream.on("end", () => this.finished = true);
-    this.failed = (cause) => stream.destroy(cause);
-    const failed = (cause: unknown) => this.failed(cause);
+    this.failedWrite = (cause) => stream.destroy(cause);
+    const end = () => {
+      // Deno forgets an end that comes while its TLS socket is paused.
+      if (this.#paused) this.#ended = true;
+      else stream.push(null);
+    };
+    const failed = (cause: unknown) => {
+      this.#broken = true;
+      this.failedWrite(cause);
+    };
     transport.start({
       data: (chunk, lent) => {
         this.#ahead += chunk.length;
         stream.push(lent ? chunk.slice() : chunk);
       },
-      end: () => {
-        // Deno forgets an end that comes while its TLS socket is paused.
-        if (this.#paused) this.#ended = true;
-        else stream.push(null);
+      end,
+      // What has arrived comes before the error, which is told at the end.
+      failed(cause) {
+        failed(cause);
+        end();
       },
-      failed,
     }, { drained: () => this.#drained(), failed });
   }
 
@@ -204,6 +217,7 @@ class Wire {
   }
 
   #write(chunk: Uint8Array, done: Done): void {
+    if (this.#broken) return;
     const taken = this.#transport.write(chunk);
     if (!this.#transport.writing) return done();
     this.#rest = taken < chunk.length ? chunk.subarray(taken) : undefined;

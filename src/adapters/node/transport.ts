@@ -97,6 +97,8 @@ export interface Session {
   resume?(): void;
   /** Calls `done` when the kernel has what was written, where the TLS socket does not wait for that. */
   whenSent?(done: () => void): void;
+  /** To be called when nothing can be sent any more and what has arrived can still be read. */
+  failWrite?: (cause: unknown) => void;
   /** Bytes wait for the peer to make room. */
   isBlocked(): boolean;
   /** Makes the TCP socket end with RST, now or when the TLS socket is destroyed. */
@@ -151,6 +153,7 @@ export class NodeTransport implements Transport {
   constructor(native: NodeSocket, known: KnownEnds = {}, session?: Session) {
     this.native = native;
     this.#session = session;
+    if (session?.whenSent) session.failWrite = (cause) => this.#failWrite(cause);
     this.#plain = native.encrypted !== true;
     this.localAddr = known.local ?? localAddr(native) ?? nowhere;
     this.remoteAddr = known.remote ?? remoteAddr(native) ?? nowhere;
@@ -378,6 +381,7 @@ export class NodeTransport implements Transport {
       // The kernel reports a reset only once, here to the write. But EPIPE means that the peer had
       // finished before, so the end is a good one.
       if ((cause as { code?: string }).code !== "EPIPE") return this.#fail(cause);
+      if (this.#session?.truncated) return this.#fail(truncation());
       return this.#incoming.end();
     }
     // In Bun, destroying a socket first emits `end`, as if the peer had finished. Can go with
