@@ -153,7 +153,10 @@ export class Rounds extends Alarm implements Guardian {
       return;
     }
     this.#learnOurs();
-    this.#decide(fd);
+    const entry = Entry.of(this.kernel, fd);
+    // A round may have been faster than the `connect` event, in which the owner has set options since.
+    if (entry !== undefined && this.#guarded.has(entry.identity)) this.apply(entry);
+    else this.#decide(fd);
   }
 
   /** Decides whether a socket gets the options. Returns `false` when that is not known yet. */

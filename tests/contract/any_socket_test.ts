@@ -34,7 +34,7 @@ import {
   tcpInfo,
 } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
-import { pair, patience, sleep, until } from "./support.ts";
+import { openDescriptors, pair, patience, sleep, until } from "./support.ts";
 import { descriptorOfPorts, noIpv6, noKernel, notLinux } from "./support_listen.ts";
 import { type Kind, kinds, kindsOn, type NativeSocket, netSockets } from "./support_native.ts";
 
@@ -183,6 +183,7 @@ for (const [i, [name]] of kinds.entries()) {
         // be bound.
         const host = attempt > 5 && noIpv6 === undefined ? "::1" : "127.0.0.1";
         const [, open] = kindsOn(host)[i]!;
+        const openBefore = openDescriptors();
         const sockets = await open();
         const [dialled, , listener] = sockets.all;
         // RST, so that the addresses are free at once.
@@ -192,6 +193,8 @@ for (const [i, [name]] of kinds.entries()) {
         }
         sockets[Symbol.dispose]();
         await sleep(200);
+        // One that is open still, without a peer, could be the one that is looked for later.
+        await until(() => openDescriptors() <= openBefore, "all of them are closed");
         let others;
         try {
           others = await again(dialled!, host, listener!.localPort);
