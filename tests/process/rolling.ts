@@ -30,18 +30,24 @@ export interface Tally {
 const clients = 16;
 const limit = 20_000;
 
-/** Starts the first server, and replaces it by the next one until the last one is left. */
-export async function rolling(servers: readonly Command[]): Promise<Tally> {
+/**
+ * Starts the first server, and replaces it by the next one until the last one is left. Each binds to the
+ * port by itself, unless they are given a descriptor that listens.
+ */
+export async function rolling(
+  servers: readonly Command[],
+  inherited?: { fd: number; port: number },
+): Promise<Tally> {
   const tally: Tally = { made: 0, refused: 0, reset: 0, lost: 0, longest: 0, failed: 0 };
   const [first, ...rest] = servers;
-  let [server, port] = await start(first!, 0);
+  let [server, port] = await start(first!, inherited?.port ?? 0, inherited?.fd);
   let going = true;
   const load = Array.from({ length: clients }, async (_, client) => {
     for (let i = 0; going; i++) await exchange(port, client * 1_000_000 + i, tally);
   });
   try {
     for (const command of rest) {
-      const [successor] = await start(command, port);
+      const [successor] = await start(command, port, inherited?.fd);
       if (await stop(server) !== 0) tally.failed++;
       server = successor;
     }
@@ -54,9 +60,17 @@ export async function rolling(servers: readonly Command[]): Promise<Tally> {
 }
 
 /** Resolves when it listens. */
-async function start(command: Command, port: number): Promise<[ChildProcess, number]> {
+async function start(
+  command: Command,
+  port: number,
+  fd: number | undefined,
+): Promise<[ChildProcess, number]> {
   const [program, ...args] = command;
-  const child = spawn(program!, [...args, String(port)], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(
+    program!,
+    [...args, String(port), ...(fd === undefined ? [] : ["inherited"])],
+    { stdio: ["ignore", "pipe", "inherit", ...(fd === undefined ? [] : [fd])] },
+  );
   const line = await new Promise<string>((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`${program} ended with ${code}`)));

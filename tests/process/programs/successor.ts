@@ -1,6 +1,6 @@
 /**
- * A server that others replace: answers each connection once, on the port of its first argument, and ends
- * well on SIGTERM.
+ * A server that others replace: answers each connection once, on the port of its first argument or the
+ * descriptor that it has inherited, and ends well on SIGTERM.
  *
  * @module
  */
@@ -8,12 +8,12 @@
 import process from "node:process";
 import { listen, type TcpConnection } from "../../../mod.ts";
 
-const listener = await listen({
-  hostname: "0.0.0.0",
-  port: Number(process.argv[2]),
-  timeout: 10_000,
-  reusePort: true,
-});
+const port = Number(process.argv[2]);
+const listener = await listen(
+  process.argv[3] === "inherited"
+    ? { fd: 3, timeout: 10_000 }
+    : { hostname: "0.0.0.0", port, timeout: 10_000, reusePort: true },
+);
 process.once("SIGTERM", async () => {
   const { reset } = await listener.shutdown({ timeout: 10_000 });
   if (reset > 0) process.exitCode = 2;
