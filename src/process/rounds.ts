@@ -90,16 +90,17 @@ export class Rounds extends Alarm implements Guardian {
     this.#guarded.clear();
   }
 
+  /** Lets the events that wait come first: told of a connection, runtimes set options of their own. */
   override ring(): void {
-    try {
-      this.#look();
-    } catch (error) {
-      // The caller's filter has thrown. This becomes an uncaught exception, but the guard goes on.
-      nativeTimers().setImmediate(() => {
-        throw error;
-      });
-    }
-    this.#arm();
+    nativeTimers().setImmediate(() => {
+      if (this.#closed) return;
+      // What the caller's filter throws becomes an uncaught exception, but the guard goes on.
+      try {
+        this.#look();
+      } finally {
+        this.#arm();
+      }
+    });
   }
 
   #arm(): void {
@@ -152,6 +153,9 @@ export class Rounds extends Alarm implements Guardian {
       // The socket is closed already or is not TCP. If it is neither, the next round finds it.
       return;
     }
+    const guarded = this.#guarded.get(identityOf(this.kernel, fd)!);
+    // In Deno a round may have come before the runtime's own options all the same.
+    if (guarded !== undefined) return void this.apply(guarded.entry);
     this.#learnOurs();
     const entry = Entry.of(this.kernel, fd);
     // A round may have been faster than the `connect` event, in which the owner has set options since.

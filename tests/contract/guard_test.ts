@@ -75,6 +75,27 @@ test("new sockets have them soon", skip(noKernel), async () => {
   assertEquals([options.keepAlive, options.userTimeout], [keepAlive, 31_000]);
 });
 
+test(
+  "what a runtime sets when a socket is connected does not come after them",
+  skip(noKernel),
+  async () => {
+    using site = await web();
+    using _ = guard({ match: { remotePort: site.port }, every: 10, keepAlive });
+    const options = { keepAlive: true, keepAliveInitialDelay: 30_000 };
+    const socket = net.connect({ port: site.port, host: "127.0.0.1", ...options });
+    const connected = once(socket, "connect");
+    // The kernel has connected it, and the guard's timer is due, before the runtime looks at either.
+    setImmediate(() => {
+      const start = performance.now();
+      while (performance.now() - start < 60);
+    });
+    await connected;
+    await sleep(100);
+    assertEquals(getOptions(socket).keepAlive, keepAlive);
+    socket.destroy();
+  },
+);
+
 test("a socket is given them once", skip(noKernel), async () => {
   using site = await web();
   await site.fetch();

@@ -17,7 +17,7 @@ import { capabilities } from "@holdfast/tcp";
 import { noTables, patience, sleep, until, within } from "../contract/support.ts";
 import { noKernel } from "../contract/support_listen.ts";
 import { skip } from "../support/skip.ts";
-import { itself, mysql, postgres, redis, type Service, web } from "./servers.ts";
+import { grpc, itself, mongodb, mysql, postgres, redis, type Service, web } from "./servers.ts";
 
 /** An example: the runtimes it is for, as the text before it says, and its code. */
 interface Recipe {
@@ -35,6 +35,8 @@ const services: [port: number, service: Service][] = [
   [6379, redis],
   [5432, postgres],
   [3306, mysql],
+  [27017, mongodb],
+  [50051, grpc],
 ];
 
 /** All examples of the page, in order. */

@@ -18,7 +18,9 @@ import {
 } from "node:fs";
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { type AddressInfo, connect } from "node:net";
+import { createServer as createHttp2Server, type ServerHttp2Session } from "node:http2";
+import { createRequire } from "node:module";
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from "node:net";
 import { delimiter, join } from "node:path";
 import { tmpdir } from "node:os";
 import process from "node:process";
@@ -218,6 +220,75 @@ export const web: Service = {
     };
   },
 };
+
+/** Enough for a channel of gRPC to be ready: that is a matter of HTTP/2 alone. */
+export const grpc: Service = {
+  missing: undefined,
+  async start() {
+    const server = createHttp2Server();
+    const sessions = new Set<ServerHttp2Session>();
+    server.on("session", (session) => sessions.add(session));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return {
+      port: (server.address() as AddressInfo).port,
+      [Symbol.dispose]() {
+        server.close();
+        for (const session of sessions) session.destroy();
+      },
+    };
+  },
+};
+
+/**
+ * Debian has no MongoDB since its licence changed. The real driver against a listener that says to every
+ * command that it is a server, and all is well: which socket gets which options is the same.
+ */
+export const mongodb: Service = {
+  missing: undefined,
+  async start() {
+    const { serialize } = createRequire(join(process.env["HOLDFAST_CLIENTS"]!, "package.json"))(
+      "bson",
+    ) as { serialize(document: object): Uint8Array };
+    const document = serialize({
+      ok: 1,
+      isWritablePrimary: true,
+      minWireVersion: 0,
+      maxWireVersion: 21,
+    });
+    const sockets = new Set<Socket>();
+    const server = createTcpServer((socket) => {
+      sockets.add(socket.on("error", () => {}));
+      let got = Buffer.alloc(0);
+      socket.on("data", (data) => {
+        got = Buffer.concat([got, data]);
+        while (got.length >= 16 && got.length >= got.readInt32LE(0)) {
+          socket.write(mongoReply(got, document));
+          got = got.subarray(got.readInt32LE(0));
+        }
+      });
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return {
+      port: (server.address() as AddressInfo).port,
+      [Symbol.dispose]() {
+        server.close();
+        for (const socket of sockets) socket.destroy();
+      },
+    };
+  },
+};
+
+/** OP_MSG, or to the first greeting OP_REPLY: https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/ */
+function mongoReply(request: Buffer, document: Uint8Array): Buffer {
+  const greeted = request.readInt32LE(12) === 2004;
+  const head = Buffer.alloc(greeted ? 36 : 21);
+  head.writeInt32LE(head.length + document.length, 0);
+  head.writeInt32LE(request.readInt32LE(4), 8);
+  head.writeInt32LE(greeted ? 1 : 2013, 12);
+  if (greeted) head.writeInt32LE(1, 32);
+  return Buffer.concat([head, document]);
+}
 
 /** The example listens itself. */
 export const itself: Service = {
