@@ -64,8 +64,9 @@ function rejectTraced(error: unknown): never {
 /** One pending call: its promise, its alarm and its signal. */
 export class Call<Result> extends Alarm {
   resolve!: (result: Result | Rejection | Promise<never>) => void;
-  /** The limit that counts, in ms, and the call's signal: in one field, since few calls have a signal. */
-  limit: number | { readonly timeout: number; readonly signal: AbortSignal } = 0;
+  /** The limit that counts, in ms. */
+  limit = 0;
+  signal: AbortSignal | undefined = undefined;
   next: this | undefined = undefined;
   previous: this | undefined = undefined;
   readonly #queue: Waiting<Result>;
@@ -76,8 +77,9 @@ export class Call<Result> extends Alarm {
   }
 
   /**
-   * Rejects the promise by its `resolve`, so that a waiting call need not keep `reject` as well. Resolving
-   * with a rejected promise would do too, but runtimes list those as unhandled for a while.
+   * Rejects the promise by its `resolve`, so that a waiting call need not keep `reject` as well, which would
+   * take 64 bytes. Resolving with a rejected promise would do too, but runtimes list those as unhandled for
+   * a while.
    */
   reject(error: unknown): void {
     this.resolve(new Rejection(error));
@@ -93,18 +95,14 @@ export class Call<Result> extends Alarm {
   }
 }
 
-/** The call that gets the `resolve` of the promise that is being made, without a closure for each. */
-let receiver: { resolve(result: never): void };
-
-function capture(resolve: (result: never) => void): void {
-  receiver.resolve = resolve;
-}
-
 /** A queue of calls. It is a base class, since an object of its own would cost each connection two. */
 export abstract class CallQueue<Result, C extends Call<Result>> {
   head: C | undefined = undefined;
   #tail: C | undefined = undefined;
-  /** A call that has ended and is still in the timer queue, so that using it again costs nothing there. */
+  /**
+   * A call that has ended and is still in the timer queue, so that using it again costs nothing there. A new
+   * one for each call would more than double what a round trip costs us.
+   */
   #spare: C | undefined = undefined;
   /** Whether its calls keep the process alive. */
   #referenced = true;
@@ -146,8 +144,9 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
 
   /** Puts `call` at the end of the queue and starts its clock. */
   enter(call: C, options: CallOptions | undefined, fallback: number | null): Promise<Result> {
-    receiver = call;
-    const promise = new Promise<Result>(capture);
+    const promise = new Promise<Result>((resolve) => {
+      call.resolve = resolve as typeof call.resolve;
+    });
     let limit = fallback;
     let deadline: Deadline | undefined;
     let signal: AbortSignal | undefined;
@@ -155,17 +154,19 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
       if (options.timeout !== undefined) limit = options.timeout;
       ({ deadline, signal } = options);
     }
-    let timeout = limit ?? 0;
+    call.limit = limit ?? 0;
     if (limit !== null || deadline !== undefined) {
       let due = limit === null ? Infinity : this.timers.now() + limit;
       if (deadline !== undefined && deadline.at < due) {
         due = deadline.at;
-        timeout = deadline.timeout;
+        call.limit = deadline.timeout;
       }
       this.timers.arm(call, due);
     }
-    signal?.addEventListener("abort", call);
-    call.limit = signal === undefined ? timeout : { timeout, signal };
+    if (signal !== undefined) {
+      signal.addEventListener("abort", call);
+      call.signal = signal;
+    }
     const tail = this.#tail;
     if (tail === undefined) {
       this.head = call;
@@ -187,9 +188,9 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
     else next.previous = previous;
     if (this.head === undefined && this.#referenced) release();
     call.previous = call.next = undefined;
-    if (typeof call.limit === "object") {
-      call.limit.signal.removeEventListener("abort", call);
-      call.limit = call.limit.timeout;
+    if (call.signal !== undefined) {
+      call.signal.removeEventListener("abort", call);
+      call.signal = undefined;
     }
     if (this.#spare === undefined) {
       this.timers.disarm(call);
@@ -229,11 +230,9 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
   }
 
   expired(call: C): void {
-    const { limit } = call;
     // Another listener may have stopped the abort event before it came here.
-    if (typeof limit === "object" && limit.signal.aborted) return this.aborted(call);
-    const timeout = typeof limit === "object" ? limit.timeout : limit;
-    this.#timedOut(call, { ...this.describe(call), timeout });
+    if (call.signal?.aborted) return this.aborted(call);
+    this.#timedOut(call, { ...this.describe(call), timeout: call.limit });
   }
 
   #timedOut(call: C, options: TimeoutErrorOptions): void {
@@ -242,8 +241,7 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
   }
 
   aborted(call: C): void {
-    const { limit } = call;
-    if (typeof limit === "object") this.#giveUp(call, new Rejection(limit.signal.reason));
+    this.#giveUp(call, new Rejection(call.signal!.reason));
   }
 
   #giveUp(call: C, outcome: Rejection | Promise<never>): void {
