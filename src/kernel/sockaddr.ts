@@ -69,14 +69,15 @@ export function encode(address: string, port: number, system: SockaddrSystem): U
  */
 export function decode(bytes: Uint8Array, system: SockaddrSystem): NetAddr | undefined {
   if (bytes.length < 16) return undefined;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const family = hasLength(system) ? bytes[1] : view.getUint16(0, hostIsLittle);
-  const port = view.getUint16(2);
+  const family = bytes[!hasLength(system) && hostIsLittle ? 0 : 1];
+  const port = bytes[2]! << 8 | bytes[3]!;
   if (family === AF_INET) {
-    return { transport: "tcp", hostname: bytes.subarray(4, 8).join("."), port };
+    // Without views, which would cost more than the system call: each accept in Bun comes here.
+    const hostname = `${bytes[4]}.${bytes[5]}.${bytes[6]}.${bytes[7]}`;
+    return { transport: "tcp", hostname, port };
   }
   if (family !== AF_INET6[system] || bytes.length < 28) return undefined;
-  const scope = view.getUint32(24, hostIsLittle);
+  const scope = new DataView(bytes.buffer, bytes.byteOffset).getUint32(24, hostIsLittle);
   const hostname = format(bytes.subarray(8, 24)) + (scope === 0 ? "" : `%${scope}`);
   return { transport: "tcp", hostname, port };
 }

@@ -7,6 +7,7 @@
 import type { Incoming, KnownEnds, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import { SocketError } from "../../errors.ts";
+import { addressOf } from "../../kernel/identity.ts";
 import { netAddr, SOCKADDR_SIZE } from "../../kernel/sockaddr.ts";
 import { coded, systemError } from "../../kernel/system_error.ts";
 import { loadKernel } from "./kernel.ts";
@@ -67,17 +68,21 @@ export class BunTransport implements Transport, Receiver {
   }
 
   /**
-   * Reads the addresses that are not known yet, since Bun forgets them when the socket closes. It must not
-   * be called before the handshake is done, as Bun keeps the values of the first access. Returns `false`
-   * when the peer has reset and Bun has no addresses any more.
+   * Reads the addresses that are not known yet, since nobody has them when the socket is closed. Returns
+   * `false` when the peer has reset, and its address is gone. The kernel is asked first, since Bun makes two
+   * system calls for each address. It must not be called before the handshake is done, as Bun keeps the
+   * values of the first access.
    */
   locate({ local, remote }: KnownEnds = {}): boolean {
     const { native } = this;
+    const { kernel } = loadKernel();
+    remote ??= kernel && addressOf(kernel.getpeername, native.fd);
     if (remote === undefined) {
       const { remotePort } = native;
       if (remotePort === undefined) return false;
       remote = netAddr(native.remoteAddress, remotePort);
     }
+    local ??= kernel && addressOf(kernel.getsockname, native.fd);
     this.localAddr = local ?? netAddr(native.localAddress, native.localPort);
     this.remoteAddr = remote;
     return true;
