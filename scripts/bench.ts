@@ -19,6 +19,7 @@ import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { buildLanguages } from "./bench/languages/build.ts";
 import type { Alone } from "./bench/measure.ts";
 import type { Ports } from "./bench/peer.ts";
 import { plot } from "./bench/plot.ts";
@@ -36,7 +37,7 @@ import { npmInstall } from "./lib/tools.ts";
 
 const tables = [
   ...["echo", "limits", "bulk", "connect", "keepalive", "accept", "idle", "accuracy", "streams"],
-  ...["importing", "scaling", "reuse_port", "dead_peer", "descriptor", "guard"],
+  ...["importing", "scaling", "reuse_port", "dead_peer", "descriptor", "guard", "languages"],
 ];
 const flags = {
   deno: ["run", "-A", "--no-check", "--v8-flags=--expose-gc"],
@@ -73,6 +74,7 @@ await npmInstall(
   ...Object.entries(versions.compared).map(([name, version]) => `${name}@${version}`),
 );
 if (only.includes("importing")) await must(process.execPath, ["task", "npm"]);
+const languages = only.includes("languages") ? await buildLanguages() : {};
 
 const server = await startServer();
 const start = performance.now();
@@ -154,7 +156,9 @@ async function work<Result>(
   job: Partial<Job> = {},
   how: { flags?: string[]; under?: string[] } = {},
 ): Promise<Result> {
-  const all: Job = { ports: server.ports, packages: directory, quick: values.quick, ...job };
+  const { ports } = server;
+  const { quick } = values;
+  const all: Job = { ports, packages: directory, languages, quick, ...job };
   const own = [...flags[name], ...how.flags ?? []];
   const line = [binary, ...own, "scripts/bench/worker.ts", table, JSON.stringify(all)];
   const [program = "", ...args] = [...how.under ?? [], ...line];

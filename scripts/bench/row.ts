@@ -23,7 +23,13 @@ export interface Row {
 
 type Names = [what: string, against: string, unit: string];
 
-function row([what, against, unit]: Names, side: number[], base: number[], goal?: Goal): Row {
+/** Values of two sides, round by round, and their ratio. */
+export function row(
+  [what, against, unit]: Names,
+  side: number[],
+  base: number[],
+  goal?: Goal,
+): Row {
   const [value, besides] = [spread(side), spread(base)];
   return { what, against, unit, value, base: besides, ratio: ratio(side, base), goal };
 }

@@ -8,6 +8,7 @@
 import { createRequire } from "node:module";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
+import type { Languages } from "./languages/build.ts";
 import { alone, type Contest } from "./measure.ts";
 import { Peer, type Ports } from "./peer.ts";
 import type { Raw } from "./raw/api.ts";
@@ -22,6 +23,8 @@ export interface Tools {
   command: string[];
   /** Loads an npm package of the comparison. */
   load<Module>(name: string): Promise<Module>;
+  /** Programs in other languages, as far as they could be built. */
+  languages: Partial<Languages>;
   /** How many rounds to run: fewer in a quick run. */
   rounds(full: number): number;
 }
@@ -29,6 +32,7 @@ export interface Tools {
 export interface Job {
   ports: Ports;
   packages: string;
+  languages: Partial<Languages>;
   quick: boolean;
   alone?: { index: number; rounds: number; warmup: number };
 }
@@ -50,6 +54,7 @@ const tools: Tools = {
   runtime,
   command: [process.execPath, ...flags[runtime]],
   load: (name) => import(pathToFileURL(createRequire(`${job.packages}/`).resolve(name)).href),
+  languages: job.languages,
   rounds: (full) => job.quick ? Math.max(3, Math.round(full / 4)) : full,
 };
 const result = job.alone === undefined

@@ -1,0 +1,157 @@
+/**
+ * The same jobs in Go and Rust, a thread each, against the same other end: what a limit on every call
+ * costs there and here. CPU time is that of the process which does the job.
+ */
+
+import process from "node:process";
+import { listen, type TcpConnection } from "../../../mod.ts";
+import { dial, echoing } from "../echoing.ts";
+import { Program } from "../languages/program.ts";
+import { compare, type Costs, type Side, sleep } from "../measure.ts";
+import { many, type Peer } from "../peer.ts";
+import { cpuRow, type Row, row, valueRow } from "../row.ts";
+import type { Tools } from "../worker.ts";
+
+export const title = "Beside Go's net with deadlines and tokio with timeout, one thread each";
+
+const size: [connections: number, trips: number] = [64, 100];
+const lanes = 8;
+const each = 125;
+const idle = 5_000;
+
+type Programs = [name: string, program: Program][];
+
+/** What the two limits are called. */
+const limits: Record<string, string> = { Go: "Go, deadlines", tokio: "tokio, timeout" };
+
+export async function run({ peer, raw, rounds, languages }: Tools): Promise<Row[]> {
+  const programs: Programs = await Promise.all(
+    Object.entries(languages).map(async ([name, file]) => [
+      name,
+      await new Program(file, peer.ports).ready(),
+    ]),
+  );
+  if (programs.length === 0) return [];
+  try {
+    // Memory first: what other jobs leave free would be used again.
+    const memory = await memoryRows(peer, programs);
+    const how = { rounds: rounds(15), warmup: 4 };
+    const bare = `${raw.style === "await" ? "raw" : "promises"}, no limit`;
+    const echo = await compare({
+      sides: [
+        await echoing("holdfast", size, () => dial(peer.ports.echo)),
+        await echoing(bare, size, () => raw.dial(peer.ports.echo)),
+        ...programs.flatMap(([name, program]) => [
+          side(limits[name]!, program, "limited", size[1]),
+          side(name, program, "bare", size[1]),
+        ]),
+      ],
+      operations: size[0] * size[1],
+    }, how);
+    const connect = await compare({
+      sides: [
+        { name: "connect, holdfast", run: () => together(() => dialClose(peer.ports.sink)) },
+        ...programs.map(([name, program]) => side(`connect, ${name}`, program, "connect", each)),
+      ],
+      operations: lanes * each,
+    }, how);
+    const accept = await compare(await accepting(peer, programs), how);
+    const unit = "us CPU";
+    const names = programs.map(([name]) => name);
+    return [
+      ...names.map((name) => cpuRow(echo, ["holdfast", limits[name]!, unit])),
+      cpuRow(echo, ["holdfast", bare, unit]),
+      ...names.map((name) => cpuRow(echo, [limits[name]!, name, unit])),
+      ...names.map((name) => priceRow(echo, bare, name)),
+      ...names.map((name) => cpuRow(connect, ["connect, holdfast", `connect, ${name}`, unit])),
+      ...names.map((name) => cpuRow(accept, ["accept, holdfast", `accept, ${name}`, unit])),
+      ...memory,
+    ];
+  } finally {
+    for (const [, program] of programs) program.stop();
+  }
+}
+
+function side(name: string, program: Program, command: string, count: number): Side {
+  return { name, run: () => program.do(command, count), cpu: program.cpu };
+}
+
+/** What a call with a limit costs in calls without: here, and there. */
+function priceRow(costs: Costs, bare: string, name: string): Row {
+  const price = (limited: string, without: string) =>
+    costs.get(limited)!.cpu.map((us, round) => us / costs.get(without)!.cpu[round]!);
+  const names: [string, string, string] = ["a limit, holdfast", `a limit, ${name}`, "x no limit"];
+  return row(names, price("holdfast", bare), price(limits[name]!, name), { below: 1 });
+}
+
+async function together(action: () => Promise<unknown>): Promise<void> {
+  await Promise.all(Array.from({ length: lanes }, async () => {
+    for (let i = 0; i < each; i++) await action();
+  }));
+}
+
+async function dialClose(port: number): Promise<void> {
+  (await dial(port)).close();
+}
+
+/** Accepts connections as they come. */
+async function accepting(peer: Peer, programs: Programs) {
+  const operations = lanes * each;
+  const ours = await listen({ hostname: "127.0.0.1", port: 0, timeout: 30_000, backlog: 1_024 });
+  const accepted: TcpConnection[] = [];
+  const take = async () => {
+    for (let i = 0; i < operations; i++) accepted.push(await ours.accept());
+  };
+  const setup = async () => {
+    await peer.drop();
+    for (const connection of accepted.splice(0)) connection.close();
+    for (const [, program] of programs) await program.do("drop");
+  };
+  const sides: Side[] = [
+    {
+      name: "accept, holdfast",
+      setup,
+      run: () => Promise.all([take(), peer.dial(ours.addr.port, operations)]),
+    },
+    ...programs.map(([name, program]) => ({
+      ...side(`accept, ${name}`, program, "accept", operations),
+      setup,
+      run: () =>
+        Promise.all([program.do("accept", operations), peer.dial(program.port, operations)]),
+    })),
+  ];
+  return { sides, operations };
+}
+
+/** What the process grows by with each connection that waits for bytes under a limit. */
+async function memoryRows(peer: Peer, programs: Programs): Promise<Row[]> {
+  const rows: Row[] = [];
+  const grown = async (
+    name: string,
+    rss: () => number,
+    open: (count: number) => Promise<unknown>,
+  ) => {
+    // The first ones bring code and queues with them.
+    await open(100);
+    const before = rss();
+    await open(idle);
+    await sleep(200);
+    rows.push(valueRow(`idle connection, ${name}`, "B of memory", [(rss() - before) / idle]));
+  };
+  const connections: TcpConnection[] = [];
+  await grown("holdfast", () => process.memoryUsage().rss, async (count) => {
+    connections.push(
+      ...await many(count, async () => {
+        const connection = await dial(peer.ports.sink, { timeout: 600_000 });
+        connection.read(new Uint8Array(64)).catch(() => {});
+        return connection;
+      }),
+    );
+  });
+  for (const connection of connections) connection.close();
+  for (const [name, program] of programs) {
+    await grown(name, () => program.rss(), (count) => program.do("idle", count));
+    await program.do("drop");
+  }
+  return rows;
+}
