@@ -384,7 +384,8 @@ export interface ListenSettings extends SocketOptions {
   /**
    * Connections that wait in this process for somebody to accept them, 1-2147483647. Bun and Node.js
    * accept at once what the kernel has, whatever `backlog` says; beyond this many the newest are reset,
-   * and counted in `listener.stats.dropped`. Deno leaves them to the kernel, and its backlog.
+   * and counted in `listener.stats.dropped`. Deno leaves them to the kernel and its backlog, except with
+   * `fd`, `reusePort` and what else takes system calls.
    * @default 4096
    */
   maxPending?: number;
