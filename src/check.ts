@@ -50,10 +50,29 @@ function describeObject(value: object): string {
 }
 
 /**
- * Copies a caller's options, so that getters run once and later changes have no effect. Keys of the
- * prototype count, since options may be an instance of a class.
+ * Makes sure that options are a plain object. Anything else, such as an AbortSignal, was meant to be one
+ * of them, and would be taken for none.
+ */
+export function checkPlain(options: unknown, verb: string, name: string = "options"): object {
+  if (typeof options === "object" && options !== null) {
+    const prototype = Object.getPrototypeOf(options);
+    if (prototype === Object.prototype || prototype === null) return options;
+    // Of another realm.
+    const isRoot = Object.getPrototypeOf(prototype) === null;
+    if (isRoot && Object.hasOwn(prototype, "hasOwnProperty")) return options;
+  }
+  const plain = typeof options === "object" && options !== null && !Array.isArray(options);
+  const signal = plain && options instanceof AbortSignal && name === "options";
+  const expected = `must be ${plain ? "a plain" : "an"} object${
+    signal ? " (pass { signal })" : ""
+  }`;
+  return fail(TypeError, verb, name, expected, options);
+}
+
+/**
+ * Copies a caller's options, so that getters run once and later changes have no effect.
  *
- * @throws {TypeError} `options` is not an object, or a key is not among `keys`.
+ * @throws {TypeError} `options` is not a plain object, or a key is not among `keys`.
  */
 export function copyOptions(
   options: unknown,
@@ -61,11 +80,8 @@ export function copyOptions(
   verb: string,
   within?: string,
 ): Options {
-  const name = within ?? "options";
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    fail(TypeError, verb, name, "must be an object", options);
-  }
-  const own = Object.keys(options);
+  const given = checkPlain(options, verb, within);
+  const own = Object.keys(given);
   for (const key of own) {
     if (keys.includes(key)) continue;
     const full = within === undefined ? key : `${within}.${key}`;
@@ -75,10 +91,9 @@ export function copyOptions(
       `Cannot ${verb} as '${full}' is not an option: ${list} are ${keys.join(", ")}`,
     );
   }
-  const plain = Object.getPrototypeOf(options) === Object.prototype;
   const copy: Record<string, unknown> = {};
-  for (const key of plain ? own : keys) {
-    const value = (options as Options)[key];
+  for (const key of own) {
+    const value = (given as Options)[key];
     if (value !== undefined) copy[key] = value;
   }
   return copy;

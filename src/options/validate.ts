@@ -8,7 +8,7 @@ import { systemName } from "../kernel/system.ts";
 import type { ListenPlan } from "../kernel/listening.ts";
 import type { Target } from "../adapter.ts";
 import type { CallOptions } from "../time/calls.ts";
-import { checkInteger, copyOptions, fail, type Options } from "../check.ts";
+import { checkInteger, checkPlain, copyOptions, fail, type Options } from "../check.ts";
 import { bytesOf } from "../memory.ts";
 import { Deadline } from "../time/deadline.ts";
 import type {
@@ -233,10 +233,8 @@ export function checkCall(
   options: unknown,
   verb: "read" | "write" | "accept" | "end" | "drain" | "shut down",
 ): CallOptions {
-  if (typeof options !== "object" || options === null) {
-    fail(TypeError, verb, "options", "must be an object", options);
-  }
-  for (const key in options) {
+  checkPlain(options, verb);
+  for (const key in options as object) {
     if (key === "timeout" || key === "deadline" || key === "signal") continue;
     copyOptions(options, limitKeys, verb);
   }

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:net";
 import { once } from "node:events";
 import { test } from "node:test";
-import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
 import {
   connect,
   Deadline,
@@ -15,7 +15,7 @@ import {
   wrap,
 } from "@holdfast/tcp";
 import { noTables, openDescriptors, type Pair, pair, patience } from "./support.ts";
-import { noKernel } from "./support_listen.ts";
+import { errorOf, noKernel } from "./support_listen.ts";
 
 /** A value, the class of the error, and how the message shows the value. */
 type Bad = readonly [value: unknown, error: typeof TypeError | typeof RangeError, shown: string];
@@ -658,4 +658,39 @@ test("bad input: getters run once, and what changes later changes nothing", asyn
   assertEquals(reads, 1);
   assertEquals(listener.addr.hostname, "127.0.0.1");
   assert(listener.timeouts.read === patience);
+});
+
+test("options of every call: anything but a plain object is told", async () => {
+  using sockets = await pair();
+  const { client, listener } = sockets;
+  class Limits {
+    timeout = 5;
+  }
+  const calls: ((options: never) => Promise<unknown>)[] = [
+    (options) => client.read(new Uint8Array(1), options),
+    (options) => client.write(new Uint8Array(1), options),
+    (options) => client.end(options),
+    (options) => listener.accept(options),
+    (options) => listener.drain(options),
+    (options) => listener.shutdown(options),
+    async (options) => await connect(options),
+    async (options) => await listen(options),
+    (options) => connect({ port: 1, timeout: 1_000, keepAlive: options, retry: options }),
+  ];
+  const { signal } = new AbortController();
+  for (const call of calls) {
+    for (const wrong of [signal, [], new Limits(), new Date(), Deadline.after(5), new Map(), 5]) {
+      const error = await errorOf(call(wrong as never));
+      assertInstanceOf(error, TypeError, String(error));
+      assertMatch(error.message, /must be (an?( plain)?|a boolean or an) object/);
+      if (wrong === signal && error.message.includes("'options'")) {
+        assertMatch(error.message, /must be a plain object \(pass \{ signal \}\)/);
+      }
+    }
+    const bare = Object.assign(Object.create(null), { unknown: 1 });
+    assertMatch(
+      (await errorOf(call(bare as never)) as Error).message,
+      /'.*unknown' is not an option/,
+    );
+  }
 });
