@@ -70,15 +70,20 @@ function rowsOf(fs: NodeFs, port: number): Row[] {
   });
 }
 
+/** How many descriptors are looked at: the search holds the event loop, a few us for each. */
+const mostLinks = 20_000;
+
 /** Describes the process that has the socket, as far as this process may see. */
 function ownerOf(fs: NodeFs, { inode, user }: Row): string {
   const link = `socket:[${inode}]`;
+  let left = mostLinks;
   for (const pid of fs.readdirSync("/proc")) {
+    if (left <= 0) return "another process listens there";
     if (!/^\d+$/.test(pid)) continue;
     try {
-      const has = fs.readdirSync(`/proc/${pid}/fd`)
-        .some((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`) === link);
-      if (!has) continue;
+      const fds = fs.readdirSync(`/proc/${pid}/fd`);
+      left -= fds.length;
+      if (!fds.some((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`) === link)) continue;
       const name = fs.readFileSync(`/proc/${pid}/comm`, "latin1").trim();
       return pid === String(host().pid)
         ? "this process listens there"
