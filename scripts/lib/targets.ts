@@ -48,7 +48,7 @@ const variants: readonly Variant[] = [
     env: { HOLDFAST_TLS: "1" },
     files: new RegExp(
       "tests/contract/(accept|close|errors|many_reads|many_writes|memory|random|read_write|" +
-        "streams)_test",
+        "streams|write_error)_test",
     ),
   },
 ];

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { capabilities, listen } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
-import { patience } from "./support.ts";
+import { patience, secure } from "./support.ts";
 import { noKernel } from "./support_listen.ts";
 import { kinds, operations, outcome, serve, states } from "./support_states.ts";
 
@@ -115,7 +115,12 @@ test("states: the table has every state, and every operation", () => {
 for (const kind of kinds) {
   for (const state of cells.keys()) {
     test(`states: ${kind}, ${state}`, skip(noReset), async () => {
-      using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
+      using listener = await listen({
+        hostname: "127.0.0.1",
+        port: 0,
+        timeout: patience,
+        ...secure.listen,
+      });
       const serving = serve(listener);
       const row = expected(cells.get(state)!);
       const outcomes = await Promise.all(

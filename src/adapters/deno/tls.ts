@@ -78,6 +78,10 @@ class DenoSession extends EndSession {
     return this.#transport.writing;
   }
 
+  isGone(): boolean {
+    return this.#transport.isGone();
+  }
+
   override reset(kernel: () => Kernel): void {
     this.#transport.reset(kernel);
   }

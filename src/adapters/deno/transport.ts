@@ -6,7 +6,7 @@
 
 import type { Incoming, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
-import { netAddr } from "../../kernel/sockaddr.ts";
+import { netAddr, SOCKADDR_SIZE } from "../../kernel/sockaddr.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { part } from "../../memory.ts";
 import { coded, systemError } from "../../kernel/system_error.ts";
@@ -143,8 +143,8 @@ export class DenoTransport implements Transport {
 
   isGone(): boolean {
     try {
-      handle(this.native)!.fd();
-      return false;
+      const fd = handle(this.native)!.fd();
+      return loadKernel().kernel!.getpeername(fd, name) < 0;
     } catch (error) {
       // Without system calls there is no way to find out.
       return (error as { code?: string }).code === "EBADF";
@@ -323,6 +323,8 @@ export class DenoTransport implements Transport {
 function copyOf({ hostname, port }: NetAddr): NetAddr {
   return netAddr(hostname, port);
 }
+
+const name = new Uint8Array(SOCKADDR_SIZE);
 
 /** Memory for copies, shared by all connections, so that one that does not write holds none. */
 const small: Uint8Array[] = [];

@@ -101,6 +101,8 @@ export interface Session {
   failWrite?: (cause: unknown) => void;
   /** Bytes wait for the peer to make room. */
   isBlocked(): boolean;
+  /** Whether the kernel has no connection any more, where the TLS socket cannot tell. */
+  isGone?(): boolean;
   /** Makes the TCP socket end with RST, now or when the TLS socket is destroyed. */
   reset(kernel: () => Kernel): void;
   unref(): void;
@@ -271,7 +273,7 @@ export class NodeTransport implements Transport {
 
   isGone(): boolean {
     const { destroyed, _handle } = this.native;
-    return destroyed || (_handle?.getpeername?.({}) ?? 0) < 0;
+    return destroyed || this.#session?.isGone?.() || (_handle?.getpeername?.({}) ?? 0) < 0;
   }
 
   close(cut: boolean = false): void {
