@@ -1,11 +1,12 @@
 /** Two copies of the module in one process: two versions, or one bundled into something else. */
 
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { existsSync } from "node:fs";
+import { cp, mkdir, mkdtemp, writeFile } from "node:fs/promises";
+import { existsSync, rmSync } from "node:fs";
 import { once } from "node:events";
 import net, { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { assert, assertEquals, assertFalse, assertInstanceOf, assertThrows } from "@std/assert";
@@ -22,19 +23,17 @@ async function load(): Promise<typeof here> {
   // Beside the installed package, where its optional peer is found as well.
   const beside = existsSync(sources) ? tmpdir() : testFile("../../node_modules");
   const directory = await mkdtemp(join(beside, "holdfast-copy-"));
-  try {
-    await writeFile(join(directory, "package.json"), '{ "type": "module" }');
-    if (existsSync(sources)) {
-      await cp(sources, join(directory, "mod.ts"));
-      await cp(testFile("../../src"), join(directory, "src"), { recursive: true });
-      return await import(pathToFileURL(join(directory, "mod.ts")).href);
-    }
-    await mkdir(join(directory, "esm"));
-    await cp(installed, join(directory, "esm"), { recursive: true });
-    return await import(pathToFileURL(join(directory, "esm", "mod.js")).href);
-  } finally {
-    await rm(directory, { recursive: true });
+  // Not before: it looks for koffi beside its own file when it needs that.
+  process.once("exit", () => rmSync(directory, { recursive: true }));
+  await writeFile(join(directory, "package.json"), '{ "type": "module" }');
+  if (existsSync(sources)) {
+    await cp(sources, join(directory, "mod.ts"));
+    await cp(testFile("../../src"), join(directory, "src"), { recursive: true });
+    return await import(pathToFileURL(join(directory, "mod.ts")).href);
   }
+  await mkdir(join(directory, "esm"));
+  await cp(installed, join(directory, "esm"), { recursive: true });
+  return await import(pathToFileURL(join(directory, "esm", "mod.js")).href);
 }
 
 const there = await load();
