@@ -1,5 +1,5 @@
 /**
- * Opening Unix sockets: the same connections and listeners, with a path for an address.
+ * Opens Unix sockets: the same connections and listeners, whose address is a path.
  *
  * @module
  */
@@ -16,8 +16,8 @@ import { checkConnectUnix, checkListenUnix } from "./options/validate.ts";
 import { timers } from "./time/timers.ts";
 
 /**
- * A connection over a Unix socket. What is TCP's alone, such as `setOptions` and `tcpInfo`, throws a
- * TypeError; `reset` closes.
+ * A connection over a Unix socket. Methods that only make sense for TCP, such as `setOptions` and
+ * `tcpInfo`, throw a TypeError, and `reset` closes the connection.
  *
  * @example The same calls
  * ```ts
@@ -28,9 +28,9 @@ import { timers } from "./time/timers.ts";
  * ```
  */
 export interface UnixConnection extends Omit<TcpConnection, "localAddr" | "remoteAddr"> {
-  /** Address of our end; the path is empty at the dialling end. */
+  /** Address of our end. The path is empty if this is the end that dialled. */
   readonly localAddr: UnixAddr;
-  /** Address of the peer; the path is empty at the listening end. */
+  /** Address of the peer. The path is empty if the peer dialled. */
   readonly remoteAddr: UnixAddr;
 }
 
@@ -49,9 +49,9 @@ export interface UnixListener
   extends Omit<TcpListener, "addr" | "accept" | typeof Symbol.asyncIterator> {
   /** Where it listens. */
   readonly addr: UnixAddr;
-  /** As `accept` of a listener for TCP. */
+  /** Like `accept` of a {@linkcode TcpListener}. */
   accept(...args: Parameters<TcpListener["accept"]>): Promise<UnixConnection>;
-  /** As of a listener for TCP. */
+  /** Like iteration over a {@linkcode TcpListener}. */
   [Symbol.asyncIterator](): AsyncIterableIterator<UnixConnection>;
 }
 

@@ -21,7 +21,7 @@ interface Duplex {
 
 type Done = (error?: unknown) => void;
 
-/** So many bytes are read that nobody has asked for. */
+/** How many bytes are read before they are asked for. */
 const mostAhead = 4_096;
 
 interface NodeStream {
@@ -91,7 +91,7 @@ class DenoSession extends EndSession {
   }
 }
 
-/** Over a stream Deno's TLS neither waits for the kernel nor stops reading: so the stream does. */
+/** A session over a {@linkcode Wire}, which waits for the kernel and pauses. Deno's TLS does neither. */
 class WireSession extends DenoSession {
   failWrite: ((cause: unknown) => void) | undefined = undefined;
   readonly #native: TlsSocket;
@@ -138,17 +138,17 @@ class WireSession extends DenoSession {
 /** Makes a stream of Node's out of a connection. */
 class Wire {
   readonly stream: Duplex;
-  /** TLS has been told of the peer's FIN. */
+  /** Whether TLS was told of the peer's FIN. */
   finished = false;
   /** Nothing can be sent any more; what has arrived can still be read. */
   failedWrite: (cause: unknown) => void;
   #broken = false;
   readonly #transport: Transport;
   #paused = false;
-  /** Bytes that have come since then. */
+  /** How many bytes have arrived since then. */
   #ahead = 0;
   #wanted = false;
-  /** The end has come while nobody wanted data. */
+  /** Whether the end has come while the session was paused. */
   #ended = false;
   /** The callback of the write that waits for the kernel, and the bytes that were not taken yet. */
   #waiting: Done | undefined = undefined;
@@ -174,7 +174,7 @@ class Wire {
     stream.on("end", () => this.finished = true);
     this.failedWrite = (cause) => stream.destroy(cause);
     const end = () => {
-      // Deno forgets an end that comes while its TLS socket is paused.
+      // Deno forgets an end that comes while its TLS socket is paused, so it is passed on later.
       if (this.#paused) this.#ended = true;
       else stream.push(null);
     };
@@ -214,7 +214,7 @@ class Wire {
     else this.#onSent = done;
   }
 
-  /** TLS has messages of its own, which nobody asks for; unread they would make `close` a reset. */
+  /** Reads messages of TLS itself, for which no `pull` asks. Unread, they would make `close` a reset. */
   #read(): void {
     this.#wanted = this.#paused && this.#ahead > mostAhead;
     if (!this.#wanted) this.#transport.pull(0);
@@ -234,7 +234,7 @@ class Wire {
     this.#waiting = undefined;
     if (done === undefined) return;
     if (rest !== undefined) return this.#write(rest, done);
-    // It may write what came up meanwhile.
+    // `done` may start the next write.
     done();
     if (this.#waiting !== undefined) return;
     const onSent = this.#onSent;

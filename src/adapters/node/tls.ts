@@ -232,7 +232,7 @@ class NodeSession extends EndSession {
     return (this.#socket._handle?.writeQueueSize ?? 0) > 0;
   }
 
-  /** Resets when the TLS socket is destroyed: if the TCP socket went first, Node would crash. Not documented. */
+  /** Resets when the TLS socket is destroyed, as Node crashes if the TCP socket goes first. */
   override reset(): void {
     // Not documented.
     this.#socket.resetAndClosing = true;

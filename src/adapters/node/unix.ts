@@ -7,6 +7,8 @@
 import type { Attempt, IncomingConnections, ListenerTransport, Transport } from "../../adapter.ts";
 import type { NetAddr, UnixAddr } from "../../kernel/address.ts";
 import { builtin, host } from "../../kernel/system.ts";
+import { coded } from "../../kernel/system_error.ts";
+import { closeReport } from "./listen.ts";
 import { listenTo, type NodeSocket } from "./transport.ts";
 
 interface NodeServer {
@@ -35,7 +37,7 @@ interface NodeFs {
   unlinkSync(path: string): void;
 }
 
-/** Everything above takes addresses as they come, and looks into those of TCP only. */
+/** Makes an address that the core passes on unseen, as it looks into addresses of TCP only. */
 function address(path: string): NetAddr {
   return { transport: "unix", path } satisfies UnixAddr as unknown as NetAddr;
 }
@@ -60,9 +62,9 @@ export function connectUnix(path: string): Attempt {
 }
 
 /**
- * Listens on a Unix socket. The file of one that nobody listens on any more is replaced.
+ * Listens on a Unix socket. If the file of a dead listener is in the way, it is replaced.
  *
- * @throws The runtime's own error; EADDRINUSE for a live one, and for a file that is no socket.
+ * @throws The runtime's own error: EADDRINUSE for a live listener, and for a file that is not a socket.
  */
 export async function listenUnix(
   path: string,
@@ -77,7 +79,7 @@ export async function listenUnix(
   }
 }
 
-/** Whether `path` is the file of a socket on which nobody listens. */
+/** Whether `path` is the file of a socket without a listener. */
 async function isStale(path: string): Promise<boolean> {
   if (isAbstract(path) || !fileOf(path)?.isSocket()) return false;
   const attempt = connectUnix(path);
@@ -102,10 +104,9 @@ function open(path: string, backlog: number | undefined): Promise<ListenerTransp
   const { createServer } = builtin<NodeNet>("node:net")!;
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
   return new Promise((resolve, reject) => {
-    // Bun replaces the file of whoever listens there.
+    // Bun would replace the file even of a live listener.
     if (host().versions.bun !== undefined && !isAbstract(path) && fileOf(path) !== undefined) {
-      const cause = new Error(`listen EADDRINUSE: address already in use ${path}`);
-      return reject(Object.assign(cause, { code: "EADDRINUSE" }));
+      return reject(coded("EADDRINUSE", `listen EADDRINUSE: address already in use ${path}`));
     }
     server.once("error", reject);
     server.once("listening", () => {
@@ -116,7 +117,7 @@ function open(path: string, backlog: number | undefined): Promise<ListenerTransp
   });
 }
 
-/** Push, as Node's other listeners. */
+/** A transport over `net.Server`, which accepts connections at once. */
 class UnixListener implements ListenerTransport {
   readonly native: NodeServer;
   readonly addr: NetAddr;
@@ -124,6 +125,7 @@ class UnixListener implements ListenerTransport {
   readonly #file: number | undefined;
   #incoming!: IncomingConnections;
   #closed = false;
+  readonly #reportClose: () => void = closeReport(() => this.#closed ? undefined : this.#incoming);
 
   constructor(native: NodeServer, path: string) {
     this.native = native;
@@ -139,22 +141,19 @@ class UnixListener implements ListenerTransport {
       incoming.accepted(listenTo(socket, { local: this.addr, remote: address("") }));
     });
     this.native.on("error", (cause: unknown) => this.#failed(cause));
-    this.native.on("close", () => this.pull());
+    this.native.on("close", this.#reportClose);
   }
 
-  /** Node accepts by itself. When somebody has closed `native`, nobody will come. */
+  /** Does nothing while the server listens. When the program has closed it, this reports that. */
   pull(): void {
-    if (this.native.listening) return;
-    queueMicrotask(() => {
-      this.#failed(Object.assign(new Error("the server was closed"), { code: "ECANCELED" }));
-    });
+    if (!this.native.listening) this.#reportClose();
   }
 
   #failed(cause: unknown): void {
     if (!this.#closed) this.#incoming.failed(cause);
   }
 
-  /** Takes the socket's file away, unless it is another listener's by now. */
+  /** Closes the server and removes the socket's file, unless it belongs to another listener by now. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -163,7 +162,7 @@ class UnixListener implements ListenerTransport {
     try {
       builtin<NodeFs>("node:fs")!.unlinkSync(this.#path);
     } catch {
-      // The runtime was faster, or it is not ours to take away.
+      // The runtime has removed it already, or it may not be removed.
     }
   }
 
