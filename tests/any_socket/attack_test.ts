@@ -1,6 +1,6 @@
 /**
- * Situations made to mislead whoever looks for a socket's descriptor: either the right socket is
- * changed, or none.
+ * Situations in which a search for a socket's descriptor could find a wrong one. Either the right socket
+ * is changed, or none.
  *
  * @module
  */
@@ -34,7 +34,7 @@ interface Model {
   value: number;
 }
 
-/** What the socket behind a descriptor has, which is found without the library. */
+/** Reads the socket behind a descriptor, which was found without the library. */
 const hopLimitOf = (fd: number) => getOptions({ fd }).hopLimit;
 
 async function listening(options: object = {}): Promise<net.Server> {
@@ -61,7 +61,7 @@ test(
   async () => {
     const first = await listening({ reusePort: true });
     const port = portOf(first);
-    // Found while it was alone.
+    // The descriptor was found when no other socket had the addresses.
     setOptions(first, { hopLimit: 90 });
     const second = await listening({ port, reusePort: true });
     const third = await listening({ port, reusePort: true });
@@ -82,7 +82,7 @@ test(
         }
       }
       assertEquals(descriptorsOf(port, 0).map(hopLimitOf).sort(), expected.toSorted());
-      // Each of the others can be told again once it is alone.
+      // Each of the others can be found again once no other socket has its addresses.
       first.close();
       second.close();
       await Promise.all([once(first, "close"), once(second, "close")]);
@@ -199,7 +199,7 @@ test("sockets of a worker", skip(noKernel), async () => {
       ]);
       return answer;
     }));
-    // At the same time as the workers.
+    // This runs at the same time as the workers.
     for (let i = 0; i < 30; i++) {
       const socket = await dialled({ port: portOf(server), host: "127.0.0.1" });
       setOptions(socket, { hopLimit: 50 + i });
@@ -263,7 +263,7 @@ test("a connection that became TLS", skip(noStartTls ?? notLinux), async () => {
   const secure = await Deno!.startTls(plain, { hostname: "localhost", caCerts: [ca] });
   try {
     await secure.handshake();
-    // Its descriptor is the new connection's.
+    // The new connection has its descriptor by now.
     const error = assertThrows(() => setOptions(plain, { hopLimit: 71 }), SocketError);
     assertEquals((error as SocketError).code, "EBADF");
     assertEquals(setOptions(secure as object, { hopLimit: 72 }), { hopLimit: 72 });
@@ -273,7 +273,7 @@ test("a connection that became TLS", skip(noStartTls ?? notLinux), async () => {
   }
 });
 
-/** Mulberry32: numbers from 0 to 1. */
+/** The random number generator Mulberry32, with numbers from 0 to 1. */
 function random(seed: number): () => number {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;
@@ -324,7 +324,7 @@ test(
       await reset(seen.peer);
       const unseen = await dial();
       open.push(unseen.accepted);
-      // It keeps its descriptor, whose connection has ended.
+      // It keeps its descriptor, but the connection has ended.
       setOptions(seen.accepted as object, { hopLimit: 51 });
       assertEquals(descriptorsOf(port, localPort).map(hopLimitOf), [64]);
       await reset(unseen.peer);
@@ -336,7 +336,7 @@ test(
       );
       assertEquals((error as SocketError).code, "EBADF");
       assertEquals(descriptorsOf(port, localPort).map(hopLimitOf), [64]);
-      // Certain again, once nothing else can be meant.
+      // It is found again once no other socket can be meant.
       for (const { accepted } of [seen, unseen]) accepted.close();
       open.splice(1, 2);
       await sleep(20);

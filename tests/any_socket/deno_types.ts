@@ -1,7 +1,7 @@
 /// <reference lib="deno.ns" />
 
 /**
- * What `deno check` has to accept: our connection goes where Deno's goes, and Deno's sockets are sockets.
+ * Has to compile with Deno's own types: our connection is a `Deno.Conn`, and Deno's sockets are sockets.
  *
  * @module
  */

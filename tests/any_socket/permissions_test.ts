@@ -1,6 +1,6 @@
 /**
- * Other libraries' sockets where system calls are not allowed. On a terminal, where a prompt would
- * hang.
+ * Other libraries' sockets without the permission for system calls. The programs run on a terminal, where
+ * a prompt would make them hang.
  *
  * @module
  */

@@ -1,12 +1,12 @@
 /**
- * Descriptors of this process by the ports of their sockets, from the kernel's tables.
+ * Finds descriptors of this process by the ports of their sockets, in the kernel's tables.
  *
  * @module
  */
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
-/** One descriptor of each socket with these ports; the remote one is 0 for a listener. */
+/** One descriptor of each socket with these ports. The remote port of a listener is 0. */
 export function descriptorsOf(localPort: number, remotePort: number): number[] {
   const port = (address = "") => parseInt(address.split(":").at(-1)!, 16);
   const links = new Set(
@@ -22,7 +22,7 @@ export function descriptorsOf(localPort: number, remotePort: number): number[] {
       const link = readlinkSync(`/proc/self/fd/${fd}`);
       if (links.has(link)) found.set(link, Number(fd));
     } catch {
-      // The descriptor of the directory itself is gone by now.
+      // This was the descriptor of the directory itself, which is closed by now.
     }
   }
   return [...found.values()];

@@ -57,7 +57,7 @@ interface BunNet {
   connect(options: object): Promise<object & { terminate(): void }>;
 }
 
-/** Bun cannot hand over a single accepted TLS socket: `node:tls` is at the other end. */
+/** `node:tls` is at the other end, since a TLS socket accepted by `Bun.listen` cannot be wrapped. */
 function bunTls(Bun: BunNet): Opener {
   const name = "Bun.connect with TLS";
   return [name, async () => {
@@ -140,10 +140,10 @@ export const openers: Opener[] = [
   ...(Deno === undefined ? [] : [startTls(Deno)]),
 ];
 
-/** Those of which accepted sockets are refused. */
+/** Kinds whose accepted sockets are refused. */
 export const refusedKinds: Kind[] = kinds.filter(([name]) => name === refused);
 
-/** Whether the runtime keeps what has arrived until somebody reads it. */
+/** Whether the runtime keeps what has arrived until it is read. */
 export function keepsData(name: string): boolean {
   return !name.startsWith("Bun.");
 }

@@ -1,5 +1,5 @@
 /**
- * `wrap`: our timeouts over connections that were opened by somebody else.
+ * `wrap`: timeouts for connections that were not opened by this library.
  *
  * @module
  */
@@ -55,7 +55,7 @@ for (const [name, open] of openers) {
       } catch (error) {
         assertInstanceOf(error, TimeoutError);
         sent += error.bytesWritten!;
-        // The caller's memory is the caller's again.
+        // The caller may reuse its memory.
         rest.fill(0);
         break;
       }
@@ -93,7 +93,7 @@ for (const [name, open] of openers) {
       assertEquals([hopLimit, userTimeout], [33, 9_000]);
       assertEquals(one.tcpInfo().state, "ESTABLISHED");
     }
-    // This way round: a client that has not read its session tickets closes with a reset.
+    // The server closes first, since a client that has not read its session tickets closes with a reset.
     accepted.close();
     assertEquals(await dialled.read(new Uint8Array(1)), null);
     const closed = await assertRejects(() => accepted.read(new Uint8Array(1)), SocketError);
@@ -247,7 +247,7 @@ test("wrap refuses what is no open connection", async () => {
   udp.close();
 });
 
-/** Mulberry32: numbers from 0 to 1. */
+/** The random number generator Mulberry32, with numbers from 0 to 1. */
 function random(seed: number): () => number {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;
@@ -257,10 +257,10 @@ function random(seed: number): () => number {
   };
 }
 
-/** Sends the stream in pieces of random size under random timeouts; answers how many timed out. */
+/** Sends the stream in pieces of random size under random timeouts. Returns how many timed out. */
 async function sendAll(to: TcpConnection, total: number, next: () => number): Promise<number> {
   let timeouts = 0;
-  // So that the first reads wait in vain.
+  // Starts late, so that the first reads time out.
   await sleep(20);
   for (let sent = 0; sent < total;) {
     const piece = streamBytes(sent, Math.min(1 + Math.floor(next() ** 4 * 300_000), total - sent));
@@ -277,7 +277,7 @@ async function sendAll(to: TcpConnection, total: number, next: () => number): Pr
   return timeouts;
 }
 
-/** Receives it; answers how many reads timed out. */
+/** Receives the stream. Returns how many reads timed out. */
 async function receiveAll(from: TcpConnection, total: number, next: () => number): Promise<number> {
   let timeouts = 0;
   for (let got = 0; got < total;) {
@@ -296,7 +296,7 @@ async function receiveAll(from: TcpConnection, total: number, next: () => number
   return timeouts;
 }
 
-/** Reads a little the native way, so that the rest sits in the runtime's memory. */
+/** Reads a few bytes from the native socket, so that the runtime keeps the rest. */
 async function takeSome(native: object): Promise<{ taken: Uint8Array }> {
   if (native instanceof net.Socket) {
     await once(native, "readable");

@@ -17,7 +17,7 @@ const hostname = "127.0.0.1";
 const open = () => listen({ hostname, port: 0, timeout: patience });
 const dial = (port: number) => connect({ hostname, port, timeout: patience });
 
-/** Which client a connection comes from. */
+/** Tells which client a connection comes from. */
 const from = (socket: TcpConnection) => socket.remoteAddr.port;
 
 test("accept: a timeout rings, on time and with what was asked", async () => {

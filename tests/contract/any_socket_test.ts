@@ -1,5 +1,5 @@
 /**
- * Options of sockets that are not ours: every kind that the runtime has, and bare descriptors.
+ * Options of sockets that other libraries opened: every kind that the runtime has, and bare descriptors.
  *
  * @module
  */
@@ -38,7 +38,7 @@ import { openDescriptors, pair, patience, sleep, until } from "./support.ts";
 import { descriptorOfPorts, noIpv6, noKernel, notLinux } from "./support_listen.ts";
 import { type Kind, kinds, kindsOn, type NativeSocket, netSockets } from "./support_native.ts";
 
-/** What is set, and what the kernel then reports; rounded up where it counts seconds. */
+/** What is set, and what the kernel then reports. Times that it counts in seconds are rounded up. */
 const wanted = {
   keepAlive: { idle: 60_400, interval: 7_000, count: 4 },
   userTimeout: 12_345,
@@ -49,7 +49,7 @@ const wanted = {
 };
 const reported = { ...wanted, keepAlive: { ...wanted.keepAlive, idle: 61_000 } };
 
-/** Reads a socket by the descriptor that the kernel's tables name: nothing is searched for here. */
+/** Reads a socket by the descriptor from the kernel's tables, so without the library's search. */
 function truthOf({ localPort, remotePort }: NativeSocket): () => KernelOptions {
   const fd = descriptorOfPorts(localPort, remotePort);
   return () => getOptions({ fd });
@@ -57,7 +57,7 @@ function truthOf({ localPort, remotePort }: NativeSocket): () => KernelOptions {
 
 const sizes = ["receiveBufferSize", "sendBufferSize", "maxSegmentSize"] as const;
 
-/** Without what the kernel changes by itself. */
+/** Leaves out what the kernel changes by itself. */
 function stable(options: KernelOptions): KernelOptions {
   const copy: Record<string, unknown> = { ...options };
   for (const size of sizes) delete copy[size];
@@ -85,7 +85,7 @@ async function setAndReadBack([, open]: Kind): Promise<void> {
     assertEquals(stable(truth()), after, one.name);
     assertEquals(stable(getOptions(one.socket)), after, one.name);
     assertEquals(others.map((other) => stable(other())), othersBefore, one.name);
-    // Switches go by the runtime's own road, values by the kernel's: one must not hide the other.
+    // The switch is set by the runtime, and values by the kernel. One must not hide the other.
     for (const on of [before.noDelay!, noDelay, before.noDelay!, before.noDelay!]) {
       setOptions(one.socket, { noDelay: on });
       assertEquals(truth().noDelay, on, one.name);
@@ -132,7 +132,7 @@ test("options of IPv4 on dual-stack sockets", skip(notLinux ?? noIpv6), async ()
 test("a closed socket is EBADF", skip(noKernel), async () => {
   for (const [, open] of kinds) {
     const sockets = await open();
-    // Found once, so that what was remembered is tested as well.
+    // The descriptor is found once before, so that the remembered one is tested as well.
     for (const { socket } of sockets.all) getOptions(socket);
     sockets[Symbol.dispose]();
     await sleep(200);
@@ -186,7 +186,7 @@ for (const [i, [name]] of kinds.entries()) {
         const openBefore = openDescriptors();
         const sockets = await open();
         const [dialled, , listener] = sockets.all;
-        // RST, so that the addresses are free at once.
+        // Closes with RST, so that the addresses are free at once.
         for (const { socket, remotePort } of sockets.all) {
           if (remotePort !== 0) setOptions(socket, { linger: 0 });
           else getOptions(socket);
@@ -242,7 +242,7 @@ test("old connections among many new ones", skip(noKernel), async () => {
   const { port } = sockets.listener.addr;
   const others = [];
   for (let i = 0; i < 150; i++) others.push(await connect({ port, timeout: patience }));
-  // Holes, so that the next descriptors are not the highest.
+  // Frees lower numbers, so that the next descriptors are not the highest.
   for (const other of others.splice(20, 50)) other.close();
   const last = await connect({ port, timeout: patience });
   for (const [i, one] of [sockets.client, ...others, last].entries()) {
@@ -289,7 +289,7 @@ test("what is not a TCP socket says so", skip(notLinux), async () => {
   await once(udp, "listening");
   assertThrows(() => getOptions(udp), TypeError, "must be a TCP socket");
   for (const fd of socketDescriptors()) {
-    // Of UDP and of the runtime's own pairs: refused. Nothing else is open.
+    // UDP sockets and the runtime's own socket pairs are refused. Nothing else is open.
     assertThrows(() => setOptions({ fd }, { hopLimit: 3 }), TypeError, "is not TCP");
   }
   udp.close();

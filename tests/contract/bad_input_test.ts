@@ -25,7 +25,7 @@ const types = (...values: unknown[]): Bad[] =>
 const ranges = (...values: unknown[]): Bad[] =>
   values.map((value) => [value, RangeError, show(value)] as const);
 
-/** The grammar of messages, written down once more. */
+/** The form that messages have to have. */
 function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "bigint") return `${value}n`;
@@ -35,7 +35,7 @@ function show(value: unknown): string {
   return String(value);
 }
 
-/** An option of connect, listen or setOptions: what is expected of it, in words, and what is not it. */
+/** An option of connect, listen or setOptions: what it must be, in words, and values that it must not be. */
 interface Field {
   says: string;
   bad: Bad[];
@@ -148,7 +148,7 @@ async function errorFrom(call: () => unknown): Promise<unknown> {
   }
 }
 
-/** What went wrong with a case, for all cases of a test at once. */
+/** Collects what went wrong in all cases of a test. */
 const problems: string[] = [];
 
 async function expect(
@@ -167,7 +167,7 @@ function verdict(): void {
   assertEquals(problems.splice(0).join("\n"), "");
 }
 
-/** A listener that counts who comes, to see that nobody was dialled. */
+/** A listener that counts connections, to show that nothing was dialled. */
 async function doorman() {
   const server: Server = createServer();
   const visits = { count: 0 };
@@ -226,7 +226,7 @@ test("bad input: every socket option, of a connection and of a listener; nothing
   const before = read();
   for (const [name, { says, bad }] of Object.entries(socketFields)) {
     for (const [value, kind, shown] of bad) {
-      // Good ones beside it, before and after: they must not be set.
+      // Good options stand before and after the bad one. They must not be set.
       const options = {
         ...withOption({}, name, value),
         ...(name === "noDelay" ? {} : { noDelay: false }),
@@ -427,7 +427,7 @@ test("bad input: options that contradict each other", async () => {
   verdict();
 });
 
-/** Calls with an argument that is no options object at all, or is none of the right kind. */
+/** Calls with an argument that is not an options object, or of the wrong kind. */
 function wrongArguments(
   { client, listener }: Pair,
 ): [string, string, string, Bad[], (value: never) => unknown][] {

@@ -1,4 +1,4 @@
-/** What the kernel has of a listener's bind-time options, and who keeps a port. */
+/** Bind-time options of a listener read back from the kernel, and errors that say who has a port. */
 
 import { test } from "node:test";
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";

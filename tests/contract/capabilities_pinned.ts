@@ -1,7 +1,6 @@
 /**
- * What each runtime can do, "set get", by `capabilities()` of a machine with everything at hand
- * (`--allow-ffi` in Deno); older Node.js has a table with koffi and one without. A change here is a
- * change of what users get.
+ * What `capabilities()` returns in each runtime, as "set get", with `--allow-ffi` in Deno. For older
+ * Node.js there is a table with koffi and one without. A change here is a change of what users get.
  *
  * @module
  */
@@ -51,7 +50,7 @@ const tuningNode = {
 /** `listen({ reusePort })` came with 22.12. */
 const node20 = { ...node, "reusePort": "ffi ffi" };
 
-/** An idle time alone is what every Node's own `setKeepAlive` takes. */
+/** The setters of every Node take an idle time, but not always interval and count. */
 const withoutFfi = (table: Record<string, string>): Record<string, string> => ({
   ...Object.fromEntries(
     Object.entries(table).map(([name, roads]) => [name, roads.replaceAll("ffi", "none")]),
@@ -61,10 +60,10 @@ const withoutFfi = (table: Record<string, string>): Record<string, string> => ({
   "localPort": "native none",
 });
 
-/** Windows: what Node itself does. No system call can be made. */
+/** Windows: what Node itself can do, as system calls cannot be made there. */
 const windows = { ...withoutFfi(node20), "fd": "none none" };
 
-/** By runtime, major version and system, and koffi where it makes a difference. */
+/** The tables by runtime, major version and system, and by koffi where it makes a difference. */
 export const pinned: Record<string, Record<string, string> | undefined> = {
   "deno 2 linux": {
     ...linux,

@@ -9,7 +9,7 @@ const { runtime, version, system, options } = capabilities();
 const name = `${runtime} ${version.split(".")[0]} ${system}`;
 const table = (hasKoffi() ? pinned[`${name} koffi`] : undefined) ?? pinned[name];
 
-/** Whether it is installed: asked of the module system, not of what is tested. */
+/** Whether koffi is installed, according to the module system. */
 function hasKoffi(): boolean {
   try {
     createRequire(import.meta.url).resolve("koffi");
@@ -20,8 +20,8 @@ function hasKoffi(): boolean {
 }
 
 /**
- * A capability that disappears fails here, and one that appears wants to be written down. Every
- * other test skips by capability, and would go quiet.
+ * Fails when a capability disappears, or a new one is not in the table yet. All other tests skip by
+ * capability, so without this one they would skip without anybody noticing.
  */
 test(
   "capabilities: are the ones that are pinned",

@@ -87,8 +87,8 @@ test("close: calls after it reject with EBADF", async () => {
   assertSocketError(await failure(client.closeWrite()), "EBADF", "write", port);
   const { listener } = sockets;
   listener.close();
-  // Options say the same, also where the kernel is out of reach: the number may be somebody else's
-  // descriptor by now.
+  // Options say the same, also where the kernel cannot be asked, since the number may belong to another
+  // socket by now.
   for (
     const call of [
       () => client.setNoDelay(true),
@@ -159,7 +159,7 @@ test("close: leaves no descriptor", skip(noTables), async () => {
   for (let i = 0; i < 20; i++) {
     using sockets = await pair();
     const { client, server } = sockets;
-    // Each in another state of its life.
+    // Each connection is in another state.
     const pending = [client.read(new Uint8Array(9)).catch(() => {})];
     if (i % 2) pending.push(client.write(zeros).then(() => {}, () => {}));
     if (i % 3 === 0) await server.closeWrite();
@@ -183,7 +183,7 @@ test("close: of a listener rejects a pending accept, and later ones", async () =
   listener[Symbol.dispose]();
   await listener[Symbol.asyncDispose]();
   assertEquals(listener.addr.port, port);
-  // An accept that was under way may take a turn to let go of the socket.
+  // A pending accept may keep the socket for another turn of the event loop.
   await sleep(20);
   assertSocketError(
     await failure(connect({ hostname, port, timeout: patience, ...secure.connect })),
@@ -225,7 +225,7 @@ test("close: of a listener ends connections nobody accepted", skip(noTables), as
   );
   listener.close();
   for (const client of clients) {
-    // FIN or RST, depending on who held the connection: the runtime or the kernel.
+    // The peer sees FIN if the runtime had the connection, and RST if the kernel did.
     const result = await within(
       patience,
       client.read(new Uint8Array(1)).catch((error: unknown) => error),
@@ -265,7 +265,7 @@ test("close: while closeWrite waits for its turn", async () => {
       while (await server.read(new Uint8Array(2 ** 20)) !== null);
     } catch { /* The end is not the point here. */ }
   })();
-  // Closes in the very moment in which FIN is due.
+  // Closes just when FIN has to be sent.
   await written;
   client.close();
   const error = await within(patience, finished);
@@ -325,7 +325,7 @@ test("close: after somebody else has closed the runtime's socket, nothing hangs"
   for (const { native } of [client, server, listener]) closeNative(native);
   assertInstanceOf(await failure(server.closeWrite()), SocketError);
   assertInstanceOf(await failure(client.write(zeros)), SocketError);
-  // Not null: the peer has not finished.
+  // The read must not resolve to null, as the peer has not finished.
   assertInstanceOf(await pending, SocketError);
   for (const socket of [client, server, listener]) socket.close();
 });
@@ -355,7 +355,7 @@ for (const end of ["client", "server"] as const) {
   }
 }
 
-// Both kinds of listener that a runtime may have.
+// A runtime may use two kinds of listeners.
 for (const reusePort of [false, true]) {
   const none = reusePort ? noReusePort : undefined;
   test(
@@ -366,7 +366,7 @@ for (const reusePort of [false, true]) {
       const { client, server, listener } = sockets;
       const { port } = listener.addr;
       const { native } = listener;
-      // Bun's tells nobody.
+      // Bun's listener has no event for it.
       const tells = !("stop" in native);
       const accept = () => failure(listener.accept({ timeout: tells ? patience : 100 }));
       const pending = [accept(), accept(), accept()];
@@ -401,7 +401,7 @@ test("close: of a listener by somebody else, with thousands of accepts waiting",
   closeNative(listener.native);
   client.close();
   server.close();
-  // Where nobody else tells, this one does.
+  // Where nothing reported it, this call does.
   pending.push(failure(listener.accept()));
   const all = await Promise.all(pending);
   assert(all.every((error) => (error as SocketError).code === "ECANCELED"));
@@ -442,12 +442,12 @@ test(
   async () => {
     using sockets = await pair();
     const { client } = sockets;
-    // Both ports: other connections may have had either.
+    // Compares both ports, since other connections may have had one of them.
     const connections = () =>
       socketsOf(client.remoteAddr.port).filter(({ localPort, remotePort }) =>
         [localPort, remotePort].includes(client.localAddr.port)
       );
-    // While others change it, the kernel's table may show a row twice.
+    // A row may appear twice, as the kernel's table changes while it is read.
     await until(() => connections().length === 2, "both ends are in the table");
     const read = failure(client.read(new Uint8Array(1)));
     const write = failure(client.write(zeros));

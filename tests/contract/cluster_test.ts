@@ -29,7 +29,7 @@ test(
       refused!,
       /^UnsupportedOptionError: .*worker of node:cluster.*server\.on\("connection"/,
     );
-    // What the primary gave its listener, and then what the worker gave the connection.
+    // First the value of the primary's listener, then the one that the worker set on the connection.
     assertEquals(connection, "[50000,40000]");
   },
 );

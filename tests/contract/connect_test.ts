@@ -32,7 +32,7 @@ const noIpv6 = Object.values(networkInterfaces()).flat().some((one) => one?.addr
   ? undefined
   : "there is no IPv6 loopback";
 
-/** How long `call` took to reject, and with what. */
+/** The error with which `call` rejects, and how long that takes. */
 async function rejection(
   call: () => Promise<unknown>,
 ): Promise<{ error: unknown; ms: number }> {
@@ -43,7 +43,7 @@ async function rejection(
   return { error, ms: performance.now() - start };
 }
 
-/** No socket of ours to `port` is still in the handshake. */
+/** Asserts that no socket of this process to `port` is in the handshake any more. */
 const noneLeft = (port: number) =>
   until(() => socketsOf(port, "SYN-SENT").length === 0, `no socket in SYN-SENT to ${port}`, 5_000);
 
@@ -108,7 +108,7 @@ test("connect: the timeout ends with the handshake", async () => {
 });
 
 test("connect: the timeout covers every address of a name", skip(noTables), async () => {
-  // Where localhost has two addresses, both hang, and both have to go.
+  // If localhost has two addresses, both attempts hang, and both have to end.
   using silent = await hangingAddress("::");
   const { port } = silent;
   const before = openDescriptors();
@@ -329,11 +329,11 @@ test("connect: an option that cannot be set leaves no socket behind", skip(noTab
   using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
   const before = openDescriptors();
   const { hostname, port } = listener.addr;
-  // No such algorithm: either there is no way to set one, or the kernel refuses it.
+  // There is no such algorithm: either the option cannot be set here, or the kernel refuses it.
   const { error } = await rejection(() =>
     connect({ hostname, port, timeout: 2_000, congestionControl: "no-such-name" })
   );
-  // Where the kernel was asked after the handshake there was a connection, which has to end.
+  // If the option was set after the handshake, there was a connection, which has to be closed.
   if (!(error instanceof UnsupportedOptionError)) {
     const accepted = await listener.accept({ timeout: 300 }).catch(() => undefined);
     accepted?.close();

@@ -1,4 +1,4 @@
-/** Sockets for other people's clients: raced, limited and with options. */
+/** Sockets for clients of other libraries: dialled by this one, with a limit and options. */
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import http from "node:http";
@@ -26,7 +26,7 @@ import { noKernel, notLinux } from "./support_listen.ts";
 const timeout = patience;
 const keepAlive = { idle: 61_000, interval: 7_000, count: 4 };
 
-/** What a connector gives for a target. */
+/** The result of a connector for a target. */
 function open(options: ConnectorOptions, target: ConnectorTarget): Promise<net.Socket> {
   return new Promise((resolve, reject) =>
     connector(options)(target, (error, socket) => error === null ? resolve(socket) : reject(error))
@@ -113,7 +113,7 @@ test("connector: the limit holds for a TLS handshake that nobody answers", async
   assert(error instanceof TimeoutError, String(error));
   assertMatch(error.diagnosis!, /TLS handshake/);
   using server = await listener.accept();
-  // The client has gone: what is left is its greeting.
+  // The client has gone, but its greeting can still be read.
   const into = new Uint8Array(65_536);
   const drain = async () => {
     while (await server.read(into).catch(() => null) !== null);

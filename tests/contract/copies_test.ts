@@ -1,4 +1,4 @@
-/** Two copies of the module in one process: two versions, or one bundled into something else. */
+/** Two copies of the module in one process, as when a program has two versions or bundles one. */
 
 import { cp, mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { existsSync, rmSync } from "node:fs";
@@ -18,9 +18,9 @@ import { errorOf } from "./support_listen.ts";
 const sources = testFile("../../mod.ts");
 const installed = testFile("../../node_modules/@holdfast/tcp/esm");
 
-/** What was imported from a copy of all its files. */
+/** Imports a copy of all the module's files. */
 async function load(): Promise<typeof here> {
-  // Beside the installed package, where its optional peer is found as well.
+  // The copy is beside the installed package, so that it finds the optional peer dependency too.
   const beside = existsSync(sources) ? tmpdir() : testFile("../../node_modules");
   const directory = await mkdtemp(join(beside, "holdfast-copy-"));
   // Not before: it looks for koffi beside its own file when it needs that.
@@ -94,7 +94,7 @@ test("copies: one cannot wrap what the other reads", async () => {
       assertThrows(() => one.wrap(socket.native, options), TypeError, "in use");
     }
   }
-  // It is as good as before.
+  // The socket can still be used.
   await sockets.server.write(new Uint8Array(3));
   assertEquals(await client.read(new Uint8Array(9)), 3);
 

@@ -70,7 +70,7 @@ test("deadline: its signal aborts with a TimeoutError when it passes, not before
   const { signal } = deadline;
   assertStrictEquals(deadline.signal, signal);
   assertEquals(signal.aborted, false);
-  // Waiting for it keeps no process alive.
+  // Waiting for the signal does not keep the process alive.
   await Promise.all([once(signal, "abort"), sleep(200)]);
   assert(deadline.expired);
   assertInstanceOf(signal.reason, TimeoutError);

@@ -1,4 +1,4 @@
-/** Dialling: where from, what is set before the handshake, and dialling again. */
+/** Dialling: source addresses, options that are set before the handshake, and retries. */
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { test } from "node:test";
@@ -20,7 +20,7 @@ import { noIpv6, noKernel, notLinux } from "./support_listen.ts";
 const v4 = "127.0.0.1";
 const timeout = patience;
 
-/** Why an option of dialling is out of reach here, or `undefined`. */
+/** Why an option of dialling cannot be used here, or `undefined`. */
 function noDial(name: "localAddress" | "localPort" | "interface" | "prepare"): string | undefined {
   const { set, reason } = capabilities().options[name];
   return set === "none" ? `${name}: ${reason}` : undefined;
@@ -72,7 +72,7 @@ test("localPort: taken again at once after TIME_WAIT, refused where somebody lis
   for (const { addr } of [listener, other]) {
     const client = await connect({ hostname: v4, port: addr.port, timeout, localPort });
     assertEquals(client.localAddr.port, localPort);
-    // Who closes first is the one in TIME_WAIT.
+    // The side that closes first has the connection in TIME_WAIT.
     client.close();
     const server = await (addr === listener.addr ? listener : other).accept();
     assertEquals(await server.read(new Uint8Array(1)), null);
@@ -130,7 +130,7 @@ test("prepare: called before the handshake with a descriptor of this process", {
     prepare(socket) {
       seen.push(socket.fd);
       assertEquals(socketsOf(port, "SYN-SENT").length, 0);
-      // After the handshake the peer would not be told any more.
+      // After the handshake the peer would not learn this any more.
       setsockopt(socket, IPPROTO_TCP!, TCP_MAXSEG!, 600);
     },
   });
@@ -170,7 +170,7 @@ test("options: the window's scale is that of the receive buffer asked for", {
 }, async () => {
   using listener = await listen({ hostname: v4, port: 0, timeout });
   const { port } = listener.addr;
-  // The high half of `tcpi_rcv_wscale`, which only the SYN could tell the peer.
+  // The high half of `tcpi_rcv_wscale`, which only the SYN carries.
   const scale = (socket: object) =>
     getsockopt(socket as never, constants.IPPROTO_TCP!, constants.TCP_INFO!, 16)[6]! >> 4;
   using plain = await connect({ hostname: v4, port, timeout });
@@ -242,7 +242,7 @@ test("retry: until the one limit, which then tells what the last attempt met", a
   assertEquals((error.cause as SocketError).code, "ECONNREFUSED");
   assertMatch(error.diagnosis!, /^\d+ attempts failed, the last one: .*ECONNREFUSED/);
   assert(parseInt(error.diagnosis!) >= 3, error.diagnosis!);
-  // Without it the first failure is the end.
+  // Without `retry`, the first failure rejects.
   assertEquals(await code(connect({ hostname: v4, port, timeout: 400 })), "ECONNREFUSED");
 });
 

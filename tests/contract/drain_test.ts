@@ -1,4 +1,4 @@
-/** How a listener ends without losing anybody, and how much may wait in it. */
+/** How a listener ends without losing a connection, and how many may wait in it. */
 
 import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
@@ -104,7 +104,7 @@ test(
     const clients = await dialAll(port, 3);
     const drained = listener.drain({ timeout: null });
     await sleep(100);
-    // Its SYN stays unanswered: it is not completed only to be reset.
+    // Its SYN is not answered, instead of being answered and then reset.
     const late = connect({ hostname, port, timeout: 300 });
     assertInstanceOf(await errorOf(late), TimeoutError);
     const servers = await Promise.all(clients.map(() => listener.accept()));
@@ -132,7 +132,7 @@ test(
         for await (const socket of staying) theirs.push(socket);
       })();
       const drained = ending.drain();
-      // Where the first guess was wrong, this is what shows it.
+      // This connection shows it if the first guess was wrong.
       const meanwhile = (async () => {
         const clients: TcpConnection[] = [];
         for (let i = 0; i < 40; i++) {
@@ -251,7 +251,7 @@ test("drain, TLS: handshakes that run are waited for, failed ones are counted", 
   using plain = await dial(port);
   await plain.write(new TextEncoder().encode("GET / HTTP/1.0\r\n\r\n"));
   await until(() => listener.stats.failedHandshakes === 1, "the failure is counted");
-  // One that says nothing for longer than all of the rest takes.
+  // This client is silent for longer than everything else takes.
   const slow = await dial(port);
   const drained = listener.drain();
   const early = await Promise.race([drained.then(() => "drained"), sleep(600).then(() => "waits")]);
@@ -274,7 +274,7 @@ test("maxPending: beyond it the newest are reset, or stay with the kernel", asyn
   const { accepted, pending, dropped } = listener.stats;
   assertEquals(accepted, 1);
   if (dropped === 0) {
-    // This runtime leaves them to the kernel: none is lost.
+    // This runtime leaves them to the kernel, so none is lost.
     assert(pending <= 3, `${pending} wait`);
     for (let i = 1; i < 8; i++) (await listener.accept({ timeout: 3_000 })).close();
   } else {

@@ -1,4 +1,4 @@
-/** How a connection ends: what close() cuts off must not look whole, and end() leaves nothing behind. */
+/** How a connection ends: what close() cuts off must not look complete, and end() loses nothing. */
 
 import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
@@ -25,10 +25,10 @@ import {
 
 const { set: reset, reason } = capabilities().options.reset;
 const noReset = reset === "none" ? `reset: ${reason}` : undefined;
-/** More than the kernel takes while nobody reads. */
+/** More bytes than the kernel takes while the peer does not read. */
 const tooMuch = 16 * 2 ** 20;
 
-/** Reads the stream to its end: how many bytes, and the error it ended with. */
+/** Reads the stream to its end. Returns how many bytes it had, and the error it ended with. */
 async function readOn(socket: TcpConnection): Promise<[size: number, error: unknown]> {
   const into = new Uint8Array(262_144);
   let size = 0;
@@ -71,7 +71,7 @@ for (const end of ["client", "server"] as const) {
         );
         ours.close();
         const [size, error] = await readOn(peer);
-        // What looks whole has every byte that was counted.
+        // A stream that looks complete has every byte that was counted.
         if (error === undefined) assertEquals(size, ours.bytesWritten);
         else assertReset(error);
       },
@@ -138,7 +138,7 @@ for (const end of ["client", "server"] as const) {
     const written = ours.write(streamBytes(0, size));
     const ended = ours.end();
     await sleep(50);
-    // Dropped, as that before.
+    // These bytes are discarded, like the ones before.
     await peer.write(new Uint8Array(100_000));
     assertEquals(await readOn(peer), [size, undefined]);
     await written;
@@ -159,7 +159,7 @@ for (const end of ["client", "server"] as const) {
         const ours = sockets[end];
         const peer = sockets[end === "client" ? "server" : "client"];
         if (finished) await peer.closeWrite();
-        // In the kernel, where it waits for the peer to read.
+        // The kernel has these bytes, and waits until the peer reads.
         const { bytesWritten } = await assertRejects(
           () => ours.write(streamBytes(0, tooMuch), { timeout: 200 }),
           TimeoutError,
@@ -203,7 +203,7 @@ test("end: nothing is left of it", skip(noTables), async () => {
   using sockets = await pair();
   const { client, server } = sockets;
   await Promise.all([client.end(), server.end()]);
-  // Both ports: other connections may have had either.
+  // Compares both ports, since other connections may have had one of them.
   const ports = [client.localAddr.port, client.remoteAddr.port];
   const rows = () =>
     socketsOf(ports[0]!).filter(({ localPort, remotePort }) =>
@@ -229,7 +229,7 @@ test("end: a limit ends the wait; the connection is still there, and end can be 
   for (const [timeout, call] of calls) {
     assertEquals((await assertRejects(call, TimeoutError)).timeout, timeout);
   }
-  // Nothing was read, but what `end` dropped.
+  // Nothing was read except what `end` discarded.
   const ended = client.end({ timeout: null });
   assertEquals(await server.read(new Uint8Array(1)), null);
   await server.write(new Uint8Array(5));

@@ -31,7 +31,7 @@ const resetSkip = skip(
     : undefined,
 );
 
-/** Everything a SocketError says. */
+/** All properties of a SocketError. */
 function assertSays(
   error: SocketError,
   code: string,
@@ -80,14 +80,14 @@ test("errors: EADDRINUSE", async () => {
 });
 
 test("errors: EADDRNOTAVAIL", async () => {
-  // RFC 5737: nobody has it.
+  // No machine has this address (RFC 5737).
   const address = { hostname: "192.0.2.1", port: getAvailablePort() };
   const error = await assertCode(listen({ ...address, timeout }), "EADDRNOTAVAIL");
   assertSays(error, "EADDRNOTAVAIL", "listen", address);
 });
 
 test("errors: a name that does not exist", async () => {
-  // RFC 6761: nobody will ever have it. Without a name server it cannot be told for sure.
+  // This name never exists (RFC 6761). Without a name server the system cannot be sure of that.
   const address = { hostname: "nobody.invalid", port: 80 };
   const error = await errorOf(connect({ ...address, timeout }));
   assertInstanceOf(error, SocketError);
@@ -104,7 +104,7 @@ function firstFreePort(): number {
   }
 }
 
-/** Root of another user namespace is nobody here. */
+/** Root in another user namespace has no privileges here. */
 const unprivileged = process.getuid?.() === 0 ? ["unshare", "--user"] : [];
 const privileged = noTables ??
   (firstFreePort() <= 1 ? "no port needs a privilege here" : undefined) ??
@@ -118,7 +118,7 @@ function works([command, ...args]: string[]): boolean {
   return spawnSync(command!, args, { stdio: "ignore" }).status === 0;
 }
 
-/** The error as another process gets it, which is started through a command. */
+/** The error that another process gets, which is started through a command. */
 async function assertFails(
   code: string,
   operation: "connect" | "listen",
@@ -153,7 +153,7 @@ test("errors: writing to a peer that has gone is EPIPE or ECONNRESET", resetSkip
   server.reset();
   await sleep(50);
   let error: unknown;
-  // A runtime may take a write or two before it has heard of the reset.
+  // A runtime may accept a write or two before it notices the reset.
   for (let i = 0; i < 20 && error === undefined; i++) {
     error = await client.write(new Uint8Array(8)).then(() => undefined, (error) => error);
     await sleep(10);
@@ -174,7 +174,7 @@ test("errors: writing after closeWrite is EPIPE", async () => {
   assertEquals(await readExactly(client, 1), new Uint8Array([4]));
 });
 
-/** A network of its own, without a route and with one that leads nowhere. */
+/** A network namespace without a route, and one with a route that leads nowhere. */
 const unshare = process.getuid?.() === 0
   ? ["unshare", "--net"]
   : ["unshare", "--net", "--user", "--map-root-user"];

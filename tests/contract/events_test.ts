@@ -1,5 +1,5 @@
 /**
- * What happens to sockets, on diagnostics channels.
+ * What the library publishes on diagnostics channels.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { skip } from "../support/skip.ts";
 import { hangingAddress, pair } from "./support.ts";
 import { noKernel } from "./support_listen.ts";
 
-/** Collects what a channel says. */
+/** Collects the messages of a channel. */
 function listenTo<Message>(name: string): Disposable & { messages: Message[] } {
   const messages: Message[] = [];
   const listener = (message: unknown) => void messages.push(message as Message);

@@ -1,5 +1,5 @@
 /**
- * `evict()`: ends connections, whoever opened them, and never a listener.
+ * `evict()`: ends connections that any library opened, and never a listener.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { skip } from "../support/skip.ts";
 import { noTables, pair, patience, until, within } from "./support.ts";
 import { noKernel } from "./support_listen.ts";
 
-/** A server that counts its connections and answers `/slow` only when told. */
+/** A server that counts its connections, and answers `/slow` only when the test wants it to. */
 async function web() {
   const waiting: ServerResponse[] = [];
   let connections = 0;
@@ -50,7 +50,7 @@ test("a pool opens a new connection after its idle one was ended", skip(noKernel
   const ended = evict({ remotePort });
   assertEquals(ended.length, before);
   assertEquals(ended.map((entry) => entry.remoteAddr?.port), ended.map(() => remotePort));
-  // The runtime sees it in its next turn.
+  // The runtime notices it in its next turn.
   await until(() => sockets({ remotePort }).length === 0, "the pool has closed them");
   assertEquals(await within(patience, site.fetch("/")), "hello");
   assert(site.connections() > before, `${site.connections()} connections`);

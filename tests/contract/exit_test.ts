@@ -2,7 +2,7 @@ import { test } from "node:test";
 import { assertEquals, assertGreater, assertGreaterOrEqual, assertLess } from "@std/assert";
 import { hangingAddress, spawnRuntime, testFile } from "./support.ts";
 
-/** Runs one way of programs/exit.ts; answers what it printed and how long it lived after that. */
+/** Runs programs/exit.ts with an argument. Returns what it printed, and how long it lived after that. */
 async function leave(way: string, ...args: string[]): Promise<{ lines: string[]; ms: number }> {
   const { code, output } = await spawnRuntime(testFile("programs/exit.ts"), [way, ...args]);
   const lines = output.trim().split("\n");
@@ -18,7 +18,7 @@ for (const way of ways) {
   test(`exit: at once, with sockets ${way}`, async () => {
     const { lines, ms } = await leave(way);
     assertEquals(lines, []);
-    // An hour if a timer kept it, a busy machine's delay if nothing did.
+    // A timer would keep it alive for an hour. Without one, only a busy machine delays its end.
     assertLess(ms, 2_000);
   });
 }

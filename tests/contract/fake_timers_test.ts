@@ -1,4 +1,4 @@
-/** A test's own clock stops neither the limits of real connections nor what they carry. */
+/** The fake clock of a test stops neither the limits of real connections nor their data. */
 
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -11,7 +11,7 @@ import { skip } from "../support/skip.ts";
 
 const { setTimeout: captured } = globalThis;
 
-/** What every limit has to do, whatever the globals are. */
+/** Checks every limit, whatever the global timers are. */
 async function exercise(): Promise<void> {
   using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
   await assertRejects(() => listener.accept({ timeout: 40 }), TimeoutError);
@@ -48,14 +48,14 @@ function sinon(): FakeTimers | undefined {
   }
 }
 
-/** Replaces what a test would replace, and puts it back. */
+/** Replaces the timers that a test would replace, and restores them. */
 const clocks: Record<string, (() => () => void) | string> = {
   "node:test's mock.timers": await startNodeMock() ??
     "mock.timers of this runtime's node:test stops the clock inside the runtime",
   "sinon's fake timers": sinon() === undefined
     ? "needs @sinonjs/fake-timers from npm: 'deno task test' installs it"
     : () => {
-      // Without nextTick, which Node's own sockets need.
+      // nextTick stays, since Node's own sockets need it.
       const toNotFake = ["nextTick"];
       const clock = sinon()!.install({ toNotFake });
       return () => clock.uninstall();
@@ -105,8 +105,8 @@ function stopGlobals(): () => void {
 }
 
 /**
- * Whether a function that was kept before rings under the replaced clock. Bun's fake timers stop the
- * clock inside the runtime, where nobody can get round them.
+ * Whether a timer function that was kept before works under the fake clock. Bun's fake timers stop the
+ * clock inside the runtime, so that even such a function stops.
  */
 async function rings({ client, server }: Pair): Promise<boolean> {
   let rang = false;
@@ -127,7 +127,7 @@ for (const [name, start] of Object.entries(clocks)) {
     async () => {
       using silent = await hangingAddress();
       using ends = await pair();
-      // Pending before the clock is replaced.
+      // This call waits already when the clock is replaced.
       const before = assertRejects(
         () => ends.client.read(new Uint8Array(1), { timeout: 100 }),
         TimeoutError,
@@ -140,14 +140,14 @@ for (const [name, start] of Object.entries(clocks)) {
           const { hostname, port } = silent;
           await assertRejects(() => connect({ hostname, port, timeout: 60 }), TimeoutError);
         } else {
-          // Armed on a clock that stands still.
+          // This timer starts on a clock that stands still.
           ends.client.read(new Uint8Array(1), { timeout: 40 }).catch(() => {});
           await send(ends);
         }
       } finally {
         stop();
       }
-      // From here on what was lost counts as lost.
+      // From this time on the lost timer counts as lost.
       await new Promise((resolve) => captured(resolve, 1_200));
       await exercise();
       await before;

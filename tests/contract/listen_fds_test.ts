@@ -30,7 +30,7 @@ interface Report {
   kept: boolean;
 }
 
-/** `sh` gives the program its own process id, as a service manager would. */
+/** `sh` starts the program with `exec`, so that it has the process id that LISTEN_PID names. */
 const activate = (names: string) => [
   ...["sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=${names} exec "$@"`, "sh"],
 ];

@@ -36,7 +36,7 @@ import {
 const timeout = patience;
 const v4 = "127.0.0.1";
 
-/** A byte to and fro: the two ends belong together. */
+/** Sends a byte in each direction, to show that the two ends belong together. */
 async function exchange(client: TcpConnection, server: TcpConnection): Promise<void> {
   await client.write(new Uint8Array([1, 2]));
   assertEquals(await readExactly(server, 2), new Uint8Array([1, 2]));
@@ -127,7 +127,7 @@ test("listen: the backlog is the kernel's", backlogSkip, async () => {
     using client = await connect({ hostname: v4, port: listener.addr.port, timeout });
     using server = await listener.accept();
     await exchange(client, server);
-    // What runtimes do with the first connection must not change it.
+    // What runtimes set on the first connection must not change this.
     assertEquals(backlogOf(listener), backlog);
   }
 });
@@ -185,7 +185,7 @@ test("ipv6Only: means nothing to an IPv4 address", skip(noBind("ipv6Only")), asy
   }
 });
 
-/** Differ from what any system starts with. */
+/** These values differ from the defaults of every system. */
 const accepted: SocketOptions = {
   keepAlive: { idle: 61_000, interval: 7_000, count: 4 },
   userTimeout: 71_000,
@@ -199,7 +199,7 @@ const accepted: SocketOptions = {
   congestionControl: "reno",
 };
 
-/** Those that connections inherit. Some runtimes set noDelay, so `false` takes another road. */
+/** The options that connections inherit. `noDelay: false` is set in another way, as some runtimes set it. */
 const inherited: SocketOptions = { ...accepted, noDelay: true };
 
 for (const options of [accepted, inherited]) {
@@ -222,7 +222,7 @@ for (const options of [accepted, inherited]) {
         assertEquals(rawInts(server, linux.linger, 8), [1, 0]);
         assertEquals(rawInts(server, linux.tos), [40]);
         assertEquals(rawInts(server, linux.ttl), [42]);
-        // The kernel's own keepalive timer runs, which is more than an option that is set.
+        // The kernel's keepalive timer runs, which shows more than that the option is set.
         const [row] = socketsOf(client.localAddr.port, "ESTABLISHED").filter((row) =>
           row.localPort === listener.addr.port && row.remotePort === client.localAddr.port
         );
@@ -258,7 +258,7 @@ function assertAccepted(
   for (const [key, value] of Object.entries(wanted) as [keyof SocketOptions, unknown][]) {
     const expected = key.endsWith("BufferSize") ? 2 * Number(value) : value;
     assertEquals(actual[key] as unknown, expected, key);
-    // The other side has what every socket has, so this was not there already.
+    // The other side has the default, so this value was not there before.
     if (otherwise !== undefined && key !== "congestionControl" && value !== true) {
       assertNotEquals(otherwise[key] as unknown, expected, `${key} of the other side`);
     }
@@ -315,7 +315,7 @@ test(
   },
 );
 
-/** A program that holds the only descriptor of a listening socket, and has not touched it yet. */
+/** A program that has the only descriptor of a listening socket, and has not used it yet. */
 async function activated(options: SocketOptions, connections: number) {
   const listener = await listen({ hostname: v4, port: 0, timeout });
   const { port } = listener.addr;

@@ -1,4 +1,4 @@
-/** Connections that read much, where a runtime may take a shorter way than for the first reads. */
+/** Connections that read much, which a runtime may serve by direct system calls after the first reads. */
 
 import { test } from "node:test";
 import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
@@ -15,7 +15,7 @@ import {
 
 const large = 65_536;
 
-/** Reads `size` bytes into memory of these sizes in turn, and says where the stream is not what was sent. */
+/** Reads `size` bytes into memory of these sizes in turn. Returns where the stream differs, or -1. */
 async function difference(
   read: (into: Uint8Array) => Promise<number | null>,
   size: number,
@@ -89,8 +89,8 @@ test("many reads: who asks for the native socket half way changes nothing", asyn
 });
 
 /**
- * Reads what has arrived already, in full, so that the next one expects more than there is. Answers how
- * many bytes it was.
+ * Reads all that has arrived already, so that the next read expects more than there is. Returns how many
+ * bytes that was.
  */
 async function bulk({ client, server }: Pair): Promise<number> {
   let got = 0;

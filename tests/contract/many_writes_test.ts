@@ -1,4 +1,4 @@
-/** Connections that write often, where a runtime may take a shorter way than for the first writes. */
+/** Connections that write often, which a runtime may serve by direct system calls after the first writes. */
 
 import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
@@ -21,7 +21,7 @@ test("many writes: the stream is exact, from the first small one to one that end
   const { client, server } = both;
   let sent = 0;
   for (let i = 0; i < often; i++) sent += await client.write(streamBytes(sent, 1 + i));
-  // The caller's memory is its own again as soon as the promise settles.
+  // The caller may reuse its memory as soon as the promise settles.
   const data = streamBytes(sent, 16_000_000);
   const error = await client.write(data, { timeout: 50 }).then(() => undefined, (error) => error);
   assertInstanceOf(error, TimeoutError);
@@ -53,7 +53,7 @@ test("many writes: a peer's reset is told to both sides of the connection, also 
   for (let i = 0; i < often; i++) await client.write(byte);
   server.reset();
   const codes = ["ECONNRESET", "EPIPE"];
-  // No turn of the event loop between the writes: nobody but a write can have met the reset.
+  // There is no turn of the event loop between the writes, so only a write can notice the reset.
   const failure = await within(
     patience,
     (async () => {
@@ -68,7 +68,7 @@ test("many writes: a peer's reset is told to both sides of the connection, also 
     patience,
     client.read(byte).then((size) => size, (error) => error.code),
   );
-  // EPIPE says that the read was told first.
+  // EPIPE means that the reset was reported to the read first.
   if (failure.code === "ECONNRESET") assertEquals(reading, "ECONNRESET");
 });
 
@@ -88,14 +88,14 @@ test("many writes: what others have closed is not written to, whoever has its de
   for (let i = 0; i < often; i++) await client.write(byte);
   const native = client.native as Record<"close" | "destroy" | "end", (() => void) | undefined>;
   (native.close ?? native.destroy ?? native.end)!.call(native);
-  // The next descriptor has the number that is free now.
+  // The next socket gets the descriptor that is free now.
   using other = await connect({
     port: both.listener.addr.port,
     timeout: patience,
     ...secure.connect,
   });
   using end = await both.listener.accept();
-  // What comes of these is the runtime's business.
+  // The results of these do not matter.
   for (let i = 0; i < 5; i++) client.write(byte).catch(() => {});
   await other.write(new Uint8Array([2, 2]));
   assertEquals([...await readExactly(end, 2)], [2, 2]);

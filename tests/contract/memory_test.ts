@@ -1,4 +1,4 @@
-/** The caller's memory: what a call takes for its length, and what happens when it is taken away. */
+/** The caller's memory: which length counts, and what happens when it is transferred meanwhile. */
 
 import { test } from "node:test";
 import { runInNewContext } from "node:vm";
@@ -32,13 +32,13 @@ class Hidden extends Uint8Array {
   }
 }
 
-/** With a length of its own, from the second question on. */
+/** An array whose `length` lies from the second access on. */
 function own<Memory extends Uint8Array>(array: Memory): Memory {
   let asked = 0;
   return Object.defineProperty(array, "length", { get: () => asked++ < 1 ? bytes.length : lie });
 }
 
-/** Arrays of the four bytes, each of which says something else of itself. */
+/** Arrays of the four bytes, each with other false properties. */
 const liars: Record<string, () => Uint8Array> = {
   "a subclass": () => new Longer(bytes),
   "an own property": () => Object.defineProperty(new Uint8Array(bytes), "length", { value: lie }),
@@ -48,7 +48,7 @@ const liars: Record<string, () => Uint8Array> = {
   "another realm": () => runInNewContext("new Uint8Array([1, 2, 3, 4])"),
 };
 
-/** Fills memory that connections may share with what must not go elsewhere. */
+/** Fills memory that connections may share with bytes that must not appear anywhere else. */
 async function leaveSecrets(): Promise<void> {
   using sockets = await pair();
   const secret = new Uint8Array(lie).fill(0xee);

@@ -9,7 +9,7 @@ import { skip } from "../support/skip.ts";
 import { patience, spawnRuntime, testFile } from "./support.ts";
 import { noBind, noIpv6 } from "./support_listen.ts";
 
-/** What becomes of a name: the code of the error, or the address that `listen` got. */
+/** The result for a name: the code of the error, or the address of the listener. */
 async function outcomes(hostname: string): Promise<string[]> {
   const calls = [
     () => connect({ hostname, port: 1, timeout: patience }),

@@ -49,19 +49,19 @@ import {
 
 const timeout = patience;
 
-/** A value that no socket starts with, how it reads back, and what Linux holds then. */
+/** A value that is not the default, what reading it returns, and the raw value on Linux. */
 interface Row {
   set: SocketOptions;
   reads?: SocketOptions;
   raw: [place: readonly [number, number], values: number[]][];
-  /** IPv6 has numbers of its own. */
+  /** The numbers of options for IPv6. */
   raw6?: Row["raw"];
 }
 
 const rows: Record<string, Row> = {
   "keepAlive: true": {
     set: { keepAlive: true },
-    // The rest is Linux's own.
+    // The rest exists on Linux only.
     reads: { keepAlive: { idle: 7_200_000, interval: 75_000, count: 9 } },
     raw: [[linux.keepAlive, [1]]],
   },
@@ -134,7 +134,7 @@ const rows: Record<string, Row> = {
   },
 };
 
-/** The value of a kernel that the raw rows say. */
+/** The raw value that the kernel should have. */
 function assertRaw(socket: TcpConnection | TcpListener, raw: Row["raw"]): void {
   for (const [place, values] of raw) {
     assertEquals(rawInts(socket, place, values.length === 2 ? 8 : 4), values, place.join());
@@ -210,7 +210,7 @@ test(
     assertEquals(client.setOptions({ keepAlive: false }), { keepAlive: false });
     assertEquals(rawInts(client, linux.keepAlive), [0]);
     assertEquals(rawInts(client, linux.interval), [7]);
-    // Switching it on again finds the values as they were.
+    // After switching it on again the values are as before.
     assertEquals(client.setOptions({ keepAlive: true }), {
       keepAlive: { idle: 61_000, interval: 7_000, count: 5 },
     });
@@ -249,7 +249,7 @@ test("keepAlive: the kernel's timer runs, and stops", skip(notLinux), async () =
   assert(row().timerMs > 45_000 && row().timerMs <= 50_100, `${row().timerMs} ms`);
   client.setOptions({ keepAlive: false });
   assertEquals(row().timer, 0);
-  // A probe is answered by the other side's kernel, and nobody notices.
+  // The other side's kernel answers a probe, which no program notices.
   client.setOptions({ keepAlive: { idle: 1_000, interval: 1_000, count: 1 } });
   await sleep(2_200);
   assertEquals(client.tcpInfo().probes, 0);
@@ -304,7 +304,7 @@ test("options of a closed socket: EBADF, for every call", skip(noKernel), async 
   const linger = 0;
   client.close();
   listener.close();
-  // Descriptors are numbers that the next socket gets: the closed one must not speak for it.
+  // The next socket gets the same descriptor. The closed one must not change it.
   using other = await pair();
   for (const socket of [client, listener]) {
     for (
@@ -340,7 +340,7 @@ test(
     const error = assertThrows(() => client.setOptions(wrong), SocketError);
     assertEquals([error.code, error.operation], ["ENOENT", "setsockopt"]);
     assertEquals(client.getOptions(), before);
-    // The same from connect and listen: the error, and no socket.
+    // connect and listen fail in the same way, and leave no socket.
     const { port } = sockets.listener.addr;
     const late = await errorOf(connect({ hostname: "127.0.0.1", port, timeout, ...wrong }));
     assertInstanceOf(late, SocketError);
@@ -390,7 +390,7 @@ test("constants: the numbers of the running system, frozen", skip(notLinux), () 
   assertEquals([IPPROTO_TCP!, TCP_KEEPIDLE!], [...linux.idle]);
   assertEquals([IPPROTO_TCP!, TCP_USER_TIMEOUT!], [...linux.userTimeout]);
   assertEquals([IPPROTO_IPV6!, IPV6_V6ONLY!], [...linux.v6Only]);
-  // What only another system has is not there.
+  // Constants of other systems are not defined.
   assertEquals(constants.TCP_RXT_CONNDROPTIME, undefined);
   assertEquals(constants.SO_EXCLUSIVEADDRUSE, undefined);
   assert(Object.isFrozen(constants));
@@ -409,7 +409,7 @@ test("getsockopt and setsockopt: numbers and bytes", skip(notLinux), async () =>
   setsockopt(client, ...linux.interval, 300);
   assertEquals(getsockopt(client, ...linux.interval), new Uint8Array([44, 1, 0, 0]));
   assertEquals(getsockopt(listener, ...linux.acceptConn), new Uint8Array([1, 0, 0, 0]));
-  // As long as the kernel's answer, no longer than asked for.
+  // As many bytes as the kernel wrote, which may be fewer than asked for.
   assertEquals(getsockopt(client, ...linux.tcpInfo, 20).length, 20);
   assert(getsockopt(client, ...linux.tcpInfo, 400).length > 100);
   const unknown = assertThrows(() => getsockopt(client, 6, 9_999), SocketError);
@@ -561,7 +561,7 @@ test(
     }
     assertEquals(options.noDelay.set, "native");
     assertEquals(options.keepAlive.set, "native");
-    // Node sets an idle time in every version, all three values in newer ones.
+    // Every Node sets an idle time, and newer ones all three values.
     assertEquals(options["keepAlive.idle"].set, runtime === "node" ? "native" : "none");
     if (runtime === "node") {
       assert(timer > 55_000 && timer <= 59_100, `first probe in ${timer} ms`);

@@ -1,6 +1,6 @@
 /**
- * Random reads, writes, timeouts, deadlines and aborts against a byte-exact stream.
- * `HOLDFAST_SEED=n` repeats the choices of a run; the kernel's timing stays its own.
+ * Random reads, writes, timeouts, deadlines and aborts, and a check that no byte is lost or repeated.
+ * `HOLDFAST_SEED=n` repeats the choices of a run, but not the timing of the kernel.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import { pair, patience, readExactly, sleep, within } from "./support.ts";
 
 const seed = Number(process.env.HOLDFAST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
-/** Mulberry32: small, and the same everywhere. */
+/** The random number generator Mulberry32, since Math.random takes no seed. */
 function randomFrom(seed: number): () => number {
   let state = seed | 0;
   return () => {
@@ -40,7 +40,7 @@ const size = (random: Random, most: number): number =>
 
 const aborted = { why: "aborted" };
 
-/** Limits of one call: none, or any of the three, most of them about to end it. */
+/** The limits of one call: none, or some of the three, most of them so short that they end it. */
 function limits(random: Random, abortable: boolean): CallOptions | undefined {
   if (random() < 0.3) return undefined;
   const options: CallOptions = {};
@@ -102,7 +102,7 @@ interface Tally {
   operations: number;
   timeouts: number;
   aborts: number;
-  /** Writes that ended early with a part of their bytes gone. */
+  /** Counts writes that ended early after a part of their bytes was taken. */
   partial: number;
 }
 
@@ -116,7 +116,7 @@ function count(tally: Tally, error: unknown): void {
 
 const noise = crypto.getRandomValues(new Uint8Array(65_536));
 
-/** Bytes unlike any neighbour's. */
+/** Bytes that differ from all others nearby. */
 function randomBytes(random: Random, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   for (let i = 0; i < length;) {
@@ -136,7 +136,7 @@ async function sendAll(
   end: () => boolean,
 ) {
   while (!end()) {
-    // An abort carries no count, so it comes alone: the difference of the totals tells.
+    // The reason of an abort has no count, so the difference of the totals is used.
     const calls = random() < 0.7 ? 1 : 2 + Math.floor(random() * 3);
     const before = socket.bytesWritten;
     await Promise.all(Array.from({ length: calls }, async () => {
@@ -214,8 +214,8 @@ test(`random: reads, writes, timeouts and aborts, both ways (seed ${seed})`, asy
     })),
   );
   console.log(JSON.stringify(tally));
-  // Everything happened, many times. How often depends on the machine's speed, and on whether the
-  // buffers could be made small.
+  // Checks that everything happened several times. How often depends on the speed of the machine, and
+  // on whether the buffers could be made small.
   assertGreater(tally.operations, 500);
   assertGreater(tally.timeouts, 10);
   assertGreater(tally.aborts, 10);
@@ -253,7 +253,7 @@ test(`random: accepts against timeouts and aborts, no connection is lost (seed $
       await Promise.all(Array.from({ length: calls }, async () => {
         tally.operations++;
         try {
-          // A limit always, so that the last accepts end.
+          // There is always a limit, so that the last accepts end.
           const deadline = Deadline.after(random() < 0.5 ? 0.05 + random() * 3 : 30);
           using server = await listener.accept({ ...limits(random, true), deadline });
           const id = new DataView((await readExactly(server, 2)).buffer).getUint16(0);

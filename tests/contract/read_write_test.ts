@@ -26,7 +26,7 @@ import {
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const megabyte = 2 ** 20;
-/** More than every buffer between two ends takes (4.3 MB measured). */
+/** More bytes than all buffers between two ends take (4.3 MB were measured). */
 const tooMuch = 32 * megabyte;
 const zeros = new Uint8Array(tooMuch);
 
@@ -40,7 +40,7 @@ async function fillUp(socket: TcpConnection): Promise<number> {
   return socket.bytesWritten;
 }
 
-/** Reads to the end of the stream and checks every byte; answers how many there were. */
+/** Reads to the end of the stream and checks every byte. Returns how many there were. */
 async function readStream(socket: TcpConnection): Promise<number> {
   const into = new Uint8Array(256 * 1024);
   let position = 0;
@@ -103,13 +103,13 @@ test("read: null at the end, again and again", async () => {
   for (let i = 0; i < 3; i++) assertEquals(await server.read(into), null);
 });
 
-// Time. Each row: the limits, and which of them has to end the call.
+// Limits. Each row has the limits of a call, and which of them has to end it.
 
 interface Row {
   name: string;
   connection: number | null;
   options?: () => CallOptions;
-  /** The `timeout` of the error, and the earliest moment in ms; "abort": the signal's reason. */
+  /** The `timeout` of the error, which is also the earliest time in ms. "abort" means the signal's reason. */
   ends: number | "abort" | "never";
   after?: number;
 }
@@ -216,7 +216,7 @@ const rows: Row[] = [
   ]),
 ];
 
-/** Starts one call per row, at the same time, and judges how it ended; `release` ends the "never". */
+/** Starts the calls of all rows together and checks how they end. `release` ends those that never would. */
 async function judge(
   operation: "read" | "write",
   start: (row: Row) => Promise<{
@@ -249,7 +249,7 @@ async function judge(
       assertEquals(error.code, "ETIMEDOUT", row.name);
       assertEquals(error.address?.port, socket.remoteAddr.port, row.name);
     }
-    // The clock of performance.now() may be coarser than the one of the kernel.
+    // performance.now() may be less exact than the kernel's clock.
     const earliest = typeof row.ends === "number" ? row.ends : row.after!;
     assertGreaterOrEqual(ms, earliest - 1, row.name);
     assertLess(ms, 1_900, row.name);
@@ -267,7 +267,7 @@ test("read: of connection, call, deadline and signal the earliest counts", async
     return {
       socket: client,
       call: (options) => client.read(new Uint8Array(8), options),
-      // Also shows that the connection goes on after a timeout.
+      // This also shows that the connection can be used after a timeout.
       release: async (ended) => {
         await server.write(bytes("late"));
         if (!ended) return;
@@ -462,7 +462,7 @@ test("write: a timeout says how many bytes went, and going on from there yields 
       position += error.bytesWritten!;
       timeouts++;
     }
-    // The buffer is ours again.
+    // The buffer may be reused now.
     data.fill(0xee);
     assertEquals(client.bytesWritten, position);
   }
@@ -651,7 +651,7 @@ test("timeouts and ends come also when a test has replaced the global timers", a
     const { client, server } = sockets;
     await assertRejects(() => client.read(new Uint8Array(1), { timeout: 20 }), TimeoutError);
     await assertRejects(() => client.write(zeros, { timeout: 100 }), TimeoutError);
-    // The end of the peer, while bytes of ours still wait.
+    // The peer ends while our bytes still wait.
     await server.closeWrite();
     assertEquals(await client.read(new Uint8Array(1)), null);
   };
@@ -726,7 +726,7 @@ test("closeWrite: waits for writes before it, and under the write timeout", asyn
   client.setTimeouts({ write: 60 });
   const error = await assertRejects(() => client.closeWrite(), TimeoutError);
   assertEquals([error.operation, error.timeout], ["write", 60]);
-  // No FIN has gone, so writing goes on.
+  // FIN was not sent, so writing goes on.
   const more = client.write(streamBytes(filled, 100_000), { timeout: patience });
   client.setTimeouts({ write: patience });
   const closed = client.closeWrite();

@@ -77,7 +77,7 @@ for (const first of [true, false]) {
           assertEquals([error.operation, error.address?.port], ["listen", port]);
           assert(error.cause !== undefined, "no cause");
         }
-        // The first is none the worse.
+        // The first listener still works.
         using _client = await connect({ hostname, port, timeout });
         using server = await one.accept();
         assertEquals(server.localAddr.port, port);
@@ -140,7 +140,7 @@ test(
   },
 );
 
-/** A listener in a process of its own, and what it says. */
+/** A listener in a process of its own, and what that prints. */
 function start(options: object) {
   const child = startRuntime(program, [JSON.stringify(options)]);
   return {

@@ -1,4 +1,4 @@
-/** The main job in a few steps: what an emulated processor runs, where everything else would take too long. */
+/** The main features in a few steps, for emulated processors, on which the other tests take too long. */
 
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";

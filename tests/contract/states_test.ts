@@ -1,6 +1,6 @@
 /**
- * What every operation does in every state of a connection: one table for all runtimes, whether the
- * connection was dialled, accepted or wrapped.
+ * What every operation does in every state of a connection: one table for all runtimes, and for
+ * connections that were dialled, accepted or wrapped.
  */
 
 import { test } from "node:test";
@@ -48,7 +48,7 @@ const cells = new Map(rows.map(([state = "", ...row]) => [
   Object.fromEntries(row.map((cell, i) => [columns[i]!, cell])),
 ]));
 
-/** What options need that this platform may lack. */
+/** Why options cannot be used on this platform, or `undefined`. */
 const needs: Record<string, boolean> = {
   "setNoDelay": false,
   "setOptions": false,
@@ -65,7 +65,7 @@ const answers: Record<string, string> = {
   getsockopt: "4",
 };
 
-/** The outcome of every operation, as the row of the table has it. */
+/** The results of every operation, in the form of a row of the table. */
 function expected(row: Record<string, string>): Record<string, string> {
   const say = (cell: string, call: string) =>
     cell === "late" ? `late ${call}` : /^E/.test(cell) ? `${cell} ${call}` : cell;

@@ -60,7 +60,7 @@ test("streams: an echo server is one line", skip(noTables), async () => {
   assertEquals(position, size);
   await Promise.all([sent, echo]);
   assertEquals([client.bytesRead, server.bytesRead, server.bytesWritten], [size, size, size]);
-  // Both streams of the server have ended: it is closed.
+  // Both streams of the server have ended, so its connection is closed.
   const error = await failure(server.read(new Uint8Array(1)));
   assertInstanceOf(error, SocketError);
   assertEquals(error.code, "EBADF");
@@ -108,7 +108,7 @@ test("streams: a slow reader stops the sender", async () => {
   const stalled = client.bytesWritten;
   const memory = process.memoryUsage().rss;
   await sleep(500);
-  // Nothing moves: the kernel is full, and neither end buffers without a limit.
+  // Nothing moves any more, since the kernel is full and neither end buffers without a limit.
   assertEquals(client.bytesWritten, stalled);
   assertLess(stalled - server.bytesRead, 16 * megabyte);
   assertLess(server.bytesRead, 2 * megabyte);
@@ -147,7 +147,7 @@ test("streams: memory stays flat while a slow reader takes 200 MB", async () => 
   await sent;
   assertEquals(position, total);
   assertGreater(base, 0);
-  // Garbage of the chunks comes and goes; 200 MB held would show.
+  // Garbage of chunks comes and goes, but 200 MB that are kept would be noticed.
   assertLess(highest - base, 120 * megabyte);
 });
 
@@ -162,7 +162,7 @@ test("readable: errors with TimeoutError when nothing comes in time", async () =
   assertInstanceOf(error, TimeoutError);
   assertEquals([error.timeout, error.operation], [80, "read"]);
   assertStrictEquals(await failure(reader.closed), error);
-  // The stream is over, the connection is not, and the bytes are still there.
+  // The stream is over, but the connection is not, and still has the bytes.
   await server.write(Uint8Array.of(4));
   assertEquals(await readExactly(client, 1), Uint8Array.of(4));
 });
@@ -388,7 +388,7 @@ for (const mode of ["byob", "default"] as const) {
     } else {
       assertEquals(await readExactly(client, 9), Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9));
     }
-    // One that leaves while it waits.
+    // A reader that leaves while it waits.
     const left = mode === "byob"
       ? client.readable.getReader({ mode })
       : client.readable.getReader();

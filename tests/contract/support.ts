@@ -1,6 +1,6 @@
 /**
- * What contract tests share: a connected pair, an address that never answers, a look at the
- * kernel's tables, and other processes of the same runtime.
+ * What contract tests share: a connected pair, an address that never answers, the kernel's tables, and
+ * other processes of the same runtime.
  *
  * @module
  */
@@ -20,13 +20,13 @@ import {
 } from "@holdfast/tcp";
 import { ca, certificate, privateKey } from "../support/certificate.ts";
 
-/** Long enough for everything that is to happen at all, also on a busy machine. */
+/** A time in which everything that should happen does happen, also on a busy machine. */
 export const patience = 10_000;
 
 export const sleep = (ms: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, ms));
 
-/** `promise`, or an error after `ms`: a test that hangs says where. */
+/** Rejects if `promise` takes longer than `ms`, so that a test that hangs shows where. */
 export async function within<T>(ms: number, promise: PromiseLike<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const error = new Error(`Nothing within ${ms} ms`);
@@ -52,15 +52,15 @@ export async function until(
     if (condition()) return;
     const now = performance.now();
     if (start > end) throw new Error(`Not within ${ms} ms: ${what}`);
-    // A condition that takes its time must not take everybody else's.
+    // A slow condition must not use all the CPU time.
     await sleep(Math.max(5, 2 * (now - start)));
   }
 }
 
-/** Whether pairs speak TLS: the same tests, and the same contract. */
+/** Whether pairs use TLS. The tests are the same, since the contract is. */
 export const overTls: boolean = process.env["HOLDFAST_TLS"] === "1";
 
-/** What both ends need for it. */
+/** The TLS options of both ends. */
 export const secure: { listen: Partial<ListenOptions>; connect: Partial<ConnectOptions> } = overTls
   ? { listen: { tls: { cert: certificate, key: privateKey } }, connect: { tls: { ca } } }
   : { listen: {}, connect: {} };
@@ -131,7 +131,7 @@ export async function readExactly(socket: TcpConnection, size: number): Promise<
   return bytes;
 }
 
-/** The byte at `position` of a stream that never repeats within 16 MB: finds gaps and repeats. */
+/** The byte at `position` of a stream that does not repeat within 16 MB, so that gaps and repeats show. */
 export function streamByte(position: number): number {
   let x = Math.imul(position + 1, 0x9e3779b1);
   x = Math.imul(x ^ (x >>> 15), 0x85ebca6b);
@@ -160,7 +160,7 @@ export const testFile = (name: string): string => fileURLToPath(new URL(name, im
 
 /** How to start another process of this runtime. */
 export interface StartOptions {
-  /** A command that starts it, such as `unshare -n`. */
+  /** A command through which it is started, such as `unshare -n`. */
   through?: string[];
   /** A descriptor that the process gets as its number 3. */
   fd?: number;
@@ -186,7 +186,7 @@ export function startRuntime(
 export interface Ended {
   code: number | null;
   output: string;
-  /** From its start to its end. */
+  /** The time from its start to its end, ms. */
   ms: number;
 }
 
@@ -262,7 +262,7 @@ export async function hangingAddress(listenOn: string = "127.0.0.1"): Promise<Ha
       });
       fillers.push(filler);
       if (filled) continue;
-      // This one hangs, as the next one will. Its SYN must not be in the tables of the test.
+      // This one hangs, as the next one will. It is closed, so that its SYN is not in the kernel's tables.
       fillers.pop()!.destroy();
       return { hostname, port, [Symbol.dispose]: dispose };
     }
@@ -303,7 +303,7 @@ export function socketsOf(port: number, state?: string): SocketRow[] {
   return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((file) => {
     const table = readFileSync(file, "latin1");
     const rows: SocketRow[] = [];
-    // Only the lines that matter: a busy machine has tens of thousands in TIME-WAIT.
+    // Parses only the lines that matter, since a busy machine has tens of thousands in TIME-WAIT.
     for (let at = table.indexOf(end); at >= 0;) {
       const next = table.indexOf("\n", at);
       const row = socketRow(table.slice(table.lastIndexOf("\n", at) + 1, next));
@@ -325,7 +325,7 @@ function socketRow(line: string): SocketRow {
     localPort: hex(local.split(":").at(-1)),
     remotePort: hex(remote.split(":").at(-1)),
     timer: kind!,
-    // Ticks of USER_HZ, which is 100 on every Linux.
+    // It counts in ticks of USER_HZ, which is 100 on every Linux.
     timerMs: ticks! * 10,
     sendQueue: sendQueue!,
     receiveQueue: receiveQueue!,
@@ -334,7 +334,7 @@ function socketRow(line: string): SocketRow {
 
 /** How many network sockets this process has open, in whatever state. */
 export function openDescriptors(): number {
-  // Runtimes make pairs of UNIX sockets for themselves whenever they like.
+  // Runtimes open pairs of UNIX sockets for themselves at any time.
   const unix = new Set(
     readFileSync("/proc/net/unix", "utf8").split("\n").map((line) => line.trim().split(/\s+/)[6]),
   );
@@ -343,7 +343,7 @@ export function openDescriptors(): number {
       const [, inode] = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`)) ?? [];
       return inode !== undefined && !unix.has(inode);
     } catch {
-      // The descriptor of the directory itself is gone by now.
+      // This was the descriptor of the directory itself, which is closed by now.
       return false;
     }
   }).length;

@@ -1,6 +1,6 @@
 /**
- * What the tests of listeners and options share: a connection in TIME_WAIT, the descriptor of a
- * socket by way of the kernel's tables, and option values read by numbers of this file's own.
+ * What the tests of listeners and options share: a connection in TIME_WAIT, descriptors from the kernel's
+ * tables, and option values that are read by numbers written down here, independent of the library.
  *
  * @module
  */
@@ -40,7 +40,7 @@ export function noBind(
 export const noIpv6: string | undefined = await listen({ hostname: "::1", port: 0, timeout: null })
   .then((listener) => listener.close(), (error) => `no IPv6 here: ${error.code}`) ?? undefined;
 
-/** Levels and names as `asm-generic/socket.h`, `linux/in.h`, `in6.h` and `tcp.h` have them. */
+/** Levels and names from `asm-generic/socket.h`, `linux/in.h`, `in6.h` and `tcp.h`. */
 export const linux = {
   reuseAddress: [1, 2],
   sendBufferSize: [1, 7],
@@ -64,7 +64,7 @@ export const linux = {
   trafficClass: [41, 67],
 } as const;
 
-/** Raw bytes of an option, of the descriptor that the kernel's tables name. */
+/** The raw bytes of an option, read from the descriptor in the kernel's tables. */
 export function rawBytes(
   socket: TcpConnection | TcpListener,
   [level, name]: readonly [number, number],
@@ -73,7 +73,7 @@ export function rawBytes(
   return getsockopt({ fd: descriptorOf(socket) }, level, name, length);
 }
 
-/** As numbers: one, or the two of a struct. */
+/** The option as numbers: one, or the two of a struct. */
 export function rawInts(
   socket: TcpConnection | TcpListener,
   place: readonly [number, number],
@@ -82,7 +82,7 @@ export function rawInts(
   return [...new Int32Array(rawBytes(socket, place, length).slice().buffer)];
 }
 
-/** The tables of a busy machine are long: once is enough. */
+/** Descriptors that were found, since reading the tables of a busy machine takes long. */
 const descriptors = new WeakMap<object, number>();
 
 /** The descriptor of an open socket of this process, without help of the library or the runtime. */
@@ -96,9 +96,9 @@ export function descriptorOf(socket: TcpConnection | TcpListener): number {
   return fd;
 }
 
-/** The same by its ports; the remote one is 0 for a listener. */
+/** The descriptor of the socket with these ports. The remote port of a listener is 0. */
 export function descriptorOfPorts(local: number, remote: number): number {
-  // Another program may have the same ports, of another address.
+  // Another program may have the same ports at another address.
   const links = inodesOf(local, remote).map((inode) => `socket:[${inode}]`);
   const fd = readdirSync("/proc/self/fd").find((fd) => {
     try {
@@ -138,8 +138,8 @@ export async function assertCode(promise: Promise<unknown>, code: string): Promi
 }
 
 /**
- * A port whose last connection is in TIME_WAIT there, which is so only if the accepted side closed
- * first. The kernel's table proves it.
+ * A port whose last connection is in TIME_WAIT, which is so only if the accepted side closed first. This
+ * is checked in the kernel's table.
  */
 export async function timeWaitPort(options: Partial<ListenOptions> = {}): Promise<number> {
   const hostname = "127.0.0.1";

@@ -16,11 +16,11 @@ import { ca, certificate, privateKey } from "../support/certificate.ts";
 
 /** One open socket. */
 export interface NativeSocket {
-  /** Class, and how it was opened. */
+  /** Its class, and how it was opened. */
   name: string;
   socket: object;
   localPort: number;
-  /** 0 of a listener. */
+  /** The peer's port, or 0 for a listener. */
   remotePort: number;
 }
 
@@ -128,7 +128,7 @@ function httpSockets(host: string, secure: boolean): Kind[1] {
   };
 }
 
-// The runtimes' own. Small types of what is used, so that this file needs no runtime's types.
+// The runtimes' own APIs, with small types of what is used, so that no runtime's types are needed.
 
 interface DenoAddr {
   hostname: string;
@@ -192,7 +192,7 @@ function denoSockets(Deno: DenoNet, host: string, secure: boolean): Kind[1] {
         };
         close(accepted);
         close(listener);
-        // Later: a TLS connection says goodbye first, and who does leaves its port in TIME-WAIT.
+        // Closed later, since a TLS connection that sends close_notify first leaves its port in TIME-WAIT.
         setTimeout(() => close(client), 100);
       },
     };
@@ -250,7 +250,7 @@ function bunSockets(Bun: BunNet, host: string, secure: boolean): Kind[1] {
   };
 }
 
-/** What a server is that shows neither its descriptor nor its connections. */
+/** The part of a server that shows neither its descriptor nor its connections. */
 interface HiddenServer {
   name: string;
   server: object;
@@ -279,7 +279,7 @@ function hiddenSockets(host: string, start: () => HiddenServer | Promise<HiddenS
         { name, socket: server, localPort: port, remotePort: 0 },
       ],
       [Symbol.dispose]() {
-        // Who closes first has the port in TIME-WAIT.
+        // The side that closes first has the port in TIME-WAIT.
         client.destroy();
         stop();
       },

@@ -1,6 +1,6 @@
 /**
- * States of a connection, and operations on it: how to get a connection into each state, and what to
- * call then. The table of what comes of it is in `states_test.ts`.
+ * How to bring a connection into each state, and the operations to call there. The table of results is in
+ * `states_test.ts`.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import {
 } from "@holdfast/tcp";
 import { overTls, patience, secure, sleep, until, within } from "./support.ts";
 
-/** Both ends; `socket` is the one that is looked at. */
+/** Both ends. `socket` is the one that is tested. */
 export interface Ends {
   socket: TcpConnection;
   peer: TcpConnection;
@@ -27,9 +27,9 @@ export interface Ends {
 const limits = { timeout: patience };
 const one = () => new Uint8Array(1);
 const ignore = (promise: Promise<unknown>): void => void promise.catch(() => {});
-/** More than the kernel takes. */
+/** More bytes than the kernel takes. */
 const flood = new Uint8Array(2 ** 24);
-/** Long enough for a packet over loopback, and for the runtime to see it. */
+/** Long enough for a packet over loopback, and for the runtime to notice it. */
 const seen = () => sleep(60);
 
 /** Ways to bring a connection into a state. */
@@ -96,7 +96,7 @@ export const states: Record<string, (ends: Ends) => Promise<unknown> | void> = {
     await socket.read(one(), { timeout: 1 }).catch(() => {});
   },
   "write timed out": async ({ socket }) => {
-    // The kernel finds room for more, up to a point, and late on a busy machine.
+    // The kernel makes room for some more, on a busy machine only after a while.
     for (let quiet = 0; quiet < 3; quiet++) {
       const before = socket.bytesWritten;
       await socket.write(flood, { timeout: 100 }).catch(() => {});
@@ -123,7 +123,7 @@ export const states: Record<string, (ends: Ends) => Promise<unknown> | void> = {
   },
 };
 
-/** A limit that nothing but waiting for the peer reaches. */
+/** A limit that only a call that waits for the peer exceeds. */
 const short = { timeout: 150 };
 
 /** What can be done to a connection. */
@@ -186,7 +186,7 @@ export const operations: Record<string, (ends: Ends) => unknown> = {
   "wrap again": ({ socket }) => wrap(socket.native, limits),
 };
 
-/** In a word: "ok", a value, or the error by code and call. */
+/** The result as text: "ok", a value, or the error's code and call. */
 async function outcomeOf(operation: () => unknown): Promise<string> {
   try {
     const value = await within(patience, Promise.resolve(operation()));
@@ -243,7 +243,7 @@ interface Dials {
 
 const accepted = new Map<number, TcpConnection>();
 
-/** Takes the other ends in, until the listener is closed. */
+/** Accepts the other ends until the listener is closed. */
 export async function serve(listener: TcpListener): Promise<void> {
   for await (const peer of listener) accepted.set(peer.remoteAddr.port, peer);
 }

@@ -1,4 +1,4 @@
-/** TLS: what a handshake settles, what it refuses, how long it may take, and how a stream ends. */
+/** TLS: what a handshake agrees on, what it refuses, how long it may take, and how a stream ends. */
 
 import { connect as netConnect, createServer, type Socket } from "node:net";
 import { once } from "node:events";
@@ -59,7 +59,7 @@ function dial(
   return connect({ hostname: "localhost", port: addr.port, timeout: patience, tls, ...more });
 }
 
-/** How many connections to this port have somebody at the dialling end. */
+/** How many connections to this port are open at the dialling end. */
 function dialledTo(port: number): number {
   return socketsOf(port).filter(({ remotePort, state }) =>
     remotePort === port && state === "ESTABLISHED"
@@ -71,7 +71,7 @@ function closing(socket: Socket): Promise<void> {
   return new Promise((resolve) => socket.resume().once("close", () => resolve()));
 }
 
-/** A TCP server that does with each connection what the test says. */
+/** A TCP server that calls the test's function with each connection. */
 async function rawServer(serve: (socket: Socket) => void) {
   const sockets: Socket[] = [];
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -146,7 +146,7 @@ for (const [index, [code, presented, trusted, serverName]] of refusals.entries()
     assertEquals(error.operation, "connect");
     assertEquals(error.address, { hostname: "localhost", port: listener.addr.port });
     assert(error.cause instanceof Error);
-    // And only because of the certificate.
+    // It failed only because of the certificate.
     // With TLS 1.3 a server may be done before the client refuses: so this is another listener.
     using second = await secureListener(presented);
     const accepting = second.accept();
@@ -242,7 +242,7 @@ for (const [name, given, wanted, accepted] of clients) {
     assertInstanceOf(failed, SocketError);
     assert(["EPROTO", "ECONNRESET"].includes(failed.code), failed.code);
     if ("close" in dialled) dialled.close();
-    // Nobody was accepted, and the next good one is.
+    // No connection was accepted, but the next good one is.
     using client = await dial(listener, { ca, ...wanted.ca === ca ? { cert, key } : clientPair });
     using server = await accepting;
     await client.write(text("in"));
@@ -348,7 +348,7 @@ test("closing a listener ends handshakes that are under way", async () => {
   silent.on("error", () => {});
   const over = closing(silent);
   await once(silent, "connect");
-  // It has been accepted when somebody after it has.
+  // It was accepted if a later one was.
   using _client = await dial(listener, { ca });
   using _server = await listener.accept();
   listener.close();
@@ -365,7 +365,7 @@ test("options are in force on a connection with TLS", skip(noKernel), async () =
   assertEquals(client.tcpInfo().state, "ESTABLISHED");
 });
 
-/** A TLS server of Node's API below which the test has the TCP connection in its hands. */
+/** A TLS server of Node's API over TCP connections that the test controls. */
 async function cutServer(serve: (secure: tls.TLSSocket, plain: Socket) => void) {
   return await rawServer((plain) => {
     const secure = new tls.TLSSocket(plain, { isServer: true, cert, key });
@@ -630,7 +630,7 @@ test("startTls has limits", async () => {
   using second = await plainPair();
   const signal = AbortSignal.abort(new Error("not today"));
   assertEquals(await errorOf(startTls(second.client, { ca }, { signal })), signal.reason);
-  // Nothing has begun.
+  // TLS was not started, so the connection can still be used.
   await second.client.write(text("as before"));
   assertEquals(await readText(second.server), "as before");
 });

@@ -1,4 +1,4 @@
-/** Calls that never have to wait must not keep the event loop from turning. */
+/** Calls that never have to wait must not block the event loop. */
 
 import process from "node:process";
 import { test } from "node:test";
@@ -6,10 +6,10 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { firstLine, pair, patience, sleep, startRuntime, testFile } from "./support.ts";
 import { connect, listen, type TcpConnection } from "@holdfast/tcp";
 
-/** Far more than a few ms on a busy machine, far less than what a loop takes that never turns. */
+/** Much more than a few ms on a busy machine, and much less than a loop takes that blocks. */
 const tolerable = 60;
 
-/** CPU time of this process, ms: what the machine does beside it does not count. */
+/** CPU time of this process in ms, so that what else the machine does does not count. */
 function worked(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1_000;
@@ -125,7 +125,7 @@ test("connects without end, 300 at a time, all take turns", async () => {
   await Promise.all(Array.from({ length: 300 }, async () => {
     for (let start = 0; start < end;) {
       start = performance.now();
-      // Whether the peer has gone already makes no difference.
+      // It makes no difference if the peer has gone already.
       const socket = await connect({ hostname, port, timeout: patience }).catch(
         (error: unknown) => {
           if ((error as { code?: string }).code !== "ECONNRESET") throw error;

@@ -1,4 +1,4 @@
-/** Unix sockets: the same calls and limits, with a path for an address. */
+/** Unix sockets: the same calls and limits, with a path as the address. */
 
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -122,7 +122,7 @@ test("unix: where somebody listens, nobody else can", skip(noUnix), async () => 
   const error = await assertCode(listen({ path, timeout: 1 }), "EADDRINUSE");
   assertEquals(error.operation, "listen");
   assert(error.message.includes(path), error.message);
-  // And the one that does has lost nothing: it has seen somebody come and go.
+  // The live listener has lost nothing. It has only seen one connection come and go.
   using looked = await both.listener.accept();
   assertEquals(await looked.read(new Uint8Array(1)), null);
   using again = await connect({ path, timeout: patience });
@@ -191,7 +191,7 @@ test("unix: what is TCP's is refused by name", skip(noUnix), async () => {
     const error = await errorOf(Promise.resolve().then((): unknown => call()));
     assert(error instanceof TypeError || !(error instanceof SocketError), String(error));
   }
-  // There is no RST here: it ends.
+  // There is no RST on Unix sockets, so the stream ends.
   both.server.reset();
   assertEquals(await both.client.read(new Uint8Array(1)), null);
 });

@@ -1,4 +1,4 @@
-/** A write that fails because the peer has left takes nothing away of what the peer said before. */
+/** A write that fails because the peer has left loses nothing of what the peer sent before. */
 
 import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
@@ -9,7 +9,7 @@ import { firstDifference, pair, patience, sleep, streamBytes, within } from "./s
 const { set: reset, reason } = capabilities().options.reset;
 const noReset = reset === "none" ? `reset: ${reason}` : undefined;
 
-/** Says something and leaves, as a server does that refuses a request before it has read it. */
+/** Sends something and closes, like a server that refuses a request before it has read it. */
 async function refuse(server: TcpConnection, size: number, unread: boolean): Promise<void> {
   if (!unread) {
     const into = new Uint8Array(65_536);
@@ -66,13 +66,13 @@ for (const size of [300, 40_000]) {
             using sockets = await pair();
             const ours = sockets[end];
             const peer = sockets[end === "client" ? "server" : "client"];
-            // Where a runtime may take a shorter way than for the first writes.
+            // After many writes a runtime may use direct system calls.
             for (let i = 0; busy && i < 40; i++) await ours.write(new Uint8Array(10));
             await ours.write(new Uint8Array(5_000));
             await refuse(peer, size, unread);
             await sleep(20);
             assertGone(await within(patience, writeOn(ours)), "write");
-            // Nobody has to be in a hurry.
+            // The read may start late.
             await sleep(50);
             const [got, error] = await within(patience, readOn(ours));
             assertEquals(got, size);

@@ -1,6 +1,6 @@
 /**
- * Four options in four situations: what each sees, and when. Not tests, but what docs/choosing.md
- * shows.
+ * Four options in four situations: what each notices, and when. These are not tests, but measurements for
+ * docs/choosing.md.
  *
  * @module
  */
@@ -16,10 +16,10 @@ const options: Record<string, SocketOptions & { timeout?: number }> = {
   "deadPeerTimeout: 3_000": { deadPeerTimeout: 3_000 },
 };
 
-/** Nothing has to happen in some of them. */
+/** How long to wait, since in some situations nothing happens. */
 export const patience = 18_000;
 
-/** Makes the situation, and answers the call that is to notice. */
+/** Makes the situation. Returns the call that should notice it. */
 type Situation = (row: Row, socket: TcpConnection) => Promise<() => Promise<unknown>>;
 
 const situations: Record<string, [port: number, run: Situation]> = {

@@ -1,5 +1,5 @@
 /**
- * What a timeout says when the peer is gone.
+ * The diagnosis of a timeout when the peer is gone.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Plan } from "./row.ts";
 
 const buffer = () => new Uint8Array(65_536);
 
-/** A timeout says what the kernel knew. */
+/** Asserts that the diagnosis of a timeout says what the kernel knows. */
 function diagnosed(name: string, run: Plan["run"], matching: RegExp): Plan {
   return {
     name: `diagnosis: ${name}`,

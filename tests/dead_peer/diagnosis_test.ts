@@ -5,7 +5,7 @@ import { capabilities, connect, listen, type TcpConnection, TimeoutError } from 
 import { hangingAddress, pair, spawnRuntime, testFile } from "../contract/support.ts";
 import { skip } from "../support/skip.ts";
 
-// With the peer gone: diagnosis_rows.ts.
+// The diagnoses with a peer that is gone are in diagnosis_rows.ts.
 
 const blind = skip(capabilities().options.tcpInfo.reason);
 
@@ -44,7 +44,7 @@ test("diagnosis: this process's event loop was blocked, with data waiting", blin
 test("diagnosis: no word about the event loop when it was not blocked", blind, async () => {
   using ends = await pair();
   for (let i = 0; i < 5; i++) {
-    // A busy machine may delay a timer, but not each time.
+    // A busy machine may delay a timer, but not every time.
     if (!(await diagnosisOf(read(ends.client))).includes("event loop")) return;
   }
   throw new Error("Blocked each time");
@@ -63,7 +63,7 @@ test("diagnosis: nothing is claimed of an attempt that the kernel does not know"
   const { port } = address;
   const name = "localhost";
   const diagnosis = await diagnosisOf(connect({ hostname: name, port, timeout: 300 }));
-  // Of a name Deno does not show which socket is dialling.
+  // When Deno dials a name, it is not known which socket is dialling.
   assertMatch(diagnosis, /(SYN unanswered|no answer yet)$/);
 });
 
@@ -72,7 +72,7 @@ test("diagnosis: a live listener has not failed to answer", async () => {
   const { port } = listener.addr;
   for (let i = 0; i < 20; i++) {
     const attempt = connect({ hostname: "127.0.0.1", port, timeout: 5 });
-    // Nobody can be told of the answer in time.
+    // The event loop is blocked, so the answer is noticed too late.
     const end = performance.now() + 10;
     while (performance.now() < end);
     const error = await attempt.then((socket) => socket.close(), (error: unknown) => error);
@@ -82,7 +82,7 @@ test("diagnosis: a live listener has not failed to answer", async () => {
   }
 });
 
-// A flag that takes FFI away. Bun has none.
+// These flags forbid FFI. Bun has no such flag.
 const without = "Deno" in globalThis ? "--deny-ffi" : "--no-experimental-ffi";
 const reason = process.versions.bun === undefined
   ? undefined

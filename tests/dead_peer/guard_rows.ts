@@ -22,11 +22,11 @@ import {
 import { patience, sleep, until } from "../contract/support.ts";
 import type { Measured, Plan, Row } from "./row.ts";
 
-/** How late a busy machine may notice. */
+/** How much later a busy machine may notice it, ms. */
 const slack = 900;
 const T = 3_000;
 const interval = 1_000;
-// Held, for Bun: https://github.com/oven-sh/bun/issues/43086
+// Kept in a variable because of Bun: https://github.com/oven-sh/bun/issues/43086
 const guardChannel = channel("holdfast.guard");
 const deadPeerChannel = channel("holdfast.dead_peer");
 const lost = ["ETIMEDOUT", "ECONNRESET", "EHOSTUNREACH"];
@@ -44,7 +44,7 @@ function alive(name: string, run: Plan["run"]): Plan {
 const guarding = (row: Row, options: Partial<GuardOptions> = {}) =>
   guard({ match: { remoteAddress: row.peer }, deadPeerTimeout: T, ...options });
 
-/** A socket that is connected and guarded, and what becomes of it. */
+/** A socket that is connected and guarded, and how it ends. */
 async function open(row: Row, port: number, resumed = true) {
   const socket = netConnect({ host: row.peer, port });
   socket.on("error", () => {});
@@ -63,7 +63,7 @@ async function endOf(row: Row, ended: Promise<string>): Promise<Measured> {
   return { ms: row.elapsed, error };
 }
 
-/** Waits for `ms`; the connection has to be there still. */
+/** Waits for `ms`, and asserts that the connection is still open. */
 async function survives(row: Row, ended: Promise<string>, ms: number): Promise<Measured> {
   const error = await Promise.race([ended, sleep(ms).then(() => "alive")]);
   return { ms: row.elapsed, error };
@@ -118,7 +118,7 @@ export const guardRows: Plan[] = [
     async (row) => {
       using _guarded = guarding(row);
       using one = await open(row, 7005);
-      // As before Linux 6.15.
+      // As on Linux before 6.15.
       setsockopt(one.entry()!, constants.IPPROTO_TCP!, constants.TCP_RTO_MAX_MS!, 120_000);
       await row.gone();
       one.socket.write("request");
@@ -171,7 +171,7 @@ export const guardRows: Plan[] = [
       const [error] = await once(socket, "error").catch((error) => [error]);
       return { ms: row.elapsed, error: (error as { code: string }).code };
     }),
-    // Bun's word for every attempt that fails.
+    // Bun has this code for every attempt that fails.
     accepted: [...lost, "ECONNREFUSED"],
   },
   {
@@ -195,7 +195,7 @@ export const guardRows: Plan[] = [
       T,
       T + 3 * interval,
     ),
-    // Bun takes nothing more from a connection that has failed; a reset by the guard it must not be.
+    // Bun reads nothing more from a connection that has failed. But the guard must not have reset it.
     accepted: ["read", "ETIMEDOUT"],
   },
   {

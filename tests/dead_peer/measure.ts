@@ -9,28 +9,28 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { startRuntime, testFile } from "../contract/support.ts";
 import { openNetwork } from "./namespaces.ts";
 
-/** What became of one row. */
+/** The result of one row. */
 export interface Result {
   name: string;
   /** What has to happen, in words. */
   expected: string;
   /** What happened: name and code of the error, or "alive". */
   outcome: string;
-  /** Which outcomes are right. */
+  /** Which results are right. */
   accepted: string[];
   /** From the moment the peer was gone, ms. */
   ms: number;
   min: number;
   max: number;
-  /** What else went wrong. */
+  /** What went wrong besides. */
   failure?: string;
-  /** Of a timeout. */
+  /** The diagnosis of a timeout. */
   diagnosis?: string;
 }
 
 const program = (name: string) => testFile(`../dead_peer/programs/${name}`);
 
-/** Runs all rows; those that compare the options with each other; or those of sockets of others. */
+/** Runs all rows, or those that compare options, or those for sockets of other libraries. */
 export async function measure(which: "rows" | "compare" | "guard" = "rows"): Promise<Result[]> {
   using network = openNetwork(80);
   const enter = (namespace: string) => ["ip", "netns", "exec", namespace];
@@ -46,12 +46,12 @@ export async function measure(which: "rows" | "compare" | "guard" = "rows"): Pro
     await line(subject, (text) => results.push(JSON.parse(text) as Result));
     return results;
   } finally {
-    // Sleeping processes would keep the namespaces.
+    // Processes that still sleep would keep the namespaces.
     for (const child of [peer, subject]) child?.kill("SIGKILL");
   }
 }
 
-/** Resolves at the first line, or, when somebody takes the lines, when the process has ended. */
+/** Resolves at the first line, or with a receiver of lines when the process has ended. */
 function line(child: ChildProcess, take?: (line: string) => unknown): Promise<void> {
   return new Promise((resolve, reject) => {
     let rest = "";

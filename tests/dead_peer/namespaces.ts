@@ -1,6 +1,6 @@
 /**
- * Two network namespaces joined by a cable (a veth pair), with a subnet for every row, so that one
- * row's peer can vanish while the others' stay.
+ * Two network namespaces joined by a cable (a veth pair), with a subnet for every row, so that the peer of
+ * one row can vanish while the others stay.
  *
  * @module
  */
@@ -46,7 +46,7 @@ export function openNetwork(rows: number): Network {
       ip(`-n ${name} link set lo up`);
     }
     cable(here, there, "cable0");
-    // With a cable of its own, for what would take the others down too.
+    // A second cable, for rows that pull it, which would affect all others.
     cable(here, there, "cable1");
     for (let row = 0; row <= rows; row++) {
       ip(`-n ${here} addr add 10.77.${row}.1/24 dev cable0`);

@@ -40,7 +40,7 @@ test("deadPeerTimeout: keepalive ends in time and bears 3/4 of it, from 2 s to a
       assert(ms >= 1_000 && ms <= 32_767_000 && ms % 1_000 === 0, all);
     }
     assert(Number.isInteger(count) && count >= 2 && count <= 127, all);
-    // Where seconds and the largest count leave a choice.
+    // Values for which whole seconds and the largest count leave a choice.
     if (timeout >= 4_000 && count < 127) assert(interval * (count - 1) >= 0.75 * timeout, all);
     assert(idle <= Math.max(1_000, timeout / 4), all);
     assert(longest >= 1_000 && longest <= 120_000 && longest <= Math.max(1_000, timeout / 8), all);
@@ -89,7 +89,7 @@ test("deadPeerTimeout: a listener's later setting holds for what it accepts", ne
   using _client = client;
   using _server = server;
   assertEquals(server.getOptions().keepAlive, { idle: 1_000, interval: 1_000, count: 7 });
-  // Which the watch sets, not the listener.
+  // The watch sets this, and not the listener.
   const backoff = longestBackoff(server);
   if (backoff !== undefined) assert(Math.abs(backoff - 1_000) < 10, `${backoff}`);
 });
@@ -118,7 +118,7 @@ test("deadPeerTimeout: no timer runs while nothing is in flight", needed, async 
   const idle = timers.size;
   await ends.client.write(new Uint8Array(10));
   assertEquals(timers.size, idle + 1);
-  // Looked at once, then left alone.
+  // The watch looks once, and then sleeps.
   await until(() => timers.size === idle, "the watch is asleep");
   await sleep(1_500);
   assertEquals(timers.size, idle);
@@ -137,7 +137,7 @@ test("deadPeerTimeout: what close() left unsent outlives the process", needed, a
   using socket = await listener.accept();
   const { code } = await ended;
   assertEquals(code, 0);
-  // Three probes, which the kernel would not wait for if they were to come every second.
+  // The time of three probes, for which the kernel would not wait if it sent one every second.
   await sleep(4_000);
   const into = new Uint8Array(65_536);
   let got = 0;

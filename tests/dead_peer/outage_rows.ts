@@ -1,6 +1,6 @@
 /**
- * Outages a little shorter than 3/4 of `deadPeerTimeout`, each beginning at the worst moment: when the
- * peer was last heard from as long ago as can be. None may end the connection.
+ * Outages a little shorter than 3/4 of `deadPeerTimeout`. Each begins at the worst moment, when the peer
+ * was last heard from as long ago as possible. None may end the connection.
  *
  * @module
  */
@@ -11,18 +11,18 @@ import { keepAliveFor, probeInterval } from "../../src/options/probing.ts";
 import type { Measured, Plan, Row } from "./row.ts";
 import { alive, delivered } from "./rows.ts";
 
-/** What the commands that cut and heal take, and how exactly a moment is met, ms. */
+/** How long the commands that cut and heal take, and how exactly they start, ms. */
 const margin = 250;
 
 /** Waits until the next probe is about to leave. */
 async function worstMoment(socket: TcpConnection, between: number): Promise<void> {
   const silence = () => socket.tcpInfo().lastAckReceived!;
-  // Not of a probe that is on its way already.
+  // A probe that was sent already does not count.
   await until(() => silence() < between / 2, "an answer", 15_000);
   await until(() => silence() >= between - 60, "a silence", 15_000);
 }
 
-/** Cuts the peer off, does what is to be done meanwhile, and heals. */
+/** Cuts the peer off, calls `meanwhile`, and heals. */
 async function outage(row: Row, timeout: number, meanwhile?: () => unknown): Promise<void> {
   const start = performance.now();
   await row.gone();
@@ -33,7 +33,7 @@ async function outage(row: Row, timeout: number, meanwhile?: () => unknown): Pro
   if (ms >= 0.75 * timeout) throw new Error(`This machine is too busy: the outage took ${ms} ms`);
 }
 
-/** The peer sends back what it is sent. */
+/** Asserts that the peer sends back what it gets. */
 async function answers(row: Row, socket: TcpConnection, size: number): Promise<Measured> {
   const into = new Uint8Array(size);
   for (let got = 0; got < size;) {
@@ -70,7 +70,7 @@ const states: Record<string, (row: Row, deadPeerTimeout: number) => Promise<Meas
     const writing = socket.write(streamBytes(0, size));
     writing.catch(() => {});
     const interval = probeInterval(deadPeerTimeout);
-    // The window has been closed for long enough that the kernel probes as seldom as it may.
+    // By now the window has been closed for so long that the kernel probes at its longest interval.
     await sleep(2_000);
     await worstMoment(socket, Math.min(interval, 1_500));
     await outage(row, deadPeerTimeout);

@@ -1,5 +1,5 @@
 /**
- * What the rows share: the way to make one row's peer vanish, to command it, and to measure.
+ * What the rows share: how to make a row's peer vanish, to give it commands, and to measure.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { sleep } from "../contract/support.ts";
 /** One row's surroundings. */
 export class Row {
   readonly number: number;
-  /** When the peer went. */
+  /** When the peer vanished. */
   start: number = performance.now();
 
   constructor(number: number) {
@@ -34,7 +34,7 @@ export class Row {
     return connect({ hostname: this.peer, port, timeout: null, ...options });
   }
 
-  /** The peer answers nothing any more. */
+  /** Makes the peer vanish, so that it answers nothing any more. */
   async gone(): Promise<void> {
     await ip(`-n ${there()} route add blackhole ${this.us}/32`);
     this.start = performance.now();
@@ -44,7 +44,7 @@ export class Row {
     return ip(`-n ${there()} route del blackhole ${this.us}/32`);
   }
 
-  /** Gives the peer a command; answers how many bytes it has counted. */
+  /** Gives the peer a command. Returns how many bytes it has counted. */
   command(command: "reset" | "read"): Promise<string> {
     return control(`${command} ${this.us}`);
   }
@@ -53,25 +53,25 @@ export class Row {
     return control(`dial ${this.us} ${port}`);
   }
 
-  /** The peer's address goes, so that nothing answers for it on the cable. */
+  /** Removes the peer's address, so that nothing answers for it on the cable. */
   async removeAddress(): Promise<void> {
     await ip(`-n ${there()} addr del ${this.peer}/24 dev cable0`);
     this.start = performance.now();
   }
 
-  /** Our address goes, as when the network changes. */
+  /** Removes our address, as when the network changes. */
   async loseAddress(): Promise<void> {
     await ip(`addr del ${this.us}/24 dev cable0`);
     this.start = performance.now();
   }
 
-  /** Our kernel goes on sending to a link address that the peer has no more. */
+  /** Changes the peer's link address, while our kernel goes on sending to the old one. */
   async misplace(): Promise<void> {
     await ip(`neigh replace ${this.peer} lladdr 02:00:00:00:00:99 dev cable0 nud permanent`);
     this.start = performance.now();
   }
 
-  /** The kernel's table has no connection of this row. */
+  /** Asserts that the kernel's table has no connection of this row any more. */
   get ended(): boolean {
     const [number] = new Uint32Array(Uint8Array.from(this.us.split("."), Number).buffer);
     const local = number!.toString(16).padStart(8, "0").toUpperCase();
@@ -82,7 +82,7 @@ export class Row {
     return performance.now() - this.start;
   }
 
-  /** What `promise` rejects with, and when. */
+  /** The error with which `promise` rejects, and when. */
   async end(promise: Promise<unknown>): Promise<Measured> {
     const error = await promise.then((value) => value, (error: unknown) => error);
     return { ms: this.elapsed, error };
@@ -91,7 +91,7 @@ export class Row {
 
 export interface Measured {
   ms: number;
-  /** A value where an error was expected is a failure. */
+  /** Fails when there is a value where an error was expected. */
   error: unknown;
 }
 
@@ -110,7 +110,7 @@ export const cable: Row = new Row(200);
 
 let pulled: Promise<void> | undefined;
 
-/** Pulls the second cable, once all who want to see it have connected. */
+/** Pulls the second cable, once all rows that need it have connected. */
 export function pullCable(): Promise<void> {
   return pulled ??= (async () => {
     await sleep(1_500);
@@ -133,7 +133,7 @@ function ip(command: string): Promise<void> {
 let commands: Socket | undefined;
 const answers: ((answer: string) => void)[] = [];
 
-/** Gives the peer program a command and answers what it says. */
+/** Gives the peer program a command and returns its reply. */
 export function control(command: string): Promise<string> {
   if (commands === undefined) {
     commands = netConnect(7000, "10.77.0.2");

@@ -16,7 +16,7 @@ import { firstDifference, sleep, streamBytes, until } from "../contract/support.
 import { cable, control, type Measured, type Plan, pullCable, type Row } from "./row.ts";
 
 const dead = ["DeadPeerError ETIMEDOUT", "DeadPeerError EHOSTUNREACH", "DeadPeerError ENETUNREACH"];
-/** How late a busy machine may notice. */
+/** How much later a busy machine may notice it, ms. */
 const slack = 700;
 const T = 3_000;
 const interval = 1_000;
@@ -46,14 +46,14 @@ function seconds(ms: number): string {
 const buffer = () => new Uint8Array(65_536);
 const read = (socket: TcpConnection) => socket.read(buffer());
 
-/** Writes until nothing more fits. Answers the write that waits and what was handed over. */
+/** Writes until nothing more fits. Returns the write that waits, and how many bytes were taken. */
 function fill(socket: TcpConnection, size: number = 8_000_000): Promise<number> {
   const write = socket.write(streamBytes(0, size));
   write.catch(() => {});
   return write;
 }
 
-/** The pending call has ended with an error; so must all later ones, and the same way. */
+/** Asserts that all later calls end with the same error as the pending one. */
 async function latched(socket: TcpConnection): Promise<void> {
   for (const call of [() => read(socket), () => socket.write(new Uint8Array(1))]) {
     const error = await call().then(() => "success", (error: unknown) => error);
@@ -298,8 +298,8 @@ export const rows: Plan[] = [
     return await row.end(pending);
   }, { accepted: ["SocketError ECONNRESET"], bound: T, min: 0 }),
   gone("made anew with data in flight, at another link address", async (row) => {
-    // The kernel asks for the new link address only after most of a minute, and retransmissions that
-    // double their distance find it minutes later.
+    // The kernel asks for the new link address only after most of a minute, and retransmissions, whose
+    // distance doubles each time, use it minutes later.
     using socket = await row.connect(7001, { deadPeerTimeout: T });
     const pending = read(socket);
     await row.misplace();
@@ -425,7 +425,7 @@ async function accepted(row: Row, write: boolean): Promise<Measured> {
   return measured;
 }
 
-/** The peer reads all there is; nothing may be missing. */
+/** Lets the peer read everything, and asserts that nothing is missing. */
 export async function delivered(
   row: Row,
   socket: TcpConnection | undefined,

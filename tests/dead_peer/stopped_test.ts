@@ -21,8 +21,8 @@ test(
     const peer = startRuntime(testFile("../dead_peer/programs/stopped.ts"), [
       String(listener.addr.port),
     ]);
-    // By number: Deno's `child.kill` sends no second signal, so that nothing would wake the peer
-    // (https://github.com/denoland/deno/blob/v2.9.6/ext/node/polyfills/internal/child_process.ts).
+    // Signals go to the process id, since Deno's `child.kill` sends no second signal, which would leave
+    // the peer stopped (https://github.com/denoland/deno/blob/v2.9.6/ext/node/polyfills/internal/child_process.ts).
     const signal = (name: "SIGSTOP" | "SIGCONT" | "SIGKILL") => process.kill(peer.pid!, name);
     try {
       using idle = await listener.accept();

@@ -1,5 +1,5 @@
 /**
- * Code blocks of the documentation, and what they say they print.
+ * Code blocks of the documentation, and the output that their comments promise.
  *
  * @module
  */
@@ -13,10 +13,10 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 export interface Block {
   /** File and line, such as `README.md:20`. */
   where: string;
-  /** What stands behind `ts` on the fence, such as `deno` for code of one runtime. */
+  /** The words after `ts` on the fence, such as `deno` for code of one runtime. */
   info: string;
   code: string;
-  /** Output of its `console.log` calls, in order, as their trailing comments have it. */
+  /** The output of its `console.log` calls in order, from the comments after them. */
   output: string[];
 }
 
@@ -55,7 +55,7 @@ function blocksOf(file: string, text: string): Block[] {
   return found;
 }
 
-/** `console.log(1 + 1); // 2`. A comment that begins with "such as" promises nothing. */
+/** Matches `console.log(1 + 1); // 2`. A comment that begins with "such as" promises nothing. */
 function outputOf(code: string[]): string[] {
   return code.flatMap((line) => {
     const comment = /^\s*console\.log\(.*\); \/\/ (.*)$/.exec(line)?.[1];

@@ -1,4 +1,4 @@
-/** Every code block of README, docs and docstrings runs, and prints what it says it prints. */
+/** Every code block of README, docs and docstrings runs, and prints what its comments promise. */
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
@@ -57,16 +57,16 @@ function run({ where, code }: Block): Promise<Ended> {
   return spawnRuntime(file);
 }
 
-// A few at a time: most of them wait for timeouts.
+// Several run at the same time, since most of them wait for timeouts.
 const pool = new Pool(4);
 let started: Map<Block, Promise<Ended>> | undefined;
 
-/** How the program of a block ended. All of them start with the first. */
+/** The result of a block's program. All programs start with the first test. */
 function ended(block: Block): Promise<Ended> {
   started ??= new Map(
     all.filter((block) => skipped(block) === undefined).map((block) => {
       const ended = pool.run(() => run(block));
-      // The test that waits for it hears of it.
+      // The test that waits for it reports the error.
       ended.catch(() => {});
       return [block, ended];
     }),
@@ -78,7 +78,7 @@ for (const block of all) {
   test(`docs: ${block.where} runs`, skip(skipped(block)), async () => {
     const { code, output } = await ended(block);
     assertEquals(code, 0, output);
-    // In this order; other output may stand between.
+    // The lines have to come in this order, with any output between them.
     let rest = flat(output);
     for (const expected of block.output) {
       const at = rest.indexOf(flat(expected));

@@ -1,5 +1,5 @@
 /**
- * What an error that nobody catches prints.
+ * What an uncaught error prints.
  */
 
 import { writeFile } from "node:fs/promises";
@@ -36,7 +36,7 @@ for (const [name, program] of Object.entries(failures)) {
         assertLess(stderr.length, 2_000, stderr);
         assertMatch(stderr, new RegExp(`at async dial .*app\\.mjs:${line}:`));
         for (const [text] of stderr.matchAll(/^.+$/gm)) assert(text.length < 300, text);
-        // The last function of ours, under the name that it has in the source.
+        // The last function of this library, by the name that it has in the source.
         assertMatch(stderr, /^ {4}at (async )?(connect|rejectTraced) /m);
       }
     });

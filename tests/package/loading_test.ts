@@ -1,5 +1,5 @@
 /**
- * What the installed package loads, from where, and what that prints.
+ * What the installed package loads, from where, and what it prints while loading.
  */
 
 import { cp, mkdir, mkdtemp, readdir, realpath, rm, writeFile } from "node:fs/promises";
@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { bundle, execute, installed, node, nodes, packaged, run, workshop } from "./support.ts";
 
-/** A timeout, whose diagnosis asks the kernel, and an option that is read from it. */
+/** A timeout, for whose diagnosis the kernel is asked, and an option that is read from the kernel. */
 const program = `
 (async () => {
   const listener = await tcp.listen({ hostname: "127.0.0.1", port: 0, timeout: 5_000 });
@@ -26,7 +26,7 @@ const program = `
 })();
 `;
 
-/** A package named koffi, of one file, in the `node_modules` of `directory`. */
+/** Writes a package named koffi, of one file, into the `node_modules` of `directory`. */
 async function plant(directory: string, code: string): Promise<void> {
   const folder = join(directory, "node_modules", "koffi");
   await mkdir(folder, { recursive: true });
@@ -38,9 +38,9 @@ const intruder = `
 require("node:fs").writeFileSync(process.env.MARK, "");
 throw new Error("loaded");`;
 
-/** A directory that programs work in, with a koffi that somebody left there. */
+/** A working directory of programs, with a false koffi in it. */
 async function trapped(work: (cwd: string, marked: () => Promise<boolean>) => Promise<void>) {
-  // Outside of the project, where no ancestor has a koffi of ours.
+  // It is outside of the project, so that no parent directory has a real koffi.
   const cwd = await realpath(await mkdtemp(join(tmpdir(), "holdfast-trap-")));
   try {
     await plant(cwd, intruder);
@@ -50,7 +50,7 @@ async function trapped(work: (cwd: string, marked: () => Promise<boolean>) => Pr
   }
 }
 
-/** The program as a module, bundled into one module, and bundled into one CommonJS file. */
+/** The program in three forms: a module, one bundled module, and one bundled CommonJS file. */
 async function forms(directory: string): Promise<string[]> {
   await writeFile(join(directory, "app.mjs"), `import * as tcp from "@holdfast/tcp";${program}`);
   await bundle("app.mjs", "out/app.mjs", "esm", directory);

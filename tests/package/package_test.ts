@@ -1,5 +1,5 @@
 /**
- * The npm package as its users get it: packed and installed. Knows nothing of how it was built.
+ * The npm package as its users get it: packed and installed, however it was built.
  */
 
 import { readFile, stat, writeFile } from "node:fs/promises";
@@ -139,7 +139,7 @@ for (const [module, moduleResolution, file] of typings) {
         await tool("typescript", ["-p", "tsconfig.json"], directory);
       };
       await check({ lib: ["esnext", "dom", "dom.asynciterable"], types: [] });
-      // What Node.js users have: no DOM, and the declarations of the oldest Node.js.
+      // Users of Node.js compile without the DOM, here with the declarations of the oldest Node.js.
       const typeRoots = [`${tools}/node_modules/@types`];
       await check({ lib: ["es2023"], types: ["node"], typeRoots });
     });

@@ -23,7 +23,7 @@ test(
     assert(examples.length >= 4, `${examples.length} examples`);
     await workshop(async (directory) => {
       for (const [i, code] of examples.entries()) {
-        // Types go, and nothing else: what an old Node.js does not know must not be in the README.
+        // Only types are removed. Other syntax that an old Node.js does not know must not be in the README.
         const { code: script } = transformSync(code, { loader: "ts", target: "esnext" });
         await writeFile(join(directory, `${i}.mjs`), script);
         for (const each of nodes) {

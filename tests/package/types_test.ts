@@ -1,5 +1,5 @@
 /**
- * What the types of the package accept and refuse, by every TypeScript that they are meant for.
+ * What the types of the package accept and refuse, in every supported TypeScript.
  */
 
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
@@ -20,7 +20,7 @@ const packaged = skip(
   HOLDFAST_PACKAGE === undefined ? "needs the built package, see scripts/test.ts" : undefined,
 );
 
-/** The shape of `Deno.Conn` and of what it consists of, as Deno 2.9 declares it. */
+/** The type `Deno.Conn` and its parts, as Deno 2.9 declares them. */
 const program = `
 import {
   connect, Deadline, getOptions, listen, type ListenOptions, setOptions, type TcpConnection,
@@ -72,7 +72,7 @@ async function* lines(socket: TcpConnection): AsyncGenerator<string> {
 }
 `;
 
-/** What Node.js users have: no sockets of Node's are refused. */
+/** With the types that users of Node.js have, all of Node's sockets are accepted. */
 const nodeProgram = `
 import { createServer, Socket } from "node:net";
 import { createServer as createHttpServer } from "node:http";

@@ -1,6 +1,6 @@
 /**
- * Tries to listen where the system calls are allowed and the network is not, prints which errors it
- * got, and stays until its standard input ends.
+ * Tries to listen when system calls are allowed and the network is not. Prints the errors, and waits until
+ * its standard input ends.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Dials each address of the command line, prepared or natively as the first argument says, and prints
- * how that went.
+ * Dials each address of the command line, with or without `prepare` as the first argument says, and prints
+ * the results.
  *
  * @module
  */

@@ -1,4 +1,4 @@
-/** Dialling by system calls goes no way around Deno's permissions. */
+/** Dialling by system calls respects Deno's permissions. */
 
 import { spawnSync } from "node:child_process";
 import process from "node:process";

@@ -23,7 +23,7 @@ const columns: Record<string, { runs: boolean; args: string[] }> = {
 };
 
 function deno(...flags: string[]) {
-  // Without a terminal Deno would deny instead of asking; a prompt would be a hang, and a failure.
+  // On a terminal a prompt makes the program hang, which fails the test. Without one, Deno would deny.
   // With no permission flag at all Deno's node:child_process would add `-A`.
   const none = flags.length === 0 ? ["--allow-env=NONE"] : [];
   const args = ["run", "--no-check", ...none, ...flags, features];
@@ -33,7 +33,7 @@ function deno(...flags: string[]) {
 function node(...flags: string[]) {
   const runs = !("Deno" in globalThis) && !("Bun" in globalThis) &&
     Number(process.versions.node.split(".")[0]) >= 26;
-  // Reading is for the files of this package.
+  // The files of this package have to be read.
   const args = [
     "--no-warnings",
     "--permission",
@@ -105,7 +105,7 @@ test(
   },
 );
 
-/** Allows system calls and denies the network. With system calls Deno denies nothing, Bun never does. */
+/** Flags that allow system calls and forbid the network, which only Node can do. */
 const denied = node("--allow-ffi").runs
   ? node("--allow-ffi").args.filter((arg) => arg !== "--allow-net" && arg !== features)
   : undefined;
@@ -123,7 +123,7 @@ test(
       const directory = `/proc/${child.pid}/fd`;
       const sockets = readdirSync(directory).map((fd) => readlinkSync(`${directory}/${fd}`))
         .filter((link) => link.startsWith("socket:"));
-      // Ten times three listeners, beside what the runtime has for itself.
+      // Ten times three listeners, and what the runtime opens for itself.
       assert(sockets.length < 10, `${sockets.length} sockets are open`);
     } finally {
       child.kill("SIGKILL");

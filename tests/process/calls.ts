@@ -1,5 +1,5 @@
 /**
- * The system calls, for tests that have to be faster than a runtime's own sockets.
+ * The system calls, for tests that have to be faster than a runtime's sockets.
  *
  * @module
  */

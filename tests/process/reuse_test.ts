@@ -1,5 +1,5 @@
 /**
- * An entry never acts on another socket than its own, however often its number is given again.
+ * An entry never changes another socket than its own, however often its descriptor is used again.
  *
  * @module
  */
@@ -62,7 +62,7 @@ test("10,000 times: a thread that opens and closes meanwhile", skip(notLinux), a
   assertEquals(failure, undefined);
   const { touched, reused } = result!;
   assertEquals(touched, 0, `${touched} sockets of another`);
-  // Or the test has shown nothing.
+  // Otherwise the test has shown nothing.
   assert(reused > rounds, `${reused} numbers were given again`);
   assert(set > 100, `${set} were set, ${gone} were gone`);
 });

@@ -1,5 +1,5 @@
 /**
- * Real clients of real servers: how each is opened, asked, asked for something that takes long, and closed.
+ * Real clients of real servers: how to open each, make a fast and a slow request, and close it.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import process from "node:process";
 /** A client that is connected and has had an answer. */
 export interface Opened {
   request(): Promise<unknown>;
-  /** Is answered late. */
+  /** Makes a request that is answered late. */
   slow(): Promise<unknown>;
   close(): unknown;
 }
@@ -20,7 +20,7 @@ export interface Client {
   name: string;
   /** Which of the machine's ports it needs. */
   service: string;
-  /** Where there is one. */
+  /** The server, if there is one. */
   runtimes: string;
   /** How often it dials again for a request that fails, at most. */
   repeats: number;
@@ -30,7 +30,7 @@ export interface Client {
 // deno-lint-ignore no-explicit-any
 type Untyped = any;
 
-/** The packages are installed elsewhere, and their types are of no use here. */
+/** Imports a package from where it is installed, without its types. */
 const load = (name: string): Untyped => createRequire(`${process.env["HOLDFAST_CLIENTS"]}/`)(name);
 
 const { Bun } = globalThis as Untyped;
@@ -207,7 +207,7 @@ export const clients: Client[] = [
 export interface OwnServer {
   name: string;
   runtimes: string;
-  /** It answers with data that never ends. Returns its port. */
+  /** Starts a server that sends data without an end. Returns its port. */
   start(host: string): number;
 }
 

@@ -16,7 +16,7 @@ import { ca, certificate, privateKey } from "../support/certificate.ts";
 import { skip } from "../support/skip.ts";
 
 const clients = process.env.HOLDFAST_CLIENTS;
-// Bun takes its own undici whatever is installed, and that one has no connectors.
+// Bun always uses its own undici, which has no connectors.
 const noUndici = clients === undefined
   ? "the clients are not installed"
   : "Bun" in globalThis

@@ -1,6 +1,6 @@
 /**
- * What becomes of connections that nobody can reach when their machine vanishes, without and with a guard:
- * all clients and servers of this runtime at once, in two network namespaces.
+ * Measures how connections of hidden sockets end when the peer's machine vanishes, without and with a
+ * guard. All clients and servers of this runtime run at once, in two network namespaces.
  *
  * @module
  */
@@ -17,19 +17,19 @@ export interface HiddenResult {
   guarded: boolean;
   /** How often the client dials again. */
   repeats: number;
-  /** What the caller was told; "answered", or "nothing" until the limit. */
+  /** The result that the caller got; "answered", or "nothing" until the limit. */
   outcome: string;
-  /** Since the machine had vanished. */
+  /** The time since the machine had vanished. */
   ms: number;
   failure?: string;
 }
 
-/** Of the guard, ms. */
+/** The guard's `deadPeerTimeout`, ms. */
 export const timeout = 5_000;
-/** A slow answer, which is not the end of a connection. */
+/** The delay of a slow answer, which must not end a connection. */
 const slow = 2.5 * timeout;
 
-/** Measures all rows; those without a guard for `limit` ms. */
+/** Measures all rows. Those without a guard wait for `limit` ms. */
 export async function measureHidden(limit: number): Promise<HiddenResult[]> {
   using network = openNetwork(90);
   const clients = process.env["HOLDFAST_CLIENTS"]!;
@@ -56,7 +56,7 @@ export async function measureHidden(limit: number): Promise<HiddenResult[]> {
     await ending(machine);
     return results;
   } finally {
-    // Sleeping processes would keep the namespaces.
+    // Processes that still sleep would keep the namespaces.
     for (const child of children) child.kill("SIGKILL");
   }
 }
@@ -69,7 +69,7 @@ async function linesOf(child: ChildProcess): Promise<string[]> {
   return output.split("\n").filter((line) => line.startsWith("{"));
 }
 
-/** Lets the machine stop its servers. */
+/** Makes the machine stop its servers. */
 async function ending(machine: ChildProcess): Promise<void> {
   const closed = new Promise((resolve) => machine.once("close", resolve));
   machine.stdin!.end();

@@ -1,6 +1,6 @@
 /**
- * Clients and servers whose sockets nobody can reach, under a guard: told in time when the machine at the
- * other end vanishes, and left alone while it is only slow.
+ * Clients and servers with hidden sockets, under a guard: their connections end in time when the machine at
+ * the other end vanishes, and stay open while it is only slow.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { skip } from "../support/skip.ts";
 import { type HiddenResult, measureHidden, timeout } from "./hidden.ts";
 
 const interval = 1_000;
-/** How late a busy machine may notice. */
+/** How much later a busy machine may notice it, ms. */
 const slack = 2_000;
 const noClients = process.env["HOLDFAST_CLIENTS"] === undefined
   ? "needs clients from npm: 'deno task test' installs them"
@@ -27,7 +27,7 @@ function judge({ name, situation, outcome, ms, repeats, failure }: HiddenResult)
   assertEquals(failure, undefined, what);
   if (situation === "slow") return assertEquals(outcome, "answered", what);
   assert(outcome !== "answered" && outcome !== "nothing", what);
-  // Who repeats a request dials a machine that is not there, which takes as long once more.
+  // A client that repeats a request dials a machine that is not there, which takes the same time again.
   const most = (timeout + interval) * (situation === "in flight" ? 1 + repeats : 1) + slack;
   assert(ms <= most, `${what}, more than ${most}`);
 }
@@ -45,7 +45,7 @@ test("hidden sockets under a guard, and without one", skip(reason), async () => 
   });
   assertEquals(problems, []);
   assert(guarded.length >= 3, `${guarded.length} rows`);
-  // It is the guard that helps.
+  // Without the guard nothing ends.
   const fetched = results.filter(({ name, guarded }) => name === "fetch" && !guarded);
   assertEquals(fetched.map(({ outcome }) => outcome), ["nothing", "nothing"]);
 });

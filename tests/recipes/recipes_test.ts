@@ -19,15 +19,15 @@ import { noKernel } from "../contract/support_listen.ts";
 import { skip } from "../support/skip.ts";
 import { grpc, itself, mongodb, mysql, postgres, redis, type Service, web } from "./servers.ts";
 
-/** An example: the runtimes it is for, as the text before it says, and its code. */
+/** An example: its runtimes, from the text before it, and its code. */
 interface Recipe {
   name: string;
   runtimes: string;
   code: string;
   service: Service;
-  /** Port that stands in the example. */
+  /** The port in the example. */
   port: number;
-  /** Which ends of the port's connections the example sets options of. */
+  /** On which ends of the port's connections the example sets options. */
   ends: ("local" | "remote")[];
 }
 
@@ -120,7 +120,7 @@ const prometheus = all.find(({ name }) => name === "Prometheus")!;
 test("recipe: Prometheus", skip(why(prometheus)), async () => {
   using server = await prometheus.service.start();
   using example = start(prometheus, server.port);
-  // Its own connection is among them, seen from the server.
+  // Its own connection is among them, as the server sees it.
   const held = await dial(server.port);
   try {
     const scrape = async () =>
@@ -143,7 +143,7 @@ test("recipe: Prometheus", skip(why(prometheus)), async () => {
   }
 });
 
-/** The example in a process of its own, which then waits to be looked at. */
+/** Runs the example in a process of its own, which then waits until the test has looked at it. */
 function start({ name, code, port: written, ends }: Recipe, port: number) {
   const folder = clients!;
   const slug = name.toLowerCase().replace(/\W+/g, "_");
@@ -171,11 +171,11 @@ setInterval(() => {
   }
   return {
     output: () => output,
-    /** Waits until the example has run and waits to be looked at. */
+    /** Waits until the example has run. */
     async running() {
       await until(() => child.exitCode !== null || output.includes("[report]"), name, 2 * patience);
     },
-    /** Waits until the connections are there and have been given their options. */
+    /** Waits until the connections exist and have their options. */
     async reported() {
       const end = performance.now() + 2 * patience;
       for (;;) {
@@ -195,7 +195,7 @@ setInterval(() => {
   };
 }
 
-/** For Deno: where the names of an example lead to. */
+/** For Deno: the import map for the names in an example. */
 function config(folder: string): string {
   const file = join(folder, "deno.json");
   const mod = new URL("../../mod.ts", import.meta.url).href;
@@ -222,7 +222,7 @@ async function dial(port: number) {
   }
 }
 
-/** The keepalive timers that `ss` shows: all running, none beyond the idle time. */
+/** Asserts that all keepalive timers that `ss` shows run, none of them longer than the idle time. */
 async function seenBySs(port: number, end: "local" | "remote", count: number): Promise<void> {
   const filter = `${end === "local" ? "sport" : "dport"} = :${port}`;
   let output = "";
@@ -232,7 +232,7 @@ async function seenBySs(port: number, end: "local" | "remote", count: number): P
     const timers = [...output.matchAll(/timer:\(keepalive,(?:(\d+)min)?(?:(\d+)sec)?/g)]
       .map(([, minutes = "0", seconds = "0"]) => 60 * Number(minutes) + Number(seconds));
     if (timers.length >= count && timers.every((left) => left > 50 && left <= 60)) return;
-    // Data that is in flight right now has another timer.
+    // While data is in flight, `ss` shows another timer.
     await sleep(100);
   }
   throw new Error(`${count} connections with 60 s of keepalive expected: ${output}`);

@@ -1,6 +1,6 @@
 /**
- * What the kernel has for the sockets of a port that this process has open. Found through the
- * kernel's tables, independently of how the example came by its socket.
+ * Reads what the kernel has for this process's sockets of a port. They are found in the kernel's tables,
+ * independent of how the example found its socket.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export function report(port: number, end: "local" | "remote"): KernelOptions[] {
     try {
       return links.includes(readlinkSync(`/proc/self/fd/${fd}`));
     } catch {
-      // The descriptor of the directory itself is gone by now.
+      // This was the descriptor of the directory itself, which is closed by now.
       return false;
     }
   });

@@ -1,6 +1,6 @@
 /**
- * Real servers, each started by the test that needs it, on a free port of loopback with a directory
- * of its own, and gone with it.
+ * Real servers. Each is started by the test that needs it, on a free port of loopback and with a directory
+ * of its own, and is stopped with the test.
  *
  * @module
  */
@@ -31,10 +31,10 @@ export interface Server extends Disposable {
   port: number;
 }
 
-/** A kind of server, and why there is none here, if so. */
+/** A kind of server, and the reason if it is not installed here. */
 export interface Service {
   missing: string | undefined;
-  /** `address` is where it listens; 127.0.0.1 is among it, or it is that. */
+  /** Starts the server on `address`, which includes 127.0.0.1. */
   start(address?: string): Promise<Server>;
 }
 
@@ -44,7 +44,7 @@ function find(program: string, ...more: string[]): string | undefined {
     .find((file) => existsSync(file));
 }
 
-/** A port that nobody listens on. */
+/** A free port. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -62,8 +62,8 @@ async function accepts(port: number): Promise<boolean> {
 }
 
 /**
- * Runs a server until it is disposed of. `stop` is the signal that ends it at once, `ready` what it
- * prints once it answers, where that is later than it listens.
+ * Runs a server until it is disposed of. `stop` is the signal that ends it at once. `ready` is what it
+ * prints when it answers, if that is later than it listens.
  */
 async function running(
   [command, ...args]: string[],
@@ -93,7 +93,7 @@ async function running(
   return { port, [Symbol.dispose]: kill };
 }
 
-/** Waits for a process to be gone, without letting anything else run. */
+/** Waits synchronously until a process has ended. */
 function reap(child: ChildProcess): void {
   spawnSync("sh", ["-c", `for i in $(seq 50); do kill -0 ${child.pid} || exit; sleep 0.05; done`]);
 }
@@ -120,7 +120,7 @@ const postgresFolders = existsSync(versions)
 const initdb = find("initdb", ...postgresFolders);
 const postgresServer = find("postgres", ...postgresFolders);
 
-/** PostgreSQL refuses to run as root. */
+/** The user for PostgreSQL, which refuses to run as root. */
 const asPostgres = process.getuid?.() === 0
   ? ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
   : [];
@@ -140,7 +140,7 @@ export const postgres: Service = {
   start: (address) => startPostgres(address, false),
 };
 
-/** With the test certificate, which it offers when asked. */
+/** PostgreSQL with the test certificate, so that clients can use TLS. */
 export const postgresWithTls: Service = {
   missing: missingPostgres,
   start: (address) => startPostgres(address, true),
@@ -164,7 +164,7 @@ async function startPostgres(address = "127.0.0.1", secure: boolean): Promise<Se
   }
   const place = ["-D", data, "-p", String(port), "-h", address, "-k", "", ...tls];
   const command = [...asPostgres, postgresServer!, ...place, "-F", "-c", "lc_messages=C"];
-  // SIGQUIT: without waiting for clients.
+  // SIGQUIT ends it without waiting for clients.
   return await running(command, port, directory, "SIGQUIT", /ready to accept connections/);
 }
 
@@ -181,7 +181,7 @@ export const mysql: Service = {
     const data = `--datadir=${join(directory, "data")}`;
     const options = ["--no-defaults", data, ...mysqlUser];
     must([installDb!, ...options, "--auth-root-authentication-method=normal"], directory);
-    // Other machines may not log in otherwise, nor ask for their names.
+    // Lets other machines log in, and looks up no names.
     const open = address === "127.0.0.1" ? [] : ["--skip-grant-tables", "--skip-name-resolve"];
     const args = [`--socket=${join(directory, "socket")}`, `--port=${port}`];
     return await running(
@@ -290,7 +290,7 @@ function mongoReply(request: Buffer, document: Uint8Array): Buffer {
   return Buffer.concat([head, document]);
 }
 
-/** The example listens itself. */
+/** Stands for no server, since the example listens itself. */
 export const itself: Service = {
   missing: undefined,
   start: async () => ({ port: await freePort(), [Symbol.dispose]() {} }),

@@ -1,6 +1,6 @@
 /**
- * Stands in for `@std/assert` where JSR cannot be reached, and on Bun and Node, which have no
- * resolver for JSR. Same names and meaning as there, and only what the tests use.
+ * Replaces `@std/assert` where JSR cannot be reached, and on Bun and Node, which cannot load from JSR. It has
+ * the functions that the tests use, with the same names and meaning.
  *
  * @module
  */
@@ -95,7 +95,7 @@ export function assertThrows<E extends Error = Error>(
   raise(message ?? "Expected function to throw.");
 }
 
-/** Unlike `assert.rejects`, a function that throws before it answers a promise fails. */
+/** Unlike `assert.rejects`, this fails if the function throws instead of returning a promise. */
 export async function assertRejects<E extends Error = Error>(
   fn: () => PromiseLike<unknown>,
   errorClass: Class<E> = Error as unknown as Class<E>,

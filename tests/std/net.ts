@@ -1,5 +1,5 @@
 /**
- * Stands in for `@std/net` where JSR cannot be reached, and on Bun and Node.
+ * Replaces `@std/net` where JSR cannot be reached, and on Bun and Node.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Node has neither an import map nor `paths`: `node --import` of this file resolves the names that
- * `deno.json` and `tsconfig.json` map for Deno and Bun.
+ * For `node --import`: resolves the names that `deno.json` and `tsconfig.json` map for Deno and Bun, since
+ * Node has neither an import map nor `paths`.
  *
  * @module
  */

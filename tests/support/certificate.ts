@@ -1,6 +1,6 @@
 /**
- * A certificate for `localhost` and 127.0.0.1, and the authority that signed it. For tests only: the
- * key is public, and worthless. Valid for a hundred years.
+ * A certificate for `localhost` and 127.0.0.1, and the authority that signed it, both valid for a hundred
+ * years. For tests only, since the key is public.
  *
  * @module
  */

@@ -3,15 +3,15 @@
 import { nativeTimers } from "../../src/time/native_timers.ts";
 
 export interface NativeTimers {
-  /** Those that neither fired nor were stopped. */
+  /** How many timers neither fired nor were stopped. */
   running: Set<unknown>;
-  /** The most that ran at once. */
+  /** How many ran at the same time at most. */
   most: number;
   /** Ends the count. */
   restore(): void;
 }
 
-/** From now on, in this process. */
+/** Starts to count in this process. */
 export function countNativeTimers(): NativeTimers {
   const module = nativeTimers();
   const { setTimeout, clearTimeout } = module;

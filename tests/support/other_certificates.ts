@@ -1,6 +1,6 @@
 /**
- * Certificates that something is wrong with, or that another authority has signed. For tests only: the
- * keys are public, and worthless.
+ * Certificates that are wrong in some way, or from another authority. For tests only, since the keys are
+ * public.
  *
  * @module
  */
@@ -11,7 +11,7 @@ export interface Pair {
   key: string;
 }
 
-/** The authority of all but the self-signed one. */
+/** The authority that signed all but the self-signed one. */
 export const otherCa: string = `-----BEGIN CERTIFICATE-----
 MIIBijCCATGgAwIBAgIUAqWGEHxFNoKR69q7/7HIdu339sAwCgYIKoZIzj0EAwIw
 GjEYMBYGA1UEAwwPYW5vdGhlciB0ZXN0IENBMCAXDTI2MTEyMTE2NTQ0MVoYDzIx
@@ -24,7 +24,7 @@ MvrLSkbeYwG1LbuzaR7+DXeaHGV5tjNqE9gjfAIgdLryjrttxoMXVTwe5Dti69Cb
 thrId3dGyTq/F2xbidE=
 -----END CERTIFICATE-----`;
 
-/** For localhost, until 2021. */
+/** For localhost, expired in 2021. */
 export const expired: Pair = {
   cert: `-----BEGIN CERTIFICATE-----
 MIIBiTCCATCgAwIBAgICAjIwCgYIKoZIzj0EAwIwGjEYMBYGA1UEAwwPYW5vdGhl
@@ -44,7 +44,7 @@ XdkyFtqV15kf+wlWQis2ilukQaFJ8YOkSQZ1EDHU8S6O7Ec3eWmS6xRb
 -----END PRIVATE KEY-----`,
 };
 
-/** For localhost, from 2120 on. */
+/** For localhost, valid from 2120 on. */
 export const early: Pair = {
   cert: `-----BEGIN CERTIFICATE-----
 MIIBjTCCATSgAwIBAgICB5gwCgYIKoZIzj0EAwIwGjEYMBYGA1UEAwwPYW5vdGhl
@@ -104,7 +104,7 @@ bI/1xW2ywtrQgTlBadDu2z0vZbO/k+LeRZqO996kFV96YHVRStcvmX75
 -----END PRIVATE KEY-----`,
 };
 
-/** For localhost, signed by itself. */
+/** For localhost, self-signed. */
 export const selfSigned: Pair = {
   cert: `-----BEGIN CERTIFICATE-----
 MIIBmDCCAT6gAwIBAgIUMBjWLS9QqIc+QrfMuSxWXxiGyrkwCgYIKoZIzj0EAwIw

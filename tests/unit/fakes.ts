@@ -1,10 +1,10 @@
-/** Stand-ins for the clock and the wire, so that the core can be driven step by step. */
+/** A fake clock and a fake transport, with which tests run the core step by step. */
 
 import type { Incoming, Outgoing, Transport } from "../../src/adapter.ts";
 import type { NetAddr } from "../../src/kernel/address.ts";
 import type { Clock } from "../../src/time/timers.ts";
 
-/** Time passes only when a test says so. */
+/** A clock whose time passes only when a test says so. */
 export class FakeClock implements Clock {
   started = 0;
   #now = 0;
@@ -30,14 +30,14 @@ export class FakeClock implements Clock {
     this.#timers.delete(timer as number);
   }
 
-  /** Forgets the one timer that runs, as when it ran on a clock that is gone. */
+  /** Forgets the timer that runs, as happens when it ran on a fake clock that is gone. */
   lose(): () => void {
     const [timer, { wake }] = [...this.#timers][0]!;
     this.#timers.delete(timer);
     return wake;
   }
 
-  /** Lets `ms` pass, with every timer on its time. */
+  /** Lets `ms` pass, and fires every timer at its time. */
   advance(ms: number): void {
     const end = this.#now + ms;
     for (;;) {
@@ -51,7 +51,7 @@ export class FakeClock implements Clock {
     this.#now = end;
   }
 
-  /** Lets `ms` pass in one go, as when the event loop is blocked. */
+  /** Lets `ms` pass at once, as if the event loop were blocked. */
   block(ms: number): void {
     this.#now += ms;
     this.advance(0);
@@ -60,7 +60,7 @@ export class FakeClock implements Clock {
 
 const addr = (port: number): NetAddr => ({ transport: "tcp", hostname: "192.0.2.1", port });
 
-/** A wire without a kernel: takes `room` bytes at once, the rest when drained. */
+/** A transport without a kernel. It takes `room` bytes at once, and the rest when `drain` is called. */
 export class FakeTransport implements Transport {
   readonly native = {};
   readonly localAddr: NetAddr = addr(1);
@@ -95,7 +95,7 @@ export class FakeTransport implements Transport {
     if (size < data.length) this.writing = true;
     return size;
   }
-  /** The kernel has room again. */
+  /** Makes room, as if the kernel had sent something. */
   drain(room: number): void {
     this.room = room;
     this.writing = false;

@@ -39,12 +39,12 @@ function setUp() {
   return { clock, transport, listener, loop, outcome, fail };
 }
 
-/** What promises have to do is done. */
+/** Resolves after all promise reactions so far. */
 const settled = () => new Promise((resolve) => setTimeout(resolve, 0));
 
 test("iteration: after a temporary error it waits, twice as long each time, up to a second", async () => {
   const { clock, transport, listener, loop, outcome, fail } = setUp();
-  /** It asks again after `ms`, and not before. */
+  /** Asserts that the loop calls `accept` again after `ms`, and not before. */
   const waits = async (ms: number, code: string) => {
     const { pulls } = transport;
     await fail(code);

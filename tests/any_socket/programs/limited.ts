@@ -1,5 +1,5 @@
 /**
- * Sockets of Deno under the permissions of this process. Prints what each call came to, in JSON.
+ * Uses sockets of Deno under the permissions of this process, and prints the result of each call as JSON.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Two connections between the same two link-local addresses, on two links. Prints what became of
- * their hop limits and of the options that were set. Runs in a network namespace of its own.
+ * Opens two connections between the same two link-local addresses, on two links, and prints their hop
+ * limits and the options that were set. Runs in a network namespace of its own.
  *
  * @module
  */
@@ -31,7 +31,7 @@ const server = createServer().listen(7777, "::");
 const sockets: Socket[] = [];
 server.on("connection", (socket) => sockets.push(socket));
 await once(server, "listening");
-// JavaScript cannot give the link of both ends everywhere.
+// Not every runtime's API lets a program choose the link of both ends.
 const python = spawn("python3", [
   "-c",
   `

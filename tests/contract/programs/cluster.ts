@@ -1,6 +1,6 @@
 /**
- * A primary and a worker of `node:cluster`. The worker prints what `setOptions` makes of its server, and
- * then, for a connection that the primary dials, the idle time that this had and the one it was given.
+ * A primary and a worker of `node:cluster`. The worker prints what `setOptions` returns for its server, and
+ * then, for a connection that the primary dials, its idle time before and after it was set.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const idle = (socket: Parameters<typeof getOptions>[0]) => {
 if (cluster.isPrimary) {
   const worker = cluster.fork();
   worker.on("message", (port: number) => {
-    // The workers' servers have it as well when each of them accepts.
+    // The servers of the workers have it too when the workers accept by themselves.
     const alone = cluster.schedulingPolicy === cluster.SCHED_RR;
     const listeners = alone ? sockets({ kind: "listener", localPort: port }) : [];
     for (const listener of listeners) setOptions(listener, { keepAlive: { idle: 50_000 } });

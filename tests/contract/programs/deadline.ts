@@ -1,5 +1,5 @@
 /**
- * A process with nothing left to do but the signal of a deadline, half a minute ahead.
+ * A process that has nothing left to do but wait for the signal of a deadline, half a minute ahead.
  *
  * @module
  */

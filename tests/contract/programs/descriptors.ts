@@ -1,5 +1,5 @@
 /**
- * Uses up all its descriptors, then dials and listens. Prints what came of it.
+ * Uses up all its descriptors, then dials and listens, and prints the results.
  *
  * @module
  */

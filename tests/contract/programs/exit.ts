@@ -1,6 +1,6 @@
 /**
- * Leaves sockets behind in the way its argument names, then has nothing more to do. At the end of
- * the process it prints how many ms passed until then.
+ * Leaves sockets open in the way that its argument names, then has nothing more to do. When the process
+ * ends, it prints how many ms that took.
  *
  * @module
  */
@@ -23,7 +23,7 @@ async function open() {
   return { listener, client, server };
 }
 
-/** Says that a call has timed out, and closes what the runtime may still be sending. */
+/** Prints that a call has timed out, and closes what the runtime may still be sending. */
 function told(call: Promise<unknown>, socket?: TcpConnection): void {
   call.catch((error) => {
     writeSync(1, `${error instanceof TimeoutError}\n`);
@@ -31,7 +31,7 @@ function told(call: Promise<unknown>, socket?: TcpConnection): void {
   });
 }
 
-/** A connection of the runtime's `node:net`; the other end and the listener hold nobody. */
+/** A connection of `node:net`, whose other end and listener do not keep the process alive. */
 async function openNative() {
   const server = createServer((socket) => void socket.unref()).listen(0, "127.0.0.1").unref();
   await once(server, "listening");
@@ -70,7 +70,7 @@ const ways: Record<string, () => Promise<void>> = {
     wait(client);
   },
 
-  /** The other way round: the calls first. */
+  /** The calls come before `unref`. */
   async unrefLater() {
     const { listener, client, server } = await open();
     listener.accept().catch(() => {});
@@ -85,12 +85,12 @@ const ways: Record<string, () => Promise<void>> = {
     listener.accept().catch(() => {});
   },
 
-  /** Open, never used, and not unref'd. */
+  /** A connection that is open, never used, and not unref'd. */
   async idle() {
     await open();
   },
 
-  /** Nobody asks for connections, though some come. */
+  /** Connections come, but `accept` is not called. */
   async idleListening() {
     const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: hour });
     const { hostname, port } = listener.addr;
@@ -98,7 +98,7 @@ const ways: Record<string, () => Promise<void>> = {
     await connect({ hostname, port, timeout: hour });
   },
 
-  /** Busy before: a runtime may still be reading, or waiting for clients. */
+  /** A connection that was used: the runtime may still be reading, or waiting for clients. */
   async idleAfterCalls() {
     const { client, server } = await open();
     for (let i = 0; i < 30; i++) {
@@ -111,7 +111,7 @@ const ways: Record<string, () => Promise<void>> = {
     }
   },
 
-  /** Calls that have ended before what they asked for. */
+  /** Calls that ended before the runtime's own call did. */
   async idleAfterTimeouts() {
     const { listener, client } = await open();
     await Promise.allSettled([
@@ -131,7 +131,7 @@ const ways: Record<string, () => Promise<void>> = {
     reader.releaseLock();
   },
 
-  /** Nobody closes it. */
+  /** A connection that is not closed. */
   async idleAfterReset() {
     const { client, server } = await open();
     const reading = client.read(new Uint8Array(1)).catch(() => {});

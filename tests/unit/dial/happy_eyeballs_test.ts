@@ -7,7 +7,7 @@ const v4 = (last: number): Address => ({ address: `192.0.2.${last}`, family: 4 }
 const v6 = (last: number): Address => ({ address: `2001:db8::${last}`, family: 6 });
 const target = { hostname: "example.test", port: 1 };
 
-/** A race whose lookup, clock and attempts the test drives; `log` is what happened. */
+/** A race whose lookup, clock and attempts the test controls. `log` lists what happened. */
 function arrange(addresses: Address[]) {
   const log: string[] = [];
   const attempts = new Map<string, { open(): void; fail(code: string): void }>();
@@ -39,7 +39,7 @@ function arrange(addresses: Address[]) {
       return race({ hostname, port: 1 }, dial, around);
     },
     race: () => race(target, dial, around),
-    /** The delay the race asked for, then its end. */
+    /** Ends the delay that the race has asked for. */
     tick() {
       const run = wake!;
       wake = undefined;
@@ -50,7 +50,7 @@ function arrange(addresses: Address[]) {
   };
 }
 
-/** Lets promise reactions run. */
+/** Lets all promise reactions run. */
 const settle = () => new Promise((resolve) => setTimeout(resolve, 0));
 
 test("happy eyeballs: an IP literal is dialled at once, without a lookup", () => {

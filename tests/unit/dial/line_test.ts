@@ -46,7 +46,7 @@ test("a line starts so many at once, and the next when one is over", async () =>
   assertEquals(started.length, 3);
   assertEquals(attempts[2]!.fd!(), 7);
   for (const attempt of attempts) attempt.abort();
-  // The fourth never began.
+  // The fourth attempt was never started.
   assertEquals(started.map(({ aborted }) => aborted), [true, true, true]);
   for (const attempt of started) attempt.fail(new Error("called off"));
   await sleep(100);

@@ -31,7 +31,7 @@ test("one that the runtime closed before it failed is not closed again", async (
   let other = -1;
   const taken = withListening(kernel!, plan, "127.0.0.1", (fd) => {
     kernel!.close(fd);
-    // The lowest free number: most likely the one that was closed just now.
+    // It gets the lowest free number, which most likely is the one that was just closed.
     other = kernel!.socket(2, 1, 0);
     throw new Error("not taken");
   });

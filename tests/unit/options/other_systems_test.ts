@@ -8,7 +8,7 @@ import { capabilities, onlySupported, UnsupportedOptionError } from "@holdfast/t
 
 const { platform } = process;
 
-/** Here, but for what the library knows: no system call is made in the name of another system. */
+/** Runs on this system, but tells the library that it is another one. No system call is made. */
 async function pretending(system: string, body: () => void | Promise<void>): Promise<void> {
   Object.defineProperty(process, "platform", { value: system });
   try {

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { TcpInfo } from "../../../src/kernel/tcp_info.ts";
 import { Silence } from "../../../src/options/silence.ts";
 
-/** What the kernel shows of a connection with data in flight whose peer was silent for `silence` ms. */
+/** The TCP_INFO of a connection with data in flight whose peer has been silent for `silence` ms. */
 function shown(silence: number, retransmits: number, other: Partial<TcpInfo> = {}): TcpInfo {
   return {
     unacknowledged: 1,
@@ -18,17 +18,17 @@ function shown(silence: number, retransmits: number, other: Partial<TcpInfo> = {
   } as TcpInfo;
 }
 
-// With a timeout of 8 s the kernel asks every second.
+// With a timeout of 8 s the kernel probes every second.
 const timeout = 8_000;
 
 test("a peer that is silent for the timeout and for one more question is gone", () => {
   const silence = new Silence(timeout);
   assertEquals(silence.look(shown(3_000, 4)), 5_001);
-  // However often it was asked before.
+  // It does not matter how many probes were sent before.
   const next = silence.look(shown(8_001, 9));
   assert(next > 0 && next <= 1_000, `${next}`);
   assert(silence.look(shown(8_500, 9)) > 0);
-  // The question has time for an answer.
+  // The probe has time to be answered.
   const answer = silence.look(shown(8_600, 10));
   assert(answer > 0 && answer <= 1_000, `${answer}`);
   assertEquals(silence.look(shown(8_601 + answer, 10)), 0);
@@ -39,7 +39,7 @@ test("a peer that answers the question after the timeout is alive", () => {
   silence.look(shown(8_001, 9));
   assert(silence.look(shown(8_600, 10)) > 0);
   assertEquals(silence.look(shown(10, 0)), 7_991);
-  // And silent anew.
+  // The peer is silent again.
   assert(silence.look(shown(8_001, 5)) > 0);
   assert(silence.look(shown(8_900, 5)) > 0);
 });

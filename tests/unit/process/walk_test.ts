@@ -6,7 +6,7 @@ import { Walk } from "../../../src/process/walk.ts";
 import { constants } from "../../../src/kernel/constants.ts";
 import { skip } from "../../support/skip.ts";
 
-/** Descriptors and the cookies of their sockets; 0 is a file. Counts the calls. */
+/** A kernel with these descriptors and the cookies of their sockets, which counts calls. 0 is a file. */
 function fakeKernel(open: Map<number, number>) {
   const counter = { calls: 0 };
   const getsockopt = (fd: number, _level: number, _name: number, value: Uint8Array) => {
@@ -41,7 +41,7 @@ test("a walk tells what has come, gone and been replaced", skip(reason), () => {
   open.delete(3);
   open.set(5, 103).set(6, 104);
   assertEquals(look(walk), [[3, 0, 101], [5, 103, 102], [6, 104, 0]]);
-  // A file has the number now: that is no other socket, but this one is gone.
+  // A file has the number now. There is no other socket, but the old one is gone.
   open.set(6, 0);
   assertEquals(look(walk), [[6, 0, 104]]);
 });

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Alarm, timers } from "../../../src/time/timers.ts";
 import { countNativeTimers } from "../../support/native_timers.ts";
 
-/** Remembers when it rang, on the clock that it was armed with. */
+/** An alarm that notes when it rang. */
 class Stopwatch extends Alarm {
   rang: number[] = [];
   override ring(): void {
@@ -21,9 +21,9 @@ test("accuracy: of 5,000 alarms of mixed length none rings early, each rings onc
       timers.arm(alarm, at);
       return alarm;
     });
-    // Half of them are put off on the way, as calls do that end in time and are followed by others.
+    // Half of the alarms are armed again for a later time, as for calls that end and are followed by others.
     for (let i = 0; i < 5_000; i += 2) timers.arm(alarms[i]!, due[i]! += 200);
-    // A timer of our own keeps the process going: those of the queue do not.
+    // This timer keeps the process alive, as those of the queue do not.
     await new Promise((resolve) => setTimeout(resolve, 900));
     while (timers.size > 0 && performance.now() < start + 10_000) {
       await new Promise((resolve) => setTimeout(resolve, 20));

@@ -29,7 +29,7 @@ async function ends(): Promise<Ends> {
   return { ours, peer, [Symbol.dispose]: dispose };
 }
 
-/** What a transport tells, as text; `bytes` is how many came before each other event. */
+/** The events of a transport as text. `bytes` counts what came before each other event. */
 function listenIn(transport: Transport) {
   const told: { bytes: number; events: string[]; code: unknown } = {
     bytes: 0,
@@ -62,7 +62,7 @@ test("net.Socket: what it held before it was adopted comes first, then the end",
   transport.pull(1);
   await until(() => told.events.length > 0, "the end");
   assertEquals(told.events, ["end after 5001"]);
-  // The peer's end is not ours.
+  // The peer has finished, but this side has not.
   assertEquals(ours.writableEnded, false);
 });
 
@@ -117,7 +117,7 @@ test("net.Socket: a short write that the kernel takes is over at once", async ()
   let arrived = "";
   peer.on("data", (chunk) => arrived += chunk);
   const data = new Uint8Array(3);
-  // The memory is the caller's again after every call.
+  // The caller may reuse the memory after every call.
   for (const byte of [97, 98, 99]) {
     assertEquals(transport.write(data.fill(byte)), 3);
     assertEquals(transport.writing, false);

@@ -11,9 +11,11 @@ import { patience, startRuntime, testFile, within } from "./support.ts";
 const limited = ["sh", "-c", 'ulimit -n 80; exec "$@"', "sh"];
 const noLimit = process.platform === "win32" ? "needs ulimit, which Windows lacks" : undefined;
 
-/** Runs programs/crowded.ts with more clients than it has descriptors for, up to its second line. */
+/** Runs the program with more clients than it has descriptors for, until it prints its second line. */
 async function crowd(...args: string[]) {
-  const program = startRuntime(testFile("programs/crowded.ts"), args, { through: limited });
+  const program = startRuntime(testFile("programs/out_of_descriptors.ts"), args, {
+    through: limited,
+  });
   const ended = once(program, "exit");
   const lines = createInterface({ input: program.stdout! })[Symbol.asyncIterator]();
   const nextLine = async () => Number((await within(patience, lines.next())).value);
@@ -30,7 +32,7 @@ async function crowd(...args: string[]) {
     const dial = () => connect({ hostname: "127.0.0.1", port, timeout: patience });
     clients.push(...await Promise.all(Array.from({ length: 150 }, dial)));
     const kept = await nextLine();
-    // Otherwise there was no lack.
+    // Otherwise the descriptors were enough, and the test has shown nothing.
     assertGreater(kept, 10);
     assertLess(kept, 80);
     return { dial, leave, ended, [Symbol.dispose]: dispose };

@@ -1,6 +1,6 @@
 /**
- * A peer that has reset and dials again from the same port has a connection with the same four
- * numbers: whoever has hold of the old one must not get at the new one.
+ * A peer that resets a connection and dials again from the same port has a connection with the same
+ * addresses and ports. The object of the old connection must not change the new one.
  */
 
 import { once } from "node:events";
@@ -20,7 +20,7 @@ interface Ends extends Disposable {
   accepted: TcpConnection;
 }
 
-/** The old connection, which `use` has used, and the new one. */
+/** Opens the old connection, calls `use` with it, and opens the new one. */
 async function again(use: (ends: Ends) => Promise<unknown>): Promise<{ old: Ends; now: Ends }> {
   using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
   const dial = async (localPort?: number): Promise<Ends> => {
@@ -43,7 +43,7 @@ async function again(use: (ends: Ends) => Promise<unknown>): Promise<{ old: Ends
       await sleep(20);
       return { old, now };
     } catch (error) {
-      // Somebody else's connection in TIME_WAIT has the port as well: then it is another one's turn.
+      // If another program's connection in TIME_WAIT has the port as well, another port is tried.
       if (code(error) !== "EADDRINUSE" || tries === 50) throw error;
       old[Symbol.dispose]();
     }
@@ -72,7 +72,7 @@ test("again: no read of the old connection takes bytes of the new one", skip(noR
   const large = 65_536;
   const { old, now } = await again(async ({ peer, accepted }) => {
     const sent = peer.write(new Uint8Array(30 * large));
-    // So many that the next one would be the first that takes a shorter way.
+    // After this many writes, the next one would be the first that is sent directly.
     for (let i = 0; i < 15; i++) await accepted.read(new Uint8Array(large));
     await Promise.race([sent, sleep(50)]);
     sent.catch(() => {});
@@ -99,7 +99,7 @@ test(
     try {
       old.accepted.setOptions({ noDelay: !before.noDelay });
     } catch {
-      // It is closed, in some runtimes.
+      // In some runtimes it is closed already.
     }
     assertEquals(now.accepted.getOptions(), before);
     old.accepted.reset();

@@ -1,8 +1,7 @@
 /**
- * Keeps every connection it gets, as a server that runs out of descriptors. Prints its port, and
- * two seconds after the first connection how many it has. Then it closes these, and whoever comes
- * later gets one byte; or it calls `unref`, if that is its argument. But for the listener, nothing
- * keeps it alive.
+ * A server that keeps every connection until it runs out of descriptors. It prints its port, and two
+ * seconds after the first connection how many it has. Then it closes these, and sends one byte to each
+ * later client; with the argument `unref` it calls that instead. Only its listener keeps it alive.
  *
  * @module
  */
@@ -36,5 +35,5 @@ async function serve(): Promise<void> {
   }
 }
 
-// Not awaited: at the top level that would keep Deno alive.
+// This is not awaited, since a top-level await would keep Deno alive.
 serve();
