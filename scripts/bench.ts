@@ -1,6 +1,6 @@
 /**
- * `deno task bench`: what timeouts, keepalive and listeners cost, beside the runtime's own sockets,
- * on Deno, Bun and Node against the same other end in another process.
+ * `deno task bench`: measures what timeouts, keepalive and listeners cost, compared with the runtime's own
+ * sockets, on Deno, Bun and Node. The other end is the same for all, in another process.
  *
  *     --runtime bun      only this one
  *     --only echo,bulk   only these tables
@@ -135,7 +135,7 @@ async function each<Result>(
   }
 }
 
-/** The other end runs under Bun, whoever is measured. */
+/** Starts the other end, which always runs under Bun. */
 async function startServer(): Promise<{ ports: Ports; stop(): void }> {
   const { binary } = await find("bun");
   const child = spawn(binary, ["scripts/bench/server.ts"], {
@@ -168,7 +168,7 @@ async function work<Result>(
   return JSON.parse(result);
 }
 
-/** What an earlier run measured stays where this one measures nothing. */
+/** Keeps the numbers of an earlier run that this one did not measure. */
 function merged<One extends { name: string; runtimes: Record<string, unknown> }>(
   before: One[] = [],
   measured: One[],

@@ -1,7 +1,7 @@
 /**
- * `deno task npm`: builds the npm package into npm/ with dnt, or with the `typescript` package
- * where JSR cannot be reached. What they emit is bundled into one script and one declaration, so
- * both leave the same files: tests/package looks at the result only.
+ * `deno task npm`: builds the npm package into npm/ with dnt, or with the `typescript` package where JSR
+ * cannot be reached. Their output is bundled into one script and one declaration, so that both produce
+ * the same files, which tests/package tests.
  *
  *     --builder dnt          no second choice: what a release uses
  *     --builder typescript
@@ -27,7 +27,7 @@ process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const out = resolve(values.out);
 const emitted = join(out, "emitted");
 
-/** What both builders put beside their files. */
+/** The package.json that both builders write. */
 async function packageJson(): Promise<Record<string, unknown>> {
   const { name, version, license } = JSON.parse(await readFile("deno.json", "utf8"));
   return {
@@ -55,25 +55,25 @@ async function packageJson(): Promise<Record<string, unknown>> {
 }
 
 async function buildWithDnt(): Promise<void> {
-  // Not a literal: the type checker would fetch it, also where JSR cannot be reached.
+  // Not a literal, which the type checker would fetch even where JSR cannot be reached.
   const dnt: string = "@deno/dnt";
   const { build } = await import(dnt);
   await build({
     entryPoints: ["./mod.ts", { name: "./guard", path: "./src/preload.ts" }],
     outDir: emitted,
-    // The real `Deno` is used: there is nothing to replace.
+    // The real `Deno` is used, so it must not be replaced.
     shims: {},
-    // Every supported runtime has what dnt would put in, `import.meta` first of all.
+    // No polyfills, as every supported runtime has what they would replace, such as `import.meta`.
     polyfills: false,
     esModule: true,
     scriptModule: false,
     declaration: "separate",
     declarationMap: false,
     skipSourceOutput: true,
-    // `deno task check` has done both, with two type checkers.
+    // `deno task check` does both, with two type checkers.
     typeCheck: false,
     test: false,
-    // There is no dependency to install.
+    // There are no dependencies.
     skipNpmInstall: true,
     compilerOptions: {
       target: "ES2022",
@@ -82,7 +82,7 @@ async function buildWithDnt(): Promise<void> {
     },
     package: await packageJson(),
   });
-  // npm goes by "files" in package.json, and the root's "type" holds for esm/.
+  // npm uses "files" of package.json, and esm/ the "type" of the root.
   for (const file of [".npmignore", "esm/package.json"]) {
     await rm(`${out}/${file}`, { force: true });
   }
@@ -97,7 +97,7 @@ async function buildWithTypeScript(): Promise<void> {
   ]);
 }
 
-/** The builder's name, for those who read the output. */
+/** The builder's name, for the output. */
 async function buildWith(builder: string | undefined): Promise<string> {
   const problem = builder === undefined ? await jsrProblem() : undefined;
   if (builder !== "typescript" && problem === undefined) {
@@ -122,7 +122,7 @@ await must("node", ["scripts/lib/bundle.mjs", emitted, out, await tools()]);
 await rm(emitted, { recursive: true });
 await writeFile(join(out, "package.json"), JSON.stringify(await packageJson(), null, 2) + "\n");
 await copyFile("LICENSE", join(out, "LICENSE"));
-// Tables need not be aligned for those who see them rendered, and are not read otherwise.
+// Removes the spaces that align tables, since the page is shown rendered.
 const readme = (await readFile("README.md", "utf8"))
   .replace(/^\|.*$/gm, (row) => row.replace(/ +\|/g, " |").replace(/-{4,}/g, "---"));
 await writeFile(join(out, "README.md"), readme);

@@ -1,6 +1,6 @@
 /**
- * `deno task check`: format, lint, types by two checkers, docs, publishing, and the project's own
- * rules. Runs them all and then says which failed.
+ * `deno task check`: format, lint, types by two checkers, docs, publishing, and the project's own rules.
+ * Runs all of them, and then prints which failed.
  *
  * @module
  */
@@ -43,7 +43,7 @@ await step("deno check", deno("check", ...std, "mod.ts", "src", "tests", "script
 await rm(types, { recursive: true, force: true });
 await step(
   `typescript ${versions.tools.typescript}`,
-  // Emits declarations, which the rule about `any` reads.
+  // Emits declarations, which the rule about `any` needs.
   program(
     "node",
     ...[`${await tools()}/node_modules/typescript/bin/tsc`, "-p", "tsconfig.json"],

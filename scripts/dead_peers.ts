@@ -1,6 +1,6 @@
 /**
- * Measures what happens when a peer is gone, and writes it down: the table of docs/dead_peers.md and
- * the picture of docs/choosing.md. Needs Linux and root.
+ * Measures what happens when a peer is gone, and writes the table of docs/dead_peers.md and the picture of
+ * docs/choosing.md. Needs Linux and root.
  *
  *     deno run -A scripts/dead_peers.ts
  *

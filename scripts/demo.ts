@@ -1,5 +1,5 @@
 /**
- * The main job on real sockets, in the three runtimes one after the other.
+ * `deno task demo`: shows the main features on real sockets, in one runtime after the other.
  *
  * @module
  */

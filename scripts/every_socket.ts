@@ -1,5 +1,5 @@
 /**
- * `deno task every-socket`: measures what becomes of connections that nobody can reach when their machine
+ * `deno task every-socket`: measures how connections of hidden sockets end when the peer's machine
  * vanishes, without and with a guard, and writes the table of docs/every_socket.md. Needs Linux and root,
  * and takes about five minutes.
  *

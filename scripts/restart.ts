@@ -1,6 +1,7 @@
 /**
- * Rolling restarts under load: servers replace each other ten times on one port while clients connect as
- * fast as they can, in each runtime and across them. Writes the table of docs/restart.md. Needs Linux.
+ * Measures rolling restarts under load: servers replace each other ten times on one port while clients
+ * connect as fast as they can, in each runtime and across them. Writes the table of docs/restart.md. Needs
+ * Linux.
  *
  *     deno task restart
  *

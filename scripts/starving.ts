@@ -1,6 +1,6 @@
 /**
- * How long one connection goes without its turn when all want theirs: streams that send as fast as they
- * can beside ping-pongs, in one process, over Deno's own sockets and over ours.
+ * Measures how long single connections wait under full load: streams that send as fast as they can, beside
+ * ping-pongs, in one process, over Deno's own sockets and over this library's.
  *
  *     deno run -A scripts/starving.ts
  *
@@ -26,7 +26,7 @@ interface Side {
   close(): void;
 }
 
-/** What is used of `Deno`. */
+/** The part of `Deno` that is used. */
 interface DenoNet {
   listen(options: { hostname: string; port: number }): Side;
   connect(options: { hostname: string; port: number }): Promise<Conn>;
@@ -43,9 +43,9 @@ async function ours(): Promise<[Side, (port: number) => Promise<Conn>]> {
   return [listener, (port) => connect({ hostname: "127.0.0.1", port, timeout: null })];
 }
 
-/** Longest time without a turn, of each stream and of each ping-pong, ms. */
+/** The longest time that each stream and each ping-pong had to wait, ms. */
 async function measure([listener, dial]: [Side, (port: number) => Promise<Conn>]) {
-  // One by one, since connections are accepted in the order in which they were opened.
+  // Opened one after the other, so that they are accepted in the same order.
   const pairs: (readonly [near: Conn, far: Conn])[] = [];
   while (pairs.length < streams + pingPongs) {
     pairs.push(await Promise.all([dial(listener.addr.port), listener.accept()]));
@@ -65,7 +65,7 @@ async function measure([listener, dial]: [Side, (port: number) => Promise<Conn>]
         longest[i] = Math.max(longest[i]!, now - last[i]!);
         last[i] = now;
       };
-      // What never had its turn again counts too.
+      // The time since the last turn counts too.
       run(left.next().value!, turn).catch(() => {});
     }
     return () => longest.map((ms, i) => Math.max(ms, end - last[i]!));

@@ -1,6 +1,6 @@
 /**
- * `deno task test`: the same test files on Deno, Bun and Node, and the npm package on every supported
- * version, side by side. Needs Deno, npm and nothing else; what is missing comes from npm.
+ * `deno task test`: runs the same test files on Deno, Bun and Node, and the npm package on every supported
+ * version, side by side. Needs only Deno and npm. Everything else is installed from npm.
  *
  *     --quick          only the sources, and no test that needs servers or namespaces
  *     --runtime deno   only the sources on this runtime
@@ -47,7 +47,7 @@ if (chosen.length === 0) {
     }: current value is ${values.runtime}`,
   );
 }
-// Most files wait for timeouts half of their time.
+// Most files spend half of their time waiting for timeouts.
 const jobs = Number(values.jobs ?? Math.min(16, 1 + 2 * availableParallelism()));
 if (!Number.isInteger(jobs) || jobs < 1) {
   throw new RangeError(

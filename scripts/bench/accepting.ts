@@ -1,6 +1,6 @@
 /**
- * Accepts on the port that its argument names, together with others; prints the port, and for each
- * line that it reads how many connections it has accepted.
+ * Accepts on the port that its argument names, which it shares with other processes. Prints the port, and
+ * for each line that it reads how many connections it has accepted.
  */
 
 import process from "node:process";

@@ -1,4 +1,4 @@
-/** Connections of this library, and what tables do with them and with raw ones. */
+/** Connections of this library, and operations of several tables, on these and on raw ones. */
 
 import { connect, type ConnectOptions, type TcpConnection } from "../../mod.ts";
 import type { Side } from "./measure.ts";
@@ -12,10 +12,10 @@ export function dial(
   return connect({ hostname: "127.0.0.1", port, timeout: 30_000, ...options });
 }
 
-/** What a round trip sends and gets back. */
+/** The bytes that a round trip sends and gets back. */
 export const data: Uint8Array = new Uint8Array(64).fill(7);
 
-/** What a bulk transfer sends, over and over. */
+/** The chunk that a bulk transfer sends again and again. */
 export const chunk: Uint8Array = new Uint8Array(65_536).fill(7);
 
 export async function take(conn: Bare, size: number, into: Uint8Array): Promise<void> {
@@ -27,7 +27,7 @@ export async function trip(conn: Bare, times: number): Promise<void> {
   const into = new Uint8Array(data.length);
   for (let i = 0; i < times; i++) {
     await conn.write(data);
-    // Not `take`: its promise would count for every trip.
+    // Not by `take`, whose promise would add to the cost of every trip.
     for (let got = 0; got < data.length;) got += (await conn.read(into))!;
   }
 }

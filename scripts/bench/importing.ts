@@ -1,11 +1,11 @@
-/** Imports the module that its argument names, and prints what that took as JSON. */
+/** Imports the module that its argument names, and prints the time that it took as JSON. */
 
 import { existsSync, readdirSync } from "node:fs";
 import process from "node:process";
 
 const open = () => existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd").length : 0;
 
-// The only way in which the package reaches a runtime's modules, its timers included.
+// The package loads a runtime's modules, also those of its timers, only in this way.
 let builtins = 0;
 const { getBuiltinModule } = process;
 Object.assign(process, {

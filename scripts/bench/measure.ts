@@ -1,8 +1,8 @@
-/** Sides of a comparison take turns within one run; each round gives one ratio. */
+/** Measures the sides of a comparison in turn, within one run. Each round yields one ratio. */
 
 import process from "node:process";
 
-/** What one side does in a round; `setup` is not measured. */
+/** What one side does in a round. `setup` is not measured. */
 export interface Side {
   name: string;
   run(): Promise<unknown>;
@@ -11,7 +11,7 @@ export interface Side {
   cpu?(): number;
 }
 
-/** Sides, and how many operations the `run` of each does. The first is raw, the second ours. */
+/** The sides, the raw one first, and how many operations the `run` of each does. */
 export interface Contest {
   sides: Side[];
   operations: number;
@@ -20,13 +20,13 @@ export interface Contest {
 /** Cost of one operation in each round, in us, by the name of the side. */
 export type Costs = Map<string, { cpu: number[]; wall: number[] }>;
 
-/** What one side does in a process of its own. */
+/** The measurement of one side that ran alone in a process. */
 export interface Alone {
   operations: number;
   /** CPU time of all threads, in us. */
   user: number;
   system: number;
-  /** When it ran: start and end of each round, in us before the last end. */
+  /** Start and end of each round, in us before the last end. */
   spans: [start: number, end: number][];
 }
 
@@ -54,7 +54,7 @@ export function cpuTime(): number {
 
 async function ready(side: Side): Promise<void> {
   await side.setup?.();
-  // Sockets that still close and what they leave behind would count for the side after them.
+  // Waits, since the work of sockets that still close would count for the next side.
   await sleep(20);
 }
 

@@ -1,4 +1,4 @@
-/** Memory that connections take, after garbage collection. */
+/** Measures the memory that connections take, after garbage collection. */
 
 import process from "node:process";
 import { sleep } from "./measure.ts";
@@ -10,7 +10,7 @@ interface BunHeap {
 }
 
 export interface Memory {
-  /** Objects, in bytes. */
+  /** Memory of objects in the heap, in bytes. */
   heap: number;
   /** Memory that objects own outside the heap, such as that of buffers, in bytes. */
   external: number;
@@ -25,7 +25,7 @@ function collect(): void {
   else Bun.gc(true);
 }
 
-/** What lives now. Closed sockets need some turns of the event loop until nothing holds them. */
+/** The memory in use. Closed sockets are free only after some turns of the event loop. */
 async function memory(): Promise<Memory> {
   for (let last = Infinity;;) {
     for (let i = 0; i < 5; i++) {
@@ -49,7 +49,7 @@ function reported(): Memory {
   return { heap: heapUsed, external };
 }
 
-/** Bytes that each of `count` connections holds while it waits for bytes which never come. */
+/** Bytes that each of `count` connections takes while it waits for data that never comes. */
 export async function waiting(
   count: number,
   dial: () => Promise<Bare>,

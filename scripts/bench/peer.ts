@@ -1,11 +1,11 @@
-/** The other end, as a worker sees it: ports to connect to, and a dialler to be dialled by. */
+/** The other end, for a worker: its ports, and a way to let it dial the worker. */
 
 import net from "node:net";
 
 /** Bytes in one round of a bulk transfer. */
 export const round: number = 64 * 1_048_576;
 
-/** `count` connections, some at a time: one that finds the other end's queue full waits a second. */
+/** Opens `count` connections, a few at a time, since a full accept queue delays them by a second. */
 export async function many<Conn>(count: number, dial: () => Promise<Conn>): Promise<Conn[]> {
   const all: Conn[] = [];
   while (all.length < count) {
@@ -31,12 +31,12 @@ export class Peer {
     this.ports = ports;
   }
 
-  /** Has `count` connections opened to `port`. Resolves when all are open. */
+  /** Lets the other end open `count` connections to `port`. Resolves when all are open. */
   dial(port: number, count: number): Promise<void> {
     return this.#command(`${port} ${count}`);
   }
 
-  /** Has them all closed, by reset. */
+  /** Lets the other end reset all of them. */
   drop(): Promise<void> {
     return this.#command("0 0");
   }

@@ -1,4 +1,4 @@
-/** The ratios of a report as a picture. */
+/** Draws the ratios of a report. */
 
 import { svg, text } from "../lib/svg.ts";
 import type { Spread } from "./measure.ts";
@@ -8,13 +8,13 @@ import { reached, type Row } from "./row.ts";
 const [left, width, line] = [430, 420, 16];
 const [from, to] = [0.1, 10];
 
-/** Place of a ratio on the logarithmic axis. */
+/** The position of a ratio on the logarithmic axis. */
 function x(ratio: number): string {
   const clamped = Math.min(Math.max(ratio, from), to);
   return (left + width * Math.log(clamped / from) / Math.log(to / from)).toFixed(1);
 }
 
-/** Less is better everywhere: rates count as their inverse. */
+/** Inverts the ratios of rates, so that less is better everywhere. */
 function asCost({ ratio, unit }: Row): Spread {
   const { p25, median, p75 } = ratio!;
   if (!/\/s/.test(unit)) return ratio!;

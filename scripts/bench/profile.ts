@@ -1,6 +1,6 @@
 /**
- * Where the CPU time of an operation goes: the raw side and ours, each alone in a process of its own
- * under the runtime's own CPU profiler, and once more under strace, where there is one.
+ * Finds out where the CPU time of an operation goes: for the raw side and ours, each alone in a process
+ * under the runtime's own CPU profiler, and once more under strace, where it is installed.
  */
 
 import { readFile } from "node:fs/promises";
@@ -14,7 +14,7 @@ import type { Job } from "./worker.ts";
 /** The tables whose two sides can run alone. */
 export const profiled: string[] = ["echo", "bulk", "connect", "accept", "streams"];
 
-/** Where time goes. */
+/** The kinds of places where time is spent. */
 const groups = {
   native: "native functions",
   rest: "event loop, other native code, threads",
@@ -26,19 +26,19 @@ const groups = {
 
 type Group = keyof typeof groups;
 
-/** By name, an operation: us, or system calls. */
+/** Microseconds or system calls of one operation, by name. */
 type Shares = Record<string, number>;
 
 interface SideProfile {
-  /** CPU time an operation in us, all threads. */
+  /** CPU time of one operation in us, over all threads. */
   user: number;
   system: number;
   groups: Record<Group, number>;
-  /** Of `native` and `runtime` by function, of `ours` by file. */
+  /** The times of `native` and `runtime` by function, those of `ours` by file. */
   native: Shares;
   runtime: Shares;
   ours: Shares;
-  /** System calls an operation; none where there is no strace. */
+  /** System calls of one operation. Empty where strace is not installed. */
   calls?: Shares;
 }
 
@@ -47,11 +47,11 @@ type Sides = Record<"raw" | "ours", SideProfile>;
 export interface Profile {
   name: string;
   title: string;
-  /** By runtime and version. */
+  /** The profiles by runtime and version. */
   runtimes: Record<string, Sides>;
 }
 
-/** All profiles, and the run that they are from. */
+/** All profiles, and the run that measured them. */
 export interface Profiles {
   machine: string;
   command: string;
@@ -64,7 +64,7 @@ export type Work = (
   how: { flags?: string[]; under?: string[] },
 ) => Promise<Alone>;
 
-/** What is used of a `.cpuprofile`: https://chromedevtools.github.io/devtools-protocol/tot/Profiler/ */
+/** The part of a `.cpuprofile` that is used. https://chromedevtools.github.io/devtools-protocol/tot/Profiler/ */
 interface CpuProfile {
   nodes: { id: number; callFrame: { functionName: string; url: string } }[];
   startTime: number;
@@ -73,10 +73,10 @@ interface CpuProfile {
   timeDeltas: number[];
 }
 
-/** Between two samples, in us. */
+/** The times between samples, in us. */
 const interval = 500;
 
-/** Both sides of a table. Profiles stay in `directory`, for a browser's developer tools. */
+/** Profiles both sides of a table. The files stay in `directory`, for a browser's developer tools. */
 export async function profile(
   { name }: Runtime,
   table: string,
@@ -118,7 +118,7 @@ function attribute(
     if (!spans.some(([start, end]) => before <= start && before >= end)) continue;
     const place = placeOf(frames.get(id)!);
     if (place === undefined) continue;
-    // Bun takes no sample outside of JavaScript: what was in a gap, the sample after it does not tell.
+    // Bun takes samples in JavaScript only, so the sample after a gap does not show what was in it.
     const us = Math.min(timeDeltas[i]!, bun ? 3 * interval : Infinity) / operations;
     const [group, label] = place;
     all.groups[group] += us;
@@ -131,8 +131,8 @@ function attribute(
 }
 
 /**
- * The rest of the CPU time is of no sample. Samples count wall clock time: where the process had to
- * wait for a processor, they are more than its CPU time.
+ * The CPU time without samples. Samples count wall clock time, so if the process had to wait for a
+ * processor, they add up to more than its CPU time.
  */
 function fitted(all: SideProfile): SideProfile {
   const cpu = all.user + all.system;
@@ -145,25 +145,25 @@ function fitted(all: SideProfile): SideProfile {
   return all;
 }
 
-/** What a sample counts for, or `undefined` where it is no JavaScript or none that runs. */
+/** The kind of a sample, or `undefined` for one that is not of running JavaScript. */
 function placeOf(
   { functionName, url }: CpuProfile["nodes"][number]["callFrame"],
 ): [group: Group, label?: string] | undefined {
-  // The event loop is one of these.
+  // One of these is the event loop.
   if (["(idle)", "(program)", "(root)"].includes(functionName)) return undefined;
   if (functionName === "(garbage collector)") return ["collector"];
-  // The accept table sleeps.
+  // The accept table sleeps between rounds.
   if (functionName === "asleep" || functionName === "wait") return undefined;
   if (url === "") return ["native", functionName || "anonymous"];
   const [, file] = url.split(`${process.cwd()}/`);
   if (file === undefined) return ["runtime", functionName || "anonymous"];
   if (file.startsWith("scripts/")) return ["bench"];
-  // What FFI calls is part of its caller.
+  // Time in functions that FFI calls counts for the caller.
   if (/\/(kernel|libc)\.ts$/.test(file)) return ["native", "system calls through FFI"];
   return ["ours", file.replace("src/", "")];
 }
 
-/** The calls of two more rounds: what starting, warming up and ending do falls out. */
+/** The difference that two more rounds make, so that start, warm-up and end do not count. */
 async function systemCalls(work: Work, index: number, file: string): Promise<Shares | undefined> {
   const counted: Map<string, number>[] = [];
   let operations = 0;
@@ -173,7 +173,7 @@ async function systemCalls(work: Work, index: number, file: string): Promise<Sha
       const alone = await work({ alone: { index, rounds, warmup: 2 } }, { under });
       operations = alone.operations - operations;
     } catch {
-      // Not installed, or not allowed.
+      // strace is not installed, or not allowed.
       return undefined;
     }
     const lines = (await readFile(file, "utf8")).matchAll(/^(\w+) +(\d+)$/gm);
@@ -186,7 +186,7 @@ async function systemCalls(work: Work, index: number, file: string): Promise<Sha
   );
 }
 
-/** The largest, as far as they count. */
+/** The largest ones that matter. */
 function top(shares: Shares, least: number, most = 6): string {
   return Object.entries(shares).filter(([, value]) => value >= least)
     .toSorted(([, a], [, b]) => b - a).slice(0, most)
@@ -221,7 +221,7 @@ export function printProfile({ name, version }: Runtime, sides: Sides): void {
   for (const line of lists(sides)) console.log(`      ${line}`);
 }
 
-/** As Markdown, one table a title. */
+/** Formats profiles as Markdown, one table for each title. */
 export function profilesMarkdown({ tables }: Profiles): string {
   const all = tables.map(({ title, runtimes }) => {
     const each = Object.entries(runtimes);

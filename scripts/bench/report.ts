@@ -1,4 +1,4 @@
-/** Measured rows as text. */
+/** Formats measured rows. */
 
 import { columns, sections, table } from "../lib/markdown.ts";
 import type { Runtime } from "../lib/runtimes.ts";
@@ -13,7 +13,7 @@ export interface Table {
   runtimes: Record<string, Row[]>;
 }
 
-/** Which command measured, and where. */
+/** The command that measured, and the machine. */
 export interface Run {
   machine: string;
   command: string;
@@ -24,7 +24,7 @@ export interface Report extends Run {
   profiles?: Profiles;
 }
 
-/** Which run numbers are from. */
+/** Describes the run that measured the numbers. */
 export function lastRun({ machine, command }: Run): string {
   const partial = /--(?:only|runtime)\b/.test(command)
     ? " Tables that this command does not name are from earlier runs."
@@ -68,7 +68,7 @@ export function print({ name, version }: Runtime, rows: Row[]): void {
 
 const middle = "ratio, median (middle half)";
 
-/** The tables as Markdown, one a title. */
+/** Formats rows as Markdown, one table for each title. */
 export function markdown({ tables, ...run }: Report): string {
   const head = ["runtime", "what", "value", "beside", middle, "goal", "reached"];
   const all = tables.map(({ title, runtimes }) => ({
@@ -81,7 +81,7 @@ export function markdown({ tables, ...run }: Report): string {
   return lastRun(run) + sections(all);
 }
 
-/** What the README shows: the rows of these tables beside these. */
+/** The rows that the README shows. */
 const highlights: [table: string, what: string, against: RegExp, text: string][] = [
   ["echo", "holdfast", /^raw/, "CPU of an echo round trip, beside the raw API without any limit"],
   ["limits", "holdfast", /^Promise.race/, "the same, beside `Promise.race` with a timer"],
@@ -89,7 +89,7 @@ const highlights: [table: string, what: string, against: RegExp, text: string][]
   ["bulk", "both ways", /^raw/, "bulk throughput both ways, beside the raw API"],
 ];
 
-/** A table of ratios, a column per runtime. */
+/** A table of ratios, with a column for each runtime. */
 export function summary({ tables }: Report): string {
   const measured = (table: string) => tables.find(({ name }) => name === table)?.runtimes ?? {};
   const runtimes = Object.keys(measured("echo"));
@@ -105,7 +105,7 @@ export function summary({ tables }: Report): string {
   return table([middle, ...runtimes], rows);
 }
 
-/** The rows that miss their goal. */
+/** Lists the rows that miss their goal. */
 export function missed({ tables }: Report): string[] {
   return tables.flatMap(({ name, runtimes }) =>
     Object.entries(runtimes).flatMap(([runtime, rows]) =>

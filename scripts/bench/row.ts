@@ -1,9 +1,9 @@
-/** One line of a table. */
+/** One row of a table. */
 
 import { compare, type Contest, type Costs, ratio, type Spread, spread } from "./measure.ts";
 
 export interface Goal {
-  /** At most, at least; of the ratio, or of the value where there is none. */
+  /** The most or least that the ratio may be, or the value if there is no ratio. */
   most?: number;
   least?: number;
   below?: number;
@@ -16,7 +16,7 @@ export interface Row {
   unit: string;
   value: Spread;
   base?: Spread;
-  /** Of pairs that ran one after the other. */
+  /** The ratio of pairs that ran one after the other. */
   ratio?: Spread;
   goal?: Goal;
 }
@@ -34,25 +34,25 @@ export function row(
   return { what, against, unit, value, base: besides, ratio: ratio(side, base), goal };
 }
 
-/** CPU time an operation of two sides, and their ratio. */
+/** A row with the CPU time of one operation on two sides, and their ratio. */
 export function cpuRow(costs: Costs, names: Names, goal?: Goal): Row {
   const [side, base] = names.slice(0, 2).map((name) => costs.get(name)!.cpu);
   return row(names, side!, base!, goal);
 }
 
-/** Operations a second, by CPU or wall clock time; more is better. */
+/** A row with operations per second, by CPU or wall clock time. More is better. */
 export function rateRow(costs: Costs, clock: "cpu" | "wall", names: Names, goal?: Goal): Row {
   const [side, base] = names.slice(0, 2)
     .map((name) => costs.get(name)![clock].map((us) => 1e6 / us));
   return row(names, side!, base!, goal);
 }
 
-/** A value that is compared with nothing. */
+/** A row with a value that is not compared. */
 export function valueRow(what: string, unit: string, values: number[], goal?: Goal): Row {
   return { what, unit, value: spread(values), goal };
 }
 
-/** Whether a row reaches its goal; `undefined` when it has none. */
+/** Whether a row reaches its goal, or `undefined` when it has none. */
 export function reached({ goal, ratio, value }: Row): boolean | undefined {
   if (goal === undefined) return undefined;
   const number = Number((ratio ?? value).median.toFixed(2));
@@ -60,7 +60,7 @@ export function reached({ goal, ratio, value }: Row): boolean | undefined {
   return number <= most && number >= least && number < below;
 }
 
-/** How many MiB a second each contest moves, by the clock and by CPU time; at least `least` of raw. */
+/** Rows with the MiB per second of each contest, by the clock and by CPU time. `least` is the goal. */
 export async function throughputRows(
   contests: Contest[],
   rounds: number,

@@ -1,6 +1,6 @@
 /**
- * The other end of every measurement, in a process of its own: the same program (under Bun) for all
- * three runtimes. Prints its ports as JSON.
+ * The other end of every measurement, in a process of its own. It runs under Bun for all three runtimes,
+ * and prints its ports as JSON.
  */
 
 import { Buffer } from "node:buffer";
@@ -17,8 +17,8 @@ function serve(handlers: Handlers<Socket["data"]>): Listener {
   const open = (socket: Socket) => {
     socket.data = { pending: undefined, count: 0 };
   };
-  // Answers the end with a reset, so that nothing stays in TIME_WAIT: tens of thousands of those make
-  // each connect search longer for a free port, one side more than the other.
+  // Resets at the end, so that nothing stays in TIME_WAIT. With tens of thousands of those, each connect
+  // would search longer for a free port.
   const end = (socket: Socket) => socket.terminate();
   return Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { open, end, ...handlers } });
 }
@@ -30,7 +30,7 @@ function send(socket: Socket, data: Uint8Array): boolean {
   return false;
 }
 
-/** Sends back what comes; reads no more than the peer takes. */
+/** Sends back what it receives, and reads no more than the peer takes. */
 const echo = serve({
   data(socket, data) {
     const { pending } = socket.data;
@@ -46,7 +46,7 @@ const echo = serve({
   },
 });
 
-/** Swallows; answers one byte for each whole round. */
+/** Discards what it receives, and sends one byte for each complete round. */
 const sink = serve({
   data(socket, data) {
     socket.data.count += data.length;
@@ -56,7 +56,7 @@ const sink = serve({
   },
 });
 
-/** Sends a round for each byte that comes. */
+/** Sends a round for each byte that it receives. */
 const source = serve({
   data(socket, data) {
     socket.data.count += data.length * round;
@@ -74,7 +74,7 @@ function pour(socket: Socket): void {
   }
 }
 
-/** Dials on command, `PORT COUNT`, and answers one byte when all are open. `0 0` resets them all. */
+/** Dials at the command `PORT COUNT`, and sends one byte when all are open. `0 0` resets them all. */
 const dialled: Socket[] = [];
 const control = serve({
   async data(socket, data) {
@@ -91,7 +91,7 @@ const control = serve({
   },
 });
 
-/** Reads nothing, behind a small window: most of what is written to it stays with the writer. */
+/** Reads nothing and has a small window, so that most of what is written to it stays with the writer. */
 const deaf = serve({ open: (socket) => socket.pause(), data() {} });
 setOptions(deaf as object, { receiveBufferSize: 4_096 });
 

@@ -1,6 +1,6 @@
 /**
- * Measures one table in the runtime that runs this, and prints its rows as one line of JSON; or, for
- * a profile, runs one side of it alone and prints what that took.
+ * Measures one table in the runtime that runs this, and prints its rows as one line of JSON. For a profile,
+ * it runs one side alone and prints the time that took.
  *
  *     worker.ts TABLE '{"ports":...,"packages":"/dir","quick":false}'
  */
@@ -19,13 +19,13 @@ export interface Tools {
   peer: Peer;
   raw: Raw;
   runtime: "deno" | "bun" | "node";
-  /** What starts another process of it. */
+  /** The command that starts another process of this runtime. */
   command: string[];
   /** Loads an npm package of the comparison. */
   load<Module>(name: string): Promise<Module>;
   /** Programs in other languages, as far as they could be built. */
   languages: Partial<Languages>;
-  /** How many rounds to run: fewer in a quick run. */
+  /** How many rounds to run, fewer in a quick run. */
   rounds(full: number): number;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What four options see in four situations, as a picture.
+ * Draws what four options notice in four situations.
  *
  * @module
  */
@@ -13,7 +13,7 @@ const shown = 6_000;
 
 const x = (ms: number) => (left + width * Math.min(ms, shown) / shown).toFixed(1);
 
-/** Good news, bad news, or only the end of a wait. */
+/** The colours of good results, bad results, and the end of a wait. */
 function colour(situation: string, outcome: string): string {
   const alive = situation.endsWith("alive");
   if (outcome.startsWith("TimeoutError")) return "#8a6d1d";

@@ -1,5 +1,5 @@
 /**
- * What `deno task demo` shows, in whichever runtime runs this file.
+ * What `deno task demo` shows, in the runtime that runs this file.
  *
  * @module
  */
@@ -32,7 +32,7 @@ await optionsOfBothEnds();
 await lateAnswer();
 await silentAddress();
 
-/** A server that closed its connections first leaves its port in TIME_WAIT. */
+/** Restarts a server that closed its connections first, so that its port is in TIME_WAIT. */
 async function restart(): Promise<number> {
   title(1, "A server restarts on a port in TIME_WAIT");
   const first = await listen({ hostname, port: 0, timeout: 5_000 });
@@ -53,7 +53,7 @@ async function restart(): Promise<number> {
   return port;
 }
 
-/** What the kernel's table says, where there is one to read. */
+/** The row of the kernel's table, where it can be read. */
 function timeWaits(port: number): string {
   if (process.platform !== "linux") return "its old connection is in TIME_WAIT";
   const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
@@ -65,7 +65,7 @@ function timeWaits(port: number): string {
   return `${count} connection in TIME_WAIT, says the kernel`;
 }
 
-/** Options on both sides, read back from the kernel. */
+/** Sets options on both sides, and reads them back from the kernel. */
 async function optionsOfBothEnds(): Promise<void> {
   title(2, "Timeouts and keepalive, as the kernel reports them on both ends");
   using listener = await listen({
@@ -92,7 +92,7 @@ async function optionsOfBothEnds(): Promise<void> {
   say("(5.4 s were asked for; the kernel counts in seconds, so it is 6)");
 }
 
-/** A timeout ends the wait, never the data. */
+/** Shows that a timeout ends the wait and loses no data. */
 async function lateAnswer(): Promise<void> {
   title(3, "A read times out, and the same connection goes on with every byte");
   using listener = await listen({ hostname, port, timeout: 5_000 });
@@ -112,7 +112,7 @@ async function lateAnswer(): Promise<void> {
   say(`the next read: ${JSON.stringify(decoder.decode(into.subarray(0, size ?? 0)))}`);
 }
 
-/** A listener that accepts nothing, with its backlog filled up, answers no SYN. */
+/** Fills the backlog of a listener that accepts nothing, so that it does not answer the next SYN. */
 async function silentAddress(): Promise<void> {
   title(4, "A connect to a silent address times out on time");
   const child = spawn(process.execPath, [...("Deno" in globalThis ? ["run", "-A"] : []), silent], {

@@ -1,5 +1,5 @@
 /**
- * How many tests passed, failed and were skipped.
+ * Counts tests that passed, failed and were skipped.
  *
  * @module
  */

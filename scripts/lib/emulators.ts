@@ -1,6 +1,6 @@
 /**
- * Node.js of other systems and processors, and what runs it here: Wine for Windows, qemu for arm64.
- * Both come with Debian; where one is missing its targets are skipped and say so.
+ * Node.js for other systems and processors, and the emulators that run it here: Wine for Windows, qemu for
+ * arm64. Debian has packages of both. If one is missing, its targets are skipped with a message.
  *
  * @module
  */
@@ -21,11 +21,11 @@ export interface Emulated {
   env: Record<string, string>;
   /** The test files that are run there. */
   files: RegExp;
-  /** How the URL of a file is spelt there. */
+  /** The URL of a file, as the emulated system spells it. */
   url(url: string): string;
 }
 
-/** Why an emulator cannot be used, and which platform stays untried. */
+/** Why an emulator cannot be used, and which platform is not tested then. */
 export interface NoEmulator {
   platform: string;
   missing: string;
@@ -48,7 +48,7 @@ const onArm64 = /contract\/(accept|capabilities|smoke)_test/;
 /** Node 24 and later, Deno and Bun do not start under Wine 8. */
 const windowsNodes = versions.olderNodes.filter((version) => Number.parseInt(version) < 24);
 
-/** All of them, as far as they start here; why not, for the others. */
+/** All platforms whose emulators start here, and the reasons for the others. */
 export async function emulated(): Promise<(Emulated | NoEmulator)[]> {
   return (await Promise.all([windows(), arm64()])).flat();
 }
@@ -64,7 +64,7 @@ async function windows(): Promise<(Emulated | NoEmulator)[]> {
     NODE_SKIP_PLATFORM_CHECK: "1",
   };
   const version = ["add", "HKCU\\Software\\Wine", "/v", "Version", "/d", "win10", "/f"];
-  // The first time this makes a directory that stands for drive C, which takes ten seconds.
+  // The first start makes a directory for drive C, which takes ten seconds.
   const { code } = await run(wine.file, ["reg", ...version], { env, timeout: 120_000 });
   if (code !== 0) return [{ platform, missing: `${wine.version} does not start` }];
   const names = Object.fromEntries(
@@ -122,7 +122,7 @@ async function arm64(): Promise<(Emulated | NoEmulator)[]> {
   }];
 }
 
-/** The first program that tells its version, such as "Wine 8.0". */
+/** The version of the first of these programs that starts, such as "Wine 8.0". */
 async function firstThatRuns(
   files: string[],
 ): Promise<{ file: string; version: string } | undefined> {

@@ -1,5 +1,5 @@
 /**
- * Runs one test file in a process of its own, with a time limit, and judges what it left.
+ * Runs one test file in a process of its own, with a time limit, and evaluates its report.
  *
  * @module
  */
@@ -48,12 +48,12 @@ export async function runFile(
   }
 }
 
-/** What programs that a test starts are to find as well. */
+/** Environment variables for the test, and for programs that it starts. */
 function nodeEnv({ runtime, nodeImports = [] }: Target): Record<string, string | undefined> {
   if (runtime.name !== "node") return { NODE_OPTIONS: undefined };
   return {
     NODE_OPTIONS: nodeImports.map((url) => `--import=${url}`).join(" "),
-    // Node would take the types out of every file again in each of hundreds of processes.
+    // Without this cache, Node would strip the types of every file in each of hundreds of processes.
     NODE_COMPILE_CACHE: resolve(".cache/node"),
   };
 }
@@ -71,7 +71,7 @@ function args(
         ...[`--junit-path=${report}`, file],
       ];
     case "bun":
-      // Five seconds per test by default, unlike the other two.
+      // Bun's default is five seconds for each test. The other two have no limit.
       return [
         ...["test", `--timeout=${timeout}`, "--reporter=junit", `--reporter-outfile=${report}`],
         `./${file}`,
@@ -87,7 +87,7 @@ function args(
 
 const uncaught = new URL("uncaught.ts", import.meta.url).href;
 
-/** A file that crashed, hung or has no test leaves no report, or one that looks fine. */
+/** Finds files that crashed, hung or have no test, whose report is missing or looks fine. */
 function judge(tests: TestResult[], { code, output, timedOut, ms }: RunResult): TestResult[] {
   const fail = (name: string): TestResult => ({ name, status: "failed", detail: tail(output) });
   if (timedOut) return [...tests, fail(`stopped after ${seconds(ms)}`)];

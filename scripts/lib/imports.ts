@@ -1,12 +1,12 @@
 /**
- * Who may import whom. Type-only imports count: they bind two files together for a reader all the same.
+ * Checks which file imports which. Type-only imports count too, since a reader has to follow them as well.
  *
  * @module
  */
 
 import { dirname, join } from "node:path/posix";
 
-/** The floors of the house, lowest first: a file imports from its own floor and from those below. */
+/** The layers, lowest first. A file may import from its own layer and from lower ones. */
 const layers: readonly (readonly string[])[] = [
   [
     "src/kernel/",
@@ -48,7 +48,7 @@ function importsOf(sources: Sources): Map<string, string[]> {
   ]));
 }
 
-/** Imports that go upwards, and files that no layer names. */
+/** Finds imports from higher layers, and files that are in no layer. */
 export function upwardImports(sources: Sources): string[] {
   const layerOf = (path: string) =>
     layers.findIndex((layer) => layer.some((start) => path.startsWith(start)));
@@ -60,7 +60,7 @@ export function upwardImports(sources: Sources): string[] {
   });
 }
 
-/** Files that import each other in a circle, one line a circle (Tarjan's algorithm). */
+/** Finds files that import each other in a circle (Tarjan's algorithm). Returns a line for each circle. */
 export function circles(sources: Sources): string[] {
   const imports = importsOf(sources);
   const found: string[] = [];

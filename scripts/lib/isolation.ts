@@ -1,13 +1,13 @@
 /**
- * A network for every test file, where the system allows it: ports, TIME_WAIT and the kernel's tables
- * of one file are then no other's, though they run at the same time.
+ * Gives every test file a network of its own, where the system allows it, so that files that run at the
+ * same time do not see each other's ports, TIME_WAIT and tables of the kernel.
  *
  * @module
  */
 
 import { run } from "./process.ts";
 
-// Loopback, and a link with one link-local address, which is there at once.
+// Loopback, and a link with one link-local address, which can be used at once.
 const links = [
   "link add test0 type veth peer name test1",
   "link set test0 addrgenmode none",
@@ -21,7 +21,7 @@ const setUp = `ip link set lo up && {
 }`;
 const command = ["unshare", "--net", "sh", "-c", setUp, "sh"];
 
-/** The command that starts a program in a network of its own; empty where none can be had. */
+/** The command that starts a program in a network of its own; empty where that is impossible. */
 export async function ownNetwork(): Promise<string[]> {
   const [program = "", ...args] = [...command, "true"];
   const works = await run(program, args).then(({ code }) => code === 0, () => false);

@@ -1,10 +1,10 @@
 /**
- * JSON that people can look through: one row a line, four digits a number.
+ * Writes JSON for people: one row on a line, and numbers with four digits.
  *
  * @module
  */
 
-/** Objects of objects of values, and what is smaller, stand on one line. */
+/** Puts an object whose objects have only simple values, or anything smaller, on one line. */
 export function json(value: unknown, indent: string = ""): string {
   if (height(value) <= 2) return JSON.stringify(value, rounded);
   const list = Array.isArray(value);

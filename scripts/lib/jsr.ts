@@ -1,10 +1,10 @@
 /**
- * Whether JSR can be reached: some networks let the npm registry through and nothing else.
+ * Finds out whether JSR can be reached, since some networks allow the npm registry only.
  *
  * @module
  */
 
-/** `undefined` when it can, else what went wrong. */
+/** Why JSR cannot be reached, or `undefined` when it can. */
 export async function jsrProblem(): Promise<string | undefined> {
   try {
     const response = await fetch("https://jsr.io/@std/assert/meta.json", {
@@ -17,7 +17,7 @@ export async function jsrProblem(): Promise<string | undefined> {
   }
 }
 
-/** What Deno needs on its command line to find `@std`. */
+/** The arguments with which Deno finds `@std`. */
 export function stdArgs(problem: string | undefined): string[] {
   return problem === undefined ? [] : ["--import-map", "tests/std/import_map.json"];
 }

@@ -7,17 +7,17 @@
 export interface TestResult {
   name: string;
   status: "passed" | "failed" | "skipped";
-  /** Why it failed, or why it was skipped as far as the runner says. */
+  /** Why it failed, or why it was skipped if the runner reports that. */
   detail: string;
 }
 
-// Node leaves ">" in attributes as it is, so an attribute has to be read to its closing quote.
+// Node does not escape ">" in attributes, so an attribute has to be read to its closing quote.
 const testcase = /<testcase((?:\s+[\w-]+="[^"]*")*)\s*(?:\/>|>([\s\S]*?)<\/testcase>)/g;
 
 export function parse(report: string): TestResult[] {
   return [...report.matchAll(testcase)].map(([, attributes = "", body = ""]) => {
     const name = attribute(attributes, "name");
-    // First: a `todo` that fails is reported as both by Node.
+    // Checked first, since Node reports a `todo` that fails as both.
     const skipped = /<skipped([^>]*)>/.exec(body);
     if (skipped) {
       return { name, status: "skipped", detail: attribute(skipped[1] ?? "", "message") };

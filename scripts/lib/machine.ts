@@ -1,12 +1,12 @@
 /**
- * Where numbers were measured.
+ * Describes the machine on which numbers were measured.
  *
  * @module
  */
 
 import { cpus, loadavg, release, type } from "node:os";
 
-/** This machine, and how busy it is. */
+/** Describes this machine, and how busy it is. */
 export function machine(): string {
   const [first, ...more] = cpus();
   const load = loadavg()[0]!.toFixed(1);

@@ -1,18 +1,18 @@
 /**
- * Tables in Markdown, and the places of pages that a script fills.
+ * Formats tables in Markdown, and replaces the generated parts of pages.
  *
  * @module
  */
 
 import { readFile, writeFile } from "node:fs/promises";
 
-/** A table, a line each. */
+/** A table, one string for each line. */
 export function table(head: string[], rows: string[][]): string {
   const line = (cells: string[]) => `| ${cells.join(" | ")} |\n`;
   return [head, head.map(() => "---"), ...rows].map(line).join("");
 }
 
-/** A table under a title, and a list after it. */
+/** A table with a title before it and a list after it. */
 export interface Section {
   title: string;
   head: string[];
@@ -26,7 +26,7 @@ export function sections(all: Section[]): string {
   ).join("");
 }
 
-/** Replaces what stands between the two comments of that name. */
+/** Replaces the text between the two comments of that name. */
 export async function fill(file: string, name: string, text: string): Promise<void> {
   const marks = new RegExp(`<!-- /?${name} -->\\n`);
   const [before, , after] = (await readFile(file, "utf8")).split(marks);
@@ -34,7 +34,7 @@ export async function fill(file: string, name: string, text: string): Promise<vo
   await writeFile(file, `${before}<!-- ${name} -->\n\n${text}\n<!-- /${name} -->\n${after}`);
 }
 
-/** Columns of these widths for the terminal. */
+/** Formats columns of these widths for the terminal. */
 export function columns(rows: string[][], widths: number[]): string {
   const line = (row: string[]) => row.map((cell, i) => cell.padEnd(widths[i]!)).join(" ").trimEnd();
   return rows.map((row) => `    ${line(row)}`).join("\n");

@@ -1,5 +1,5 @@
 /**
- * The table of docs/options.md, made from the rows that the code works by.
+ * Makes the table of docs/options.md from the rows that the code uses.
  *
  * @module
  */

@@ -15,7 +15,7 @@ import { find, type Runtime, versions } from "./runtimes.ts";
 import { inAllVariants, nodeResolver, type Skipped, type Target, testFiles } from "./targets.ts";
 import { koffi, npmInstall, tools } from "./tools.ts";
 
-/** The package on every runtime, as far as the labels contain `wanted`. */
+/** The package on every runtime whose label contains `wanted`. */
 export async function packageTargets(
   filter: string,
   wanted: string,
@@ -28,7 +28,7 @@ export async function packageTargets(
   const remove = () => rm(directory, { recursive: true });
   try {
     const built = join(directory, "npm");
-    // An import map that has dnt, for machines that do not reach JSR.
+    // An import map with dnt, for machines that cannot reach JSR.
     const map = process.env["HOLDFAST_DNT"];
     const dnt = map === undefined ? [] : ["--no-config", "--import-map", map];
     const builder = map === undefined ? [] : ["--builder", "dnt"];
@@ -101,7 +101,7 @@ export async function packageTargets(
   }
 }
 
-/** Packs what was built, installs it into an empty project, copies the tests there. */
+/** Packs the built package, installs it into an empty project, and copies the tests there. */
 async function install(built: string, project: string): Promise<string> {
   const output = await must("npm", ["pack", "--json", "--loglevel=error"], { cwd: built });
   const [{ filename, size }] = JSON.parse(output.slice(output.indexOf("[")));
@@ -121,7 +121,7 @@ async function install(built: string, project: string): Promise<string> {
     await cp(join("tests", folder), join(project, "tests", folder), { recursive: true });
   }
   for (const name of ["assert", "net"]) {
-    // Not the project's own node_modules: npm removes there what it did not install.
+    // Not in the project's own node_modules, where npm removes what it did not install.
     const folder = join(project, "tests", "node_modules", "@std", name);
     await mkdir(folder, { recursive: true });
     const manifest = {
@@ -147,7 +147,7 @@ async function version(): Promise<string> {
   return (JSON.parse(await readFile("deno.json", "utf8")) as { version: string }).version;
 }
 
-/** In place: Node 20 knows no types, and before 24 there is no `using`. */
+/** Compiles tests in place, since Node 20 cannot strip types, and before 24 there is no `using`. */
 const toJavaScript = `
 const { readFileSync, writeFileSync } = require("node:fs");
 const [esbuild, ...files] = process.argv.slice(1);

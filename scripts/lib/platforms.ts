@@ -14,7 +14,7 @@ import { must } from "./process.ts";
 import { versions } from "./runtimes.ts";
 import type { Summary } from "./suite.ts";
 
-/** What the tests of one target came to. */
+/** The results of one target. */
 interface Run {
   label: string;
   runtime: string;
@@ -27,7 +27,7 @@ interface Run {
 const page = "docs/platforms.md";
 const file = "docs/platforms.json";
 
-/** Platforms that nothing ran on, and why. */
+/** Platforms on which nothing was run, and why. */
 const never: readonly (readonly [runtime: string, platform: string, why: string])[] = [
   [`Deno ${versions.deno}, Bun ${versions.bun}`, "Windows x64", "do not start under Wine 8"],
   [`Node 24 and ${versions.node}`, "Windows x64", "do not start under Wine 8"],
@@ -37,7 +37,7 @@ const never: readonly (readonly [runtime: string, platform: string, why: string]
   ["all", "Windows arm64, other processors", "not tried"],
 ];
 
-/** Puts what ran into the page. `all`: nothing that ran earlier stays. */
+/** Writes the results into the page. With `all`, earlier results are removed. */
 export async function record(summaries: readonly Summary[], all: boolean): Promise<void> {
   const date = new Date().toISOString().slice(0, 10);
   const runs = summaries.flatMap(({ label, target, counts }): Run[] => {

@@ -1,17 +1,17 @@
 /**
- * Runs tasks at the same time, up to a limit. Those that take long begin first, so that none of them
- * runs on when everything else has ended.
+ * Runs tasks at the same time, up to a limit. Long tasks start first, so that none of them still runs when
+ * all others have ended.
  *
  * @module
  */
 
 interface Waiting {
-  /** How long the task may take, in any unit. */
+  /** How long the task takes, in any unit. */
   weight: number;
   begin(): void;
 }
 
-/** Holds tasks back until fewer than `size` run. */
+/** Delays tasks until fewer than `size` run. */
 export class Pool {
   readonly #waiting: Waiting[] = [];
   #free: number;
@@ -20,7 +20,7 @@ export class Pool {
     this.#free = size;
   }
 
-  /** Runs a task as soon as there is room for it: the heavier one first, else in order of the calls. */
+  /** Runs a task as soon as there is room: the heaviest first, equal ones in the order of the calls. */
   async run<T>(task: () => Promise<T>, weight: number = 0): Promise<T> {
     if (this.#free > 0) this.#free--;
     else {

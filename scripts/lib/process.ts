@@ -1,5 +1,5 @@
 /**
- * Runs a program to its end, or to a time limit, and keeps what it wrote.
+ * Runs a program to its end or to a time limit, and keeps its output.
  *
  * @module
  */
@@ -10,18 +10,18 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 export interface RunOptions {
   cwd?: string;
-  /** Added to the environment; `undefined` takes a variable out. */
+  /** Variables to add to the environment. `undefined` removes one. */
   env?: Record<string, string | undefined>;
   /** Time limit in ms. */
   timeout?: number;
-  /** Shows the output while it comes, instead of keeping it only. */
+  /** Prints the output as it comes, and keeps it too. */
   show?: boolean;
 }
 
 export interface RunResult {
   /** Exit code, or `null` when a signal ended it. */
   code: number | null;
-  /** Standard output and standard error, as they came. */
+  /** Standard output and standard error, mixed as they came. */
   output: string;
   timedOut: boolean;
   ms: number;
@@ -29,7 +29,7 @@ export interface RunResult {
 
 const windows = process.platform === "win32";
 
-/** Children have groups of their own, so Ctrl-C does not reach them. */
+/** Ends all child processes at Ctrl-C, which does not reach them, as each has its own process group. */
 const running = new Set<number>();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {
@@ -49,7 +49,7 @@ export async function run(
     cwd,
     env: merged(env),
     stdio: ["ignore", "pipe", "pipe"],
-    // A group of its own: what a hanging test started ends with it.
+    // In its own process group, so that what a hanging test has started can be ended with it.
     detached: !windows,
     // npm and npx are .cmd files on Windows.
     shell: windows && /^np[mx]$/.test(command),
@@ -72,7 +72,7 @@ export async function run(
     const code = await new Promise<number | null>((resolve, reject) => {
       child.once("error", reject);
       child.once("exit", (code) => {
-        // A grandchild may hold the pipes open: what comes later than this is nobody's.
+        // A grandchild may keep the pipes open. Output that comes later than this is ignored.
         Promise.race([closed(child), sleep(1_000, undefined, { ref: false })])
           .then(() => resolve(code));
       });
@@ -87,7 +87,7 @@ export async function run(
   }
 }
 
-/** The same, for a program that has to succeed: answers its output. */
+/** Runs a program that has to succeed, and returns its output. */
 export async function must(
   command: string,
   args: string[],
@@ -109,7 +109,7 @@ function kill(pid: number | undefined): void {
     if (windows) spawn("taskkill", ["/pid", String(pid), "/t", "/f"], { stdio: "ignore" });
     else process.kill(-pid, "SIGKILL");
   } catch {
-    // Gone already, and with it its group.
+    // The process and its group have ended already.
   }
 }
 

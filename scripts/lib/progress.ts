@@ -1,6 +1,6 @@
 /**
- * Says which files are running: at the bottom of a terminal, or now and then as a line of its own
- * where the output is kept.
+ * Shows which files are running: at the bottom of a terminal, or every few seconds as a line of its own
+ * where the output is not a terminal.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { seconds } from "./counts.ts";
 
 const every = 10_000;
 
-/** What runs, and since when. */
+/** The names of what runs, and since when. */
 export class Progress {
   readonly #running = new Map<string, number>();
   readonly #terminal = process.stdout.isTTY === true;
@@ -20,7 +20,7 @@ export class Progress {
     this.#timer = setInterval(() => this.#show(), this.#terminal ? 1_000 : every);
   }
 
-  /** Runs `task` and lists it by its name meanwhile. */
+  /** Runs `task`, and shows its name meanwhile. */
   async during<T>(name: string, task: () => Promise<T>): Promise<T> {
     this.#running.set(name, performance.now());
     try {
@@ -30,7 +30,7 @@ export class Progress {
     }
   }
 
-  /** Prints whole lines, which nothing interrupts. */
+  /** Prints complete lines, without mixing them with the list. */
   print(text: string): void {
     if (this.#terminal) process.stdout.write("\r\x1b[K");
     console.log(text);

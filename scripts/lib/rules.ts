@@ -1,5 +1,5 @@
 /**
- * Rules of this project that no linter knows. Each answers what breaks it.
+ * Rules of this project that no linter has. Each returns a list of what breaks it.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import { glob, readFile } from "node:fs/promises";
 import { circles, upwardImports } from "./imports.ts";
 import versions from "../versions.json" with { type: "json" };
 
-/** Text of the files that a pattern matches, by path. */
+/** The paths and texts of the files that match a pattern. */
 async function read(pattern: string): Promise<[path: string, text: string][]> {
   const paths = (await Array.fromAsync(glob(pattern))).map((path) => path.replaceAll("\\", "/"));
   return await Promise.all(paths.sort().map(async (path) => [path, await readFile(path, "utf8")]));
 }
 
-/** Lines of code that match, with their place; comments do not count. */
+/** Finds lines of code that match, and returns their places. Comments do not count. */
 function find([path, text]: [string, string], pattern: RegExp, complaint: string): string[] {
   const code = text.replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, " "));
   return code.split("\n").flatMap((line, index) =>
@@ -31,7 +31,7 @@ export async function noRuntimeImports(): Promise<string[]> {
   ]);
 }
 
-/** Only one file asks which runtime this is; an adapter may name its own. */
+/** Only one file finds out which runtime this is. An adapter may use the name of its own. */
 export async function oneRuntimeDetection(): Promise<string[]> {
   const files = (await read("src/**/*.ts")).filter(
     ([path]) => path !== "src/kernel/system.ts",
@@ -58,14 +58,14 @@ export async function imports(): Promise<string[]> {
   return [...upwardImports(src), ...circles(src), ...circles(await read("scripts/**/*.ts"))];
 }
 
-/** What users see has real types. */
+/** No public type is `any`. */
 export async function noAnyInTypes(directory: string): Promise<string[]> {
   return (await read(`${directory}/**/*.d.ts`)).flatMap((file) =>
     find(file, /(?:[:<|&,(=]|=>)\s*any\b/, "'any' in the types that users see")
   );
 }
 
-/** Deno's reports cannot tell these from a passed test, or the runtimes differ in them. */
+/** Tests do not use features that look like a passed test in Deno's reports, or that the runtimes lack. */
 export async function plainTests(): Promise<string[]> {
   return (await read("tests/**/*.ts")).flatMap((file) => [
     ...find(file, /\bt\.skip\(|\.todo\b|\btodo:|\bskip:\s*true\b/, "use tests/support/skip.ts"),
@@ -78,7 +78,7 @@ export async function plainTests(): Promise<string[]> {
   ]);
 }
 
-/** The commands that people copy name the pinned version. */
+/** Commands in the documentation name the pinned version of Deno. */
 export async function pinnedDeno(): Promise<string[]> {
   const files = [
     ...await read("*.md"),

@@ -1,5 +1,5 @@
 /**
- * The three runtimes in their pinned versions, from the PATH or from npm.
+ * Finds the three runtimes in their pinned versions, in the PATH or by npm.
  *
  * @module
  */
@@ -16,11 +16,11 @@ export interface Runtime {
   name: "deno" | "bun" | "node";
   version: string;
   binary: string;
-  /** The command that runs `binary` where the system itself cannot: an emulator. */
+  /** The emulator that runs `binary`, if the system cannot. */
   through?: string[];
 }
 
-/** The runtime that runs this script, and Bun and Node. */
+/** Deno, which runs this script, and Bun and Node. */
 export async function find(name: Runtime["name"], version?: string): Promise<Runtime> {
   version ??= versions[name];
   if (name === "deno") {
@@ -43,7 +43,7 @@ async function onPath(name: string, version: string): Promise<string | undefined
   }
 }
 
-/** Asks npm once for the path and remembers it: npx takes a second each time. */
+/** Asks npm once for the path and remembers it, since npx takes a second each time. */
 async function fromNpm(name: string, version: string): Promise<string> {
   const memory = resolve(".cache", `${name}-${version}.path`);
   const known = await readFile(memory, "utf8").catch(() => undefined);

@@ -1,6 +1,6 @@
 /**
- * Runs the files of all targets, a process per file, several at the same time: most of them wait for
- * timeouts. What measures time runs alone, after the others.
+ * Runs the files of all targets, each in a process, and several at the same time, since most of them wait
+ * for timeouts. Files that measure time run alone, after the others.
  *
  * @module
  */
@@ -19,10 +19,10 @@ export interface SuiteOptions {
   timeout: number;
 }
 
-/** These measure time, which they share with nobody. */
+/** These files measure time, so they run alone. */
 const alone = ["tests/unit/time/accuracy_test.ts"];
 
-/** These take longest and begin first: about how many seconds each. */
+/** The files that take longest start first. The numbers are seconds. */
 const long: Record<string, number> = {
   "tests/package/package_test.ts": 40,
   "tests/dead_peer/dead_peer_test.ts": 30,
@@ -38,16 +38,16 @@ const long: Record<string, number> = {
 /** A target's results so far. */
 export interface Summary {
   label: string;
-  /** None where nothing can run. */
+  /** The targets, if they can be run here. */
   target: Target | undefined;
   counts: Counts;
-  /** Sum of its files' times. */
+  /** The sum of the times of its files. */
   ms: number;
-  /** How many tests each reason has skipped. */
+  /** How many tests were skipped for each reason. */
   reasons: Map<string, number>;
 }
 
-/** Runs targets as they come: some have to be built first. */
+/** Runs each target as soon as it is ready, since some have to be built first. */
 export async function runTargets(
   coming: readonly Promise<(Target | Skipped)[]>[],
   { jobs, timeout }: SuiteOptions,

@@ -1,5 +1,5 @@
 /**
- * Pictures for the documentation.
+ * Draws pictures for the documentation.
  *
  * @module
  */
@@ -9,7 +9,7 @@ export function text(at: number | string, y: number, content: string, extra: str
   return `<text x="${at}" y="${y}" ${extra}>${escaped}</text>`;
 }
 
-/** A picture on white ground. */
+/** A picture with a white background. */
 export function svg(
   [width, height]: [width: number, height: number],
   fontSize: number,

@@ -1,5 +1,5 @@
 /**
- * What is tested: the sources on every runtime. The package is in package.ts.
+ * Lists the targets that test the sources on every runtime. Those of the package are in package.ts.
  *
  * @module
  */
@@ -11,18 +11,18 @@ import { must } from "./process.ts";
 import { find, type Runtime } from "./runtimes.ts";
 import { clients } from "./tools.ts";
 
-/** Test files, and what runs them. */
+/** Test files, and the runtime that runs them. */
 export interface Target {
   label: string;
   runtime: Runtime;
   files: string[];
   cwd: string;
-  /** For Deno's command line. */
+  /** Arguments for Deno's command line. */
   denoArgs?: string[];
-  /** Modules that Node loads first. */
+  /** Modules that Node imports first. */
   nodeImports?: string[];
   env?: Record<string, string>;
-  /** Another platform than this one, and what stands in for it. */
+  /** The platform and its emulator, if it is not this machine's. */
   elsewhere?: { platform: string; through: string };
 }
 
@@ -32,12 +32,12 @@ export interface Skipped {
   reason: string;
 }
 
-/** A way to run tests: they read its environment variables. */
+/** A way to run tests, which they see by its environment variables. */
 interface Variant {
-  /** Follows the label of the target. */
+  /** Added to the label of the target. */
   name: string;
   env: Record<string, string>;
-  /** Which files are run that way. */
+  /** The files that are run that way. */
   files: RegExp;
 }
 
@@ -53,7 +53,7 @@ const variants: readonly Variant[] = [
   },
 ];
 
-/** The same target once for each way that has files in it. */
+/** Returns the target once for each way for which it has files. */
 export function inAllVariants(target: Target): Target[] {
   return variants
     .map(({ name, env, files }) => ({
@@ -73,10 +73,10 @@ export async function testFiles(pattern: string, filter: string, cwd: string): P
     .sort();
 }
 
-/** For Node, which has neither an import map nor `paths`. */
+/** Resolves imports for Node, which has neither an import map nor `paths`. */
 export const nodeResolver: string = new URL("../../tests/std/resolve.ts", import.meta.url).href;
 
-/** The sources on the named runtimes. `quick` leaves out what needs servers or namespaces. */
+/** The sources on the named runtimes. `quick` leaves out files that need servers or namespaces. */
 export async function sourceTargets(
   names: readonly Runtime["name"][],
   { filter, quick, jsrProblem }: {
@@ -87,7 +87,7 @@ export async function sourceTargets(
 ): Promise<Target[]> {
   const cwd = process.cwd();
   let files = (await testFiles("tests/**/*_test.ts", filter, cwd))
-    // Those need the built package.
+    // These files need the built package.
     .filter((file) => !file.startsWith("tests/package/"));
   if (quick) {
     const needs = await Promise.all(files.map(needsServersOrNamespaces));
@@ -97,7 +97,7 @@ export async function sourceTargets(
   const recipes = files.some((file) => /^tests\/recipes\/|fake_timers/.test(file));
   const env: Record<string, string> = recipes ? { HOLDFAST_CLIENTS: await clients() } : {};
   const denoArgs = stdArgs(jsrProblem);
-  // In a network of its own, Deno cannot fetch them any more.
+  // Fetched now, since Deno cannot fetch anything in a network namespace.
   if (jsrProblem === undefined && names.includes("deno")) {
     await must(process.execPath, ["cache", ...files]);
   }

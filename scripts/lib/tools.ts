@@ -1,6 +1,6 @@
 /**
- * Compilers, bundlers and linters from npm in their pinned versions, installed once into .cache/; and
- * the database and HTTP clients that docs/recipes.md shows.
+ * Installs compilers, bundlers and linters from npm in their pinned versions, once, into .cache/, and the
+ * database and HTTP clients that docs/recipes.md uses.
  *
  * @module
  */
@@ -11,13 +11,13 @@ import { join, resolve } from "node:path";
 import versions from "../versions.json" with { type: "json" };
 import { must } from "./process.ts";
 
-/** Where `node_modules` with all tools is. */
+/** The directory with the tools' `node_modules`. */
 export const tools = (): Promise<string> => installed(versions.tools);
 
-/** Where `node_modules` with koffi is. */
+/** The directory with koffi's `node_modules`. */
 export const koffi = (): Promise<string> => installed({ koffi: versions.koffi });
 
-/** Where `node_modules` with all clients is. */
+/** The directory with the clients' `node_modules`. */
 export const clients = (): Promise<string> => installed(versions.clients);
 
 /** Node.js of other platforms than this one, which npm installs only when forced. */
@@ -30,7 +30,7 @@ async function installed(pinned: Record<string, string>, ...flags: string[]): Pr
   const directory = resolve(".cache", name);
   if (await exists(directory)) return directory;
   await mkdir(".cache", { recursive: true });
-  // Two runs at once must not see each other's half of it.
+  // A run must not see what another one has installed only half.
   const scratch = await mkdtemp(resolve(".cache", "installing-"));
   await npmInstall(scratch, ...flags, ...packages);
   try {
@@ -42,7 +42,7 @@ async function installed(pinned: Record<string, string>, ...flags: string[]): Pr
   return directory;
 }
 
-/** `npm install` in a directory, which becomes a project if it is none. */
+/** Runs `npm install` in a directory, and makes it a project before if it is none. */
 export async function npmInstall(directory: string, ...packages: string[]): Promise<void> {
   await mkdir(directory, { recursive: true });
   const manifest = join(directory, "package.json");

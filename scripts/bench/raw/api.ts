@@ -1,36 +1,36 @@
-/** What every runtime's raw side offers, without timeouts and without this library. */
+/** The type of every runtime's raw side: its own sockets, without timeouts and without this library. */
 
-/** `read` and `write` as promises and nothing else: no limits, no queue, no errors. */
+/** `read` and `write` as promises, without limits, queue and errors. */
 export interface Bare {
   read(into: Uint8Array): Promise<number | null>;
   write(data: Uint8Array): Promise<unknown>;
   close(): void;
 }
 
-/** The runtime's own sockets, each job the way its documentation shows it. */
+/** Operations on the runtime's own sockets, each in the way that its documentation shows. */
 export interface Raw {
-  /** How this runtime's raw API gives data. */
+  /** How this runtime's raw API passes data on. */
   readonly style: "await" | "callback";
   /** A connection with promises over the raw API. In Deno that is the raw API itself. */
   dial(port: number): Promise<Bare>;
-  /** `count` connections, and what does `trips` round trips on each. */
+  /** Opens `count` connections. Returns a function that does `trips` round trips on each. */
   echo(port: number, count: number, data: Uint8Array): Promise<Echo>;
-  /** Returns what sends `toSend` bytes in chunks of `data` and takes `toTake`, at the same time. */
+  /** Returns a function that sends `toSend` bytes in chunks of `data` and reads `toTake` at the same time. */
   transfer(
     port: number,
     data: Uint8Array,
   ): Promise<(toSend: number, toTake: number) => Promise<unknown>>;
   /** Opens a connection and closes it. */
   connectClose(port: number): Promise<unknown>;
-  /** Returns what does the same and sets noDelay and keepalive with all values, by bare calls. */
+  /** Returns a function that also sets noDelay and keepalive with all values, by bare system calls. */
   connectSetClose(port: number): Promise<() => Promise<unknown>>;
-  /** A listener: its port, what waits for `count` more connections, and the end of them all. */
+  /** A listener: its port, a function that waits for `count` more connections, and one that closes all. */
   listen(): Promise<RawListener>;
-  /** A read of `dial`'s that can be given up: the least it takes. Only where it takes memory. */
+  /** A read that can be given up, at the least cost. Only in runtimes in which that takes memory. */
   leastRead?(conn: Bare, into: Uint8Array): Promise<number | null>;
   /** The runtime's web streams of a socket. */
   streams(port: number): Promise<Streams>;
-  /** Keepalive of an open socket, as far as the runtime can; and what that is. */
+  /** Sets keepalive of an open socket as far as the runtime can, and says how far that is. */
   keepAlive(port: number): Promise<{ what: string; set(idle: number): void }>;
 }
 

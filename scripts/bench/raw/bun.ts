@@ -19,7 +19,7 @@ function open<Data>(port: number, data: Data, socket: Handlers<Data>): Promise<S
 
 const bare = (port: number) => open(port, undefined, { data() {} });
 
-/** One promise a read, one a write. */
+/** Makes one promise for each read and each write. */
 class Wrapper extends Inbox implements Bare {
   socket!: Socket<Wrapper>;
   #rest: Uint8Array | undefined = undefined;
@@ -98,7 +98,7 @@ export const raw: Raw = {
     const { setsockopt } = dlopen("libc.so.6", {
       setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
     }).symbols;
-    // It has noDelay already.
+    // Bun has set noDelay already.
     return Promise.resolve(async () => {
       const socket = await bare(port);
       setKeepAlive(setsockopt, socket.fd);
@@ -118,7 +118,7 @@ export const raw: Raw = {
       drop: () => accepted.take().forEach((socket) => socket.end()),
     });
   },
-  // Bun's own sockets have none.
+  // Bun's own sockets have no web streams.
   streams: netStreams,
   async keepAlive(port) {
     const socket = await bare(port);

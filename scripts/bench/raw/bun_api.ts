@@ -1,4 +1,4 @@
-/** What is used of Bun. */
+/** The part of Bun's API that is used. */
 
 export interface Socket<Data> {
   data: Data;

@@ -1,4 +1,4 @@
-/** What the raw sides of Bun and Node share: sockets of both push their bytes. */
+/** What the raw sides of Bun and Node share, whose sockets both push their bytes. */
 
 import { once } from "node:events";
 import net from "node:net";
@@ -17,7 +17,7 @@ export async function netStreams(port: number): Promise<Streams> {
   return Duplex.toWeb(await dialNet(port)) as unknown as Streams;
 }
 
-/** One promise a read. */
+/** Makes one promise for each read. */
 export class Inbox {
   #chunk: Uint8Array | undefined = undefined;
   #into: Uint8Array | undefined = undefined;
@@ -94,7 +94,7 @@ export class Accepted<Socket> {
     if (this.#sockets.push(socket) === this.#asked) this.#done();
   }
 
-  /** Resolves when `count` more are there. */
+  /** Resolves when `count` more connections have come. */
   wait(count: number): Promise<void> {
     this.#asked += count;
     return new Promise((resolve) => {
@@ -103,7 +103,7 @@ export class Accepted<Socket> {
     });
   }
 
-  /** Forgets them all. */
+  /** Forgets all connections. */
   take(): Socket[] {
     this.#asked = 0;
     return this.#sockets.splice(0);

@@ -56,8 +56,8 @@ export const raw: Raw = {
       dup: { parameters: ["i32"], result: "i32" },
       close: { parameters: ["i32"], result: "i32" },
     }).symbols;
-    // Deno shows no descriptor. All calls go to that of one connection, which stays open: the lowest
-    // that was free. They cost the same there.
+    // Deno shows no descriptors. So all calls use that of one connection that stays open, where they cost
+    // the same: it got the lowest free number.
     const fd = dup(2);
     close(fd);
     await dial(port);
@@ -81,7 +81,7 @@ export const raw: Raw = {
     });
   },
   leastRead(conn, into) {
-    // Deno cannot cancel a read: it needs memory of its own, and another promise to give up.
+    // Deno cannot cancel a read, so giving it up takes memory of its own and another promise.
     const own = new Uint8Array(1_024);
     return new Promise((resolve, reject) => {
       conn.read(own).then((size) => {

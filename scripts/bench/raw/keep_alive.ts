@@ -3,7 +3,7 @@
 const [SOL_SOCKET, SO_KEEPALIVE] = [1, 9];
 const [IPPROTO_TCP, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT] = [6, 4, 5, 6];
 
-/** All of them, with an idle time in seconds. */
+/** All values of keepalive, with an idle time in seconds. */
 export const keepAliveCalls = (idle: number): [level: number, name: number, value: number][] => [
   [IPPROTO_TCP, TCP_KEEPIDLE, idle],
   [IPPROTO_TCP, TCP_KEEPINTVL, 10],
@@ -13,7 +13,7 @@ export const keepAliveCalls = (idle: number): [level: number, name: number, valu
 
 const calls = keepAliveCalls(60).map(([level, name, value]) => [level, name, int(value)] as const);
 
-/** The C library's function. */
+/** The type of the C library's function. */
 export type Setsockopt = (
   ...args: [fd: number, level: number, name: number, value: Uint8Array, size: number]
 ) => number;

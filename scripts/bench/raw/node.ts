@@ -5,7 +5,7 @@ import { many } from "../peer.ts";
 import type { Bare, Raw } from "./api.ts";
 import { Accepted, Inbox, netStreams, Trips } from "./callback.ts";
 
-/** What is used of `net.Socket`; the four-argument `setKeepAlive` is new. */
+/** The part of `net.Socket` that is used. The four-argument `setKeepAlive` is new. */
 interface Socket extends Omit<net.Socket, "setKeepAlive"> {
   setKeepAlive(on: boolean, idle: number, interval: number, count: number): this;
 }
@@ -20,7 +20,7 @@ function open(port: number, noDelay: boolean = true): Promise<Socket> {
   });
 }
 
-/** One promise a read, one a write. */
+/** Makes one promise for each read and each write. */
 class Wrapper extends Inbox implements Bare {
   readonly #socket: Socket;
 

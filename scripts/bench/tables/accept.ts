@@ -1,6 +1,6 @@
 /**
- * Accepting from a listener whose options are inherited. Connections wait in the queue before they
- * are accepted: how often the process sleeps in between would be chance, and costs more than accepts.
+ * Accepting from a listener whose options are inherited. Connections wait in the queue before they are
+ * accepted, since a process that sleeps now and then would be measured by chance.
  */
 
 import { listen, type TcpConnection } from "../../../mod.ts";
@@ -11,13 +11,13 @@ import type { Tools } from "../worker.ts";
 
 export const title = "Accept, with keepalive and other options inherited from the listener";
 
-/** Fewer at a time than any queue holds. */
+/** How many connections at a time, fewer than any queue holds. */
 const burst = 100;
 const bursts = 40;
 
 const hold = new Int32Array(new SharedArrayBuffer(4));
 
-/** Without the event loop. */
+/** Waits without turning the event loop. */
 function asleep(): void {
   Atomics.wait(hold, 0, 0, 8);
 }
@@ -25,7 +25,7 @@ function asleep(): void {
 async function repeat(port: number, peer: Peer, accept: () => Promise<unknown>): Promise<void> {
   for (let i = 0; i < bursts; i++) {
     const dialled = peer.dial(port, burst);
-    // The command leaves, then the queue fills.
+    // The command is sent, and then the queue fills.
     await new Promise((resolve) => setImmediate(resolve));
     asleep();
     await Promise.all([accept(), dialled]);
@@ -41,7 +41,7 @@ export async function contest({ peer, raw }: Tools): Promise<Contest> {
     keepAlive: { idle: 60_000, interval: 10_000, count: 3 },
   });
   const accepted: TcpConnection[] = [];
-  // Runs between two measurements: the ends of the one before go.
+  // This runs between two measurements, so that the connections of the one before are closed.
   const setup = async () => {
     await peer.drop();
     theirs.drop();

@@ -1,4 +1,4 @@
-/** When timeouts ring, with 10,000 of mixed length pending and nothing else to do. */
+/** How late timeouts fire, with 10,000 of mixed length pending and nothing else to do. */
 
 import { type TcpConnection, TimeoutError } from "../../../mod.ts";
 import { dial } from "../echoing.ts";
@@ -28,7 +28,7 @@ export async function run({ peer, rounds }: Tools): Promise<Row[]> {
   for (let round = rounds(10); round > 0; round--) {
     all.push(
       await Promise.all(Array.from({ length: count }, (_, i) => {
-        // Mixed: neighbours in the queue are far apart in time; fractions too.
+        // The times are mixed, so that neighbours in the queue are far apart, and some are fractions.
         return lateness(conns[i % connections]!, 300 + (i * 7_919 % count) * 0.3);
       })),
     );

@@ -16,7 +16,7 @@ async function put(conn: TcpConnection): Promise<void> {
   for (let sent = 0; sent < round; sent += chunk.length) await conn.write(chunk);
 }
 
-/** What is sent to which port, how much of it, and how much is taken; and how this library does it. */
+/** What is sent to which port, how much is sent and read, and how this library does it. */
 type Way = [what: string, data: Uint8Array, size: [send: number, take: number], ours: Ours];
 type Ours = (conn: TcpConnection) => Promise<unknown>;
 
@@ -53,7 +53,7 @@ async function contests({ peer, raw }: Tools): Promise<Contest[]> {
   return all;
 }
 
-/** Both ways. */
+/** Measures both directions. */
 export async function contest(tools: Tools): Promise<Contest> {
   return (await contests(tools)).at(-1)!;
 }

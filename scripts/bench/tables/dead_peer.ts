@@ -14,8 +14,8 @@ export const title: string = `10,000 connections with deadPeerTimeout ${deadPeer
 
 const count = 10_000;
 /**
- * Percent of one core that this process uses. One number over all looks of two `deadPeerTimeout`: they
- * come in bursts, so that a median of shorter rounds would miss them.
+ * The share of one core that this process uses, in per cent, over the time of two `deadPeerTimeout`. The
+ * watch looks in bursts, which a median of shorter rounds would miss.
  */
 async function load(): Promise<number> {
   const [cpu, wall] = [cpuTime(), performance.now()];
@@ -23,13 +23,13 @@ async function load(): Promise<number> {
   return (cpuTime() - cpu) / (performance.now() - wall) / 10;
 }
 
-/** Alarms while idle, then the load with data in flight. */
+/** Measures the alarms while idle, then the load with data in flight. */
 async function watched(port: number, options: Partial<ConnectOptions>) {
   const before = timers.size;
   const all = await many(count, () => dial(port, { timeout: null, ...options }));
   const idle = timers.size - before;
   for (const socket of all) socket.write(new Uint8Array(16_384)).catch(() => {});
-  // The first look at a connection finds its descriptor; what counts are the looks after it.
+  // The first look at a connection finds its descriptor. The looks after it are measured.
   await sleep((options.deadPeerTimeout ?? 0) + 3_000);
   const busy = await load();
   for (const socket of all) socket.reset();

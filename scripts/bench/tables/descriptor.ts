@@ -1,4 +1,4 @@
-/** Finding the descriptor of somebody else's socket. Bun and Node show it; in Deno it is looked for. */
+/** Finding the descriptor of a socket. Bun and Node show it, and in Deno it has to be searched for. */
 
 import { constants, getsockopt } from "../../../mod.ts";
 import { quantile } from "../measure.ts";
@@ -11,7 +11,7 @@ export const title = "The descriptor of a socket that is not ours, and one getso
 
 /** A connection as the runtime opens it, and how to close it. */
 async function dial({ raw }: Tools, port: number): Promise<{ socket: object; close(): void }> {
-  // In Deno that is the runtime's own.
+  // In Deno that is the runtime's own connection.
   if (raw.style === "await") {
     const conn = await raw.dial(port);
     return { socket: conn, close: () => conn.close() };
@@ -60,7 +60,7 @@ export async function run(tools: Tools): Promise<Row[]> {
     add("a new one, median", fresh.map((times) => quantile(times, 0.5)), { below: 100 });
     add("a new one, p99", fresh.map((times) => quantile(times, 0.99)), { below: 1_000 });
     add("asked before, median", [quantile(known, 0.5)]);
-    // Never asked about, opened before all others of this table's line.
+    // It was opened before all others of this row, and never looked up.
     add("an old one, the first", [ask(old[asked]!.socket)]);
     const rest = old.slice(asked + 1).map(({ socket }) => ask(socket));
     asked = old.length;

@@ -11,7 +11,7 @@ export const title = "Echo round trip, 64 connections, 64 B, a limit on every re
 const count = 64;
 const trips = 150;
 
-/** In Deno the raw API has promises itself. */
+/** The label of the raw side. In Deno the raw API itself has promises. */
 function besides(raw: Raw): string[] {
   return raw.style === "await" ? [] : ["bare promises"];
 }

@@ -1,4 +1,4 @@
-/** What a guard takes of a core, while sockets that are not ours stay as they are. */
+/** The share of a core that a guard uses while other libraries' sockets do not change. */
 
 import process from "node:process";
 import { guard } from "../../../mod.ts";
@@ -37,7 +37,7 @@ export async function run(tools: Tools): Promise<Row[]> {
     for (const [what, options] of Object.entries(kinds)) {
       const values: number[] = [];
       using _guarded = guard({ every: 1_000, ...options });
-      // It becomes fast code first.
+      // Runs the code until the engine has optimized it.
       await load(3_000);
       for (let round = 0; round < rounds(5); round++) {
         values.push(await load(4_000));

@@ -17,7 +17,7 @@ class Silent extends Alarm {
   override ring(): void {}
 }
 
-/** Arms and disarms one alarm, for later times each, beside `others`. */
+/** Arms and disarms one alarm, each time for later, beside `others` in the queue. */
 function arming(name: string, others: number): Side {
   const alarm = new Silent();
   const rest = Array.from({ length: others }, () => new Silent());
@@ -44,7 +44,7 @@ export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
   const port = peer.ports.sink;
   const theirs = () => raw.dial(port);
   const ours = () => dial(port, { timeout: 600_000 });
-  // The first ones bring code and shapes with them.
+  // The first connections also load code and object shapes.
   for (const each of [theirs, ours]) await waiting(100, each);
   const bare = await waiting(count, theirs);
   const { leastRead } = raw;

@@ -1,4 +1,4 @@
-/** Importing the module in a fresh process: how long, and what it touches. */
+/** Importing the module in a new process: how long it takes, and what it loads. */
 
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -24,13 +24,13 @@ export function run({ runtime, command: [program = "", ...flags], rounds }: Tool
       const args = [...flags, child, module];
       return JSON.parse(execFileSync(program, args, { encoding: "utf8" }));
     }).slice(2);
-  // What users of JSR get, and what users of npm get.
+  // The module as users of JSR and users of npm get it.
   const deno = runtime === "deno";
   const runs = importing(deno ? sources : packed);
-  // Beside it, what the number of files has of that.
+  // For comparison, the time that the number of files alone takes.
   const single = deno ? [importing(packed)] : [];
   const time = deno ? "time, the sources as on JSR" : "time";
-  // The same for all; measured once.
+  // It is the same for all runtimes, so it is measured once.
   const size = runtime === "node" ? [packedSize()] : [];
   return Promise.resolve([
     ...size.map((bytes) => valueRow("npm package, packed", "B", [bytes], { most: 40_000 })),

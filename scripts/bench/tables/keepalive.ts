@@ -1,6 +1,6 @@
 /**
- * Keepalive of an open socket, with all three values. Values change with every call, since Node's own
- * setter does nothing when asked for the same again.
+ * Setting keepalive of an open socket, with all three values. Values change with every call, since Node's
+ * own setter does nothing for values that it has set before.
  */
 
 import type net from "node:net";
@@ -32,7 +32,7 @@ function side(name: string, set: (idle: number) => unknown): Side {
   return { name, run };
 }
 
-/** The packages do Node's sockets only. */
+/** The packages take Node's sockets only. */
 async function packages({ load, peer }: Tools): Promise<Side[]> {
   const socket = await dialNet(peer.ports.echo);
   const keepAlive = await load<NetKeepAlive>("net-keepalive");

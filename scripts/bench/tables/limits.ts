@@ -1,6 +1,6 @@
 /**
- * Echo round trips with a limit on every read and write, beside other ways to have a limit. Those
- * abandon what they waited for when it runs out; that it is lost is not counted here.
+ * Echo round trips with a limit on every read and write, compared with other ways to set a limit. Those
+ * lose data when the limit runs out, which is not counted here.
  */
 
 import { dial, echoing } from "../echoing.ts";
@@ -15,7 +15,7 @@ const count = 64;
 const trips = 150;
 const timeout = 30_000;
 
-/** Something that waits for an operation with a limit. */
+/** A function that waits for an operation with a limit. */
 type Limit = <Result>(operation: Promise<Result>) => Promise<Result>;
 
 function race<Result>(operation: Promise<Result>): Promise<Result> {
@@ -37,7 +37,7 @@ function raceSignal<Result>(operation: Promise<Result>): Promise<Result> {
 
 type PTimeout = <T>(operation: Promise<T>, options: { milliseconds: number }) => Promise<T>;
 
-/** A connection whose every call has that limit. */
+/** A connection whose calls all have that limit. */
 function limited(conn: Bare, limit: Limit): Bare {
   const read = (into: Uint8Array) => limit(conn.read(into));
   const write = (data: Uint8Array) => limit(conn.write(data));

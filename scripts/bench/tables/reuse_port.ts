@@ -11,7 +11,7 @@ export const title = "reusePort: one and two processes accept on one port";
 const count = 2_000;
 const child = fileURLToPath(new URL("../accepting.ts", import.meta.url));
 
-/** A process that accepts. It prints its port, then for each line to it how many it has accepted. */
+/** A process that accepts. It prints its port, and for each line of input how many it has accepted. */
 function accepting([program = "", ...flags]: string[], port: number) {
   const all = [...flags, child, String(port)];
   const accepting = spawn(program, all, { stdio: ["pipe", "pipe", "inherit"] });

@@ -1,4 +1,4 @@
-/** CPU of a round trip and memory of a connection, as connections become more. */
+/** CPU time of a round trip and memory of a connection, with more and more connections. */
 
 import { readFileSync } from "node:fs";
 import { data, dial, trip } from "../echoing.ts";
@@ -10,7 +10,7 @@ import type { Tools } from "../worker.ts";
 
 export const title = "Scaling: CPU of a round trip, memory of a waiting connection";
 
-/** As many of `count` connections as two sides can have open at once. */
+/** The largest number up to `count` that two sides can have open at once. */
 function fitting(count: number): { part: number; why: string } {
   let limit = Infinity;
   try {
@@ -18,9 +18,9 @@ function fitting(count: number): { part: number; why: string } {
       /Max open files +(\d+)/.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? limit,
     );
   } catch {
-    // Not Linux.
+    // This is not Linux.
   }
-  // Some are open already.
+  // Some descriptors are open already.
   const part = Math.min(count, Math.floor(limit / 2) - 100);
   return { part, why: part < count ? ` (${limit.toLocaleString("en")} descriptors)` : "" };
 }
@@ -40,7 +40,7 @@ export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
       { name: "raw", run: () => theirs.run(trips) },
       { name: label, run: () => Promise.all(ours.map((conn) => trip(conn, trips))) },
     ];
-    // Sixteen writes until what is made for connections that write often is there.
+    // After sixteen writes a connection has everything that is made for connections that write often.
     const warmup = Math.max(4, Math.ceil(16 / trips));
     const contest = { sides, operations: part * trips };
     const costs = await compare(contest, { rounds: rounds(11), warmup });

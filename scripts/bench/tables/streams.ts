@@ -1,4 +1,4 @@
-/** Web streams, bulk, under a limit, beside the runtime's own for its sockets. */
+/** Bulk transfer over web streams with a limit, compared with the runtime's own streams. */
 
 import { chunk, dial } from "../echoing.ts";
 import type { Contest } from "../measure.ts";
@@ -9,19 +9,19 @@ import type { Tools } from "../worker.ts";
 
 export const title = "Web streams of a connection, bulk";
 
-/** Sends the whole of `size` in chunks of `data`, then takes the answer. */
-function transfer({ readable, writable }: Streams, data: Uint8Array, size: number, answer: number) {
+/** Sends `size` bytes in chunks of `data`, then reads the reply of `reply` bytes. */
+function transfer({ readable, writable }: Streams, data: Uint8Array, size: number, reply: number) {
   const [reader, writer] = [readable.getReader(), writable.getWriter()];
   return async () => {
     for (let sent = 0; sent < size; sent += data.length) await writer.write(data);
-    for (let got = 0; got < answer;) got += (await reader.read()).value!.length;
+    for (let got = 0; got < reply;) got += (await reader.read()).value!.length;
   };
 }
 
 const send = (streams: Streams) => transfer(streams, chunk, round, 1);
 const receive = (streams: Streams) => transfer(streams, new Uint8Array(1), 1, round);
 
-/** Writing, then reading. */
+/** Measures writing, then reading. */
 async function contests({ peer, raw, runtime }: Tools): Promise<Contest[]> {
   const own = runtime === "deno" ? "conn.readable, conn.writable" : "Duplex.toWeb(net.Socket)";
   const contest = async (name: string, port: number, start: typeof send): Promise<Contest> => ({
