@@ -20,14 +20,6 @@ import { Alarm, timers } from "./time/timers.ts";
 
 /**
  * Options of {@linkcode connector}: options of the sockets that it opens, and the limit of opening one.
- *
- * @example Kept apart from the call
- * ```ts
- * import { connector, type ConnectorOptions } from "@holdfast/tcp";
- *
- * const options: ConnectorOptions = { timeout: 5_000, keepAlive: true };
- * console.log(typeof connector(options)); // function
- * ```
  */
 export interface ConnectorOptions extends SocketOptions {
   /**
@@ -39,17 +31,7 @@ export interface ConnectorOptions extends SocketOptions {
   retry?: RetryOptions;
 }
 
-/**
- * What clients pass about the connection that they want. Other keys are for `tls.connect`.
- *
- * @example What a client passes
- * ```ts
- * import type { ConnectorTarget } from "@holdfast/tcp";
- *
- * const target: ConnectorTarget = { hostname: "example.com", port: 443, protocol: "https:" };
- * console.log(target.port); // 443
- * ```
- */
+/** What clients pass about the connection that they want. Other keys are for `tls.connect`. */
 export interface ConnectorTarget {
   /** Name or IP address. */
   readonly hostname?: string | null;
@@ -61,17 +43,7 @@ export interface ConnectorTarget {
   readonly protocol?: string | null;
 }
 
-/**
- * A function that opens a `net.Socket` (or `tls.TLSSocket`) for a client.
- *
- * @example The type of what `connector` returns
- * ```ts
- * import { type Connector, connector } from "@holdfast/tcp";
- *
- * const open: Connector = connector({ timeout: 5_000 });
- * console.log(open.length); // 2
- * ```
- */
+/** A function that opens a `net.Socket` (or `tls.TLSSocket`) for a client. */
 export type Connector = (
   target: ConnectorTarget,
   callback: (...result: [error: Error, socket: null] | [error: null, socket: never]) => void,

@@ -9,17 +9,7 @@ import { errnoName } from "./kernel/errno.ts";
 import { tlsCode } from "./tls/codes.ts";
 import type { NetAddr } from "./kernel/address.ts";
 
-/**
- * The call that failed.
- *
- * @example Which call failed
- * ```ts
- * import { type Operation, SocketError } from "@holdfast/tcp";
- *
- * const failed: Operation = new SocketError({ code: "EPIPE", operation: "write" }).operation;
- * console.log(failed); // write
- * ```
- */
+/** The call that failed. */
 export type Operation =
   | "connect"
   | "listen"
@@ -34,31 +24,10 @@ export type Operation =
   | "drain"
   | "idle";
 
-/**
- * The address that an error is about.
- *
- * @example Where it failed
- * ```ts
- * import { type ErrorAddress, SocketError } from "@holdfast/tcp";
- *
- * const address: ErrorAddress = { hostname: "192.0.2.1", port: 80 };
- * const error = new SocketError({ code: "ECONNREFUSED", operation: "connect", address });
- * console.log(error.address?.port); // 80
- * ```
- */
+/** The address that an error is about. */
 export type ErrorAddress = Pick<NetAddr, "hostname" | "port">;
 
-/**
- * Arguments of the constructor of {@linkcode TimeoutError}.
- *
- * @example An error for a test of yours
- * ```ts
- * import { TimeoutError, type TimeoutErrorOptions } from "@holdfast/tcp";
- *
- * const options: TimeoutErrorOptions = { operation: "read", timeout: 50 };
- * console.log(new TimeoutError(options).code); // ETIMEDOUT
- * ```
- */
+/** Arguments of the constructor of {@linkcode TimeoutError}. */
 export interface TimeoutErrorOptions {
   /**
    * The call that ran out of time; `"finish"` when it is the reason of a deadline's `signal`, `"idle"` when no
@@ -135,17 +104,7 @@ export class TimeoutError extends Error {
   }
 }
 
-/**
- * Arguments of the constructor of {@linkcode SocketError}.
- *
- * @example An error for a test of yours
- * ```ts
- * import { SocketError, type SocketErrorOptions } from "@holdfast/tcp";
- *
- * const options: SocketErrorOptions = { code: "ECONNRESET", operation: "read" };
- * console.log(new SocketError(options).code); // ECONNRESET
- * ```
- */
+/** Arguments of the constructor of {@linkcode SocketError}. */
 export interface SocketErrorOptions {
   /** POSIX name, such as `"ECONNREFUSED"`. */
   code: string;
@@ -245,22 +204,7 @@ export class DeadPeerError extends SocketError {
   override readonly name: string = "DeadPeerError";
 }
 
-/**
- * Arguments of the constructor of {@linkcode UnsupportedOptionError}.
- *
- * @example An error for a test of yours
- * ```ts
- * import { UnsupportedOptionError, type UnsupportedOptionErrorOptions } from "@holdfast/tcp";
- *
- * const options: UnsupportedOptionErrorOptions = {
- *   option: "linger",
- *   runtime: "node 20.20.2",
- *   system: "linux",
- *   reason: "koffi is not installed",
- * };
- * console.log(new UnsupportedOptionError(options).option); // linger
- * ```
- */
+/** Arguments of the constructor of {@linkcode UnsupportedOptionError}. */
 export interface UnsupportedOptionErrorOptions {
   /** The option that cannot be set or read. */
   option: string;

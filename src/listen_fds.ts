@@ -7,19 +7,7 @@
 import { adapter } from "./runtime.ts";
 import { host } from "./kernel/system.ts";
 
-/**
- * A descriptor that was passed to this process.
- *
- * @example Listen on each of them
- * ```ts
- * import { listen, type ListenFd, listenFds } from "@holdfast/tcp";
- *
- * const passed: ListenFd[] = listenFds();
- * const listeners = await Promise.all(passed.map(({ fd }) => listen({ fd, timeout: 30_000 })));
- * // None, unless a service manager started this process.
- * console.log(listeners.length); // 0
- * ```
- */
+/** A descriptor that was passed to this process. */
 export interface ListenFd {
   /** The descriptor, for `listen({ fd })`. */
   readonly fd: number;

@@ -7,19 +7,6 @@
 /**
  * Bytes that this library returns: `Uint8Array<ArrayBuffer>`, or in TypeScript before 5.7, which does not
  * know that type, `Uint8Array`.
- *
- * @example Bytes of a stream
- * ```ts
- * import { type Bytes, connect, listen } from "@holdfast/tcp";
- *
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
- * using client = await connect({ port: listener.addr.port, timeout: 1_000 });
- * using server = await listener.accept();
- * await server.write(new Uint8Array(3));
- * await server.closeWrite();
- * const chunks: Bytes[] = await Array.fromAsync(client.readable);
- * console.log(chunks[0]!.length); // 3
- * ```
  */
 export type Bytes = ReturnType<Uint8ArrayConstructor["of"]>;
 

@@ -18,14 +18,6 @@ import { timers } from "./time/timers.ts";
 /**
  * A connection over a Unix socket. Methods that only make sense for TCP, such as `setOptions` and
  * `tcpInfo`, throw a TypeError, and `reset` closes the connection.
- *
- * @example The same calls
- * ```ts
- * import type { UnixConnection } from "@holdfast/tcp";
- *
- * const pathOf = (socket: UnixConnection) => socket.remoteAddr.path;
- * console.log(typeof pathOf); // function
- * ```
  */
 export interface UnixConnection extends Omit<TcpConnection, "localAddr" | "remoteAddr"> {
   /** Address of our end. The path is empty if this is the end that dialled. */
@@ -34,17 +26,7 @@ export interface UnixConnection extends Omit<TcpConnection, "localAddr" | "remot
   readonly remoteAddr: UnixAddr;
 }
 
-/**
- * A listener on a Unix socket.
- *
- * @example Where it listens
- * ```ts
- * import type { UnixListener } from "@holdfast/tcp";
- *
- * const pathOf = (listener: UnixListener) => listener.addr.path;
- * console.log(typeof pathOf); // function
- * ```
- */
+/** A listener on a Unix socket. */
 export interface UnixListener
   extends Omit<TcpListener, "addr" | "accept" | typeof Symbol.asyncIterator> {
   /** Where it listens. */

@@ -10,17 +10,7 @@ import type { Timeouts } from "./options/types.ts";
 import { adapter } from "./runtime.ts";
 import { checkWrap } from "./options/validate.ts";
 
-/**
- * Options of {@linkcode wrap}.
- *
- * @example Limits by name
- * ```ts
- * import type { WrapOptions } from "@holdfast/tcp";
- *
- * const options: WrapOptions = { timeout: { read: 30_000, write: 5_000 } };
- * console.log(typeof options.timeout); // object
- * ```
- */
+/** Options of {@linkcode wrap}. */
 export interface WrapOptions {
   /** Limit of every read and write in ms, or an object with both; `null` is no limit. Required. */
   timeout: number | null | Timeouts;

@@ -4,18 +4,7 @@
  * @module
  */
 
-/**
- * Address of one end of a TCP connection, or of a listener. Same shape as `Deno.NetAddr`.
- *
- * @example Where a listener listens
- * ```ts
- * import { listen, type NetAddr } from "@holdfast/tcp";
- *
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
- * const addr: NetAddr = listener.addr;
- * console.log(addr.hostname); // 127.0.0.1
- * ```
- */
+/** Address of one end of a TCP connection, or of a listener. Same shape as `Deno.NetAddr`. */
 export interface NetAddr {
   /** Always `"tcp"`. */
   readonly transport: "tcp";
@@ -25,17 +14,7 @@ export interface NetAddr {
   readonly port: number;
 }
 
-/**
- * Address of a Unix socket. Same shape as `Deno.UnixAddr`.
- *
- * @example Where a listener listens
- * ```ts
- * import type { UnixAddr } from "@holdfast/tcp";
- *
- * const addr: UnixAddr = { transport: "unix", path: "/run/app.sock" };
- * console.log(addr.path); // /run/app.sock
- * ```
- */
+/** Address of a Unix socket. Same shape as `Deno.UnixAddr`. */
 export interface UnixAddr {
   /** Always `"unix"`. */
   readonly transport: "unix";

@@ -11,17 +11,7 @@ import { type KnownSystem, knownSystem } from "./system.ts";
 /** The columns of the table, left to right. What a row leaves out at its end counts as `null`. */
 const systems: readonly (KnownSystem | undefined)[] = ["linux", "darwin", "freebsd", "windows"];
 
-/**
- * Name of a level or socket option, as in the system's C headers.
- *
- * @example Look a number up by its name
- * ```ts
- * import { type ConstantName, constants } from "@holdfast/tcp";
- *
- * const name: ConstantName = "IPPROTO_TCP";
- * console.log(constants[name]); // 6
- * ```
- */
+/** Name of a level or socket option, as in the system's C headers. */
 export type ConstantName =
   | "SOL_SOCKET"
   | "IPPROTO_IP"

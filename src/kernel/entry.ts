@@ -17,16 +17,6 @@ import { closed, isTcp, kindOf } from "./tcp_socket.ts";
  * A TCP socket of this process, as `sockets()` found it. It stands for that one socket only: once the
  * socket is closed, using the entry throws a {@linkcode SocketError} `EBADF`, even if a new socket has
  * its descriptor by now.
- *
- * @example The connections to a database
- * ```ts
- * import { connect, listen, type SocketEntry, sockets } from "@holdfast/tcp";
- *
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
- * using _socket = await connect({ port: listener.addr.port, timeout: 1_000 });
- * const found: SocketEntry[] = sockets({ remotePort: listener.addr.port });
- * console.log(found[0]?.state); // ESTABLISHED
- * ```
  */
 export interface SocketEntry {
   /** The descriptor that the socket had when it was found. */

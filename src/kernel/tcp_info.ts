@@ -9,19 +9,7 @@ import type { Kernel } from "./kernel.ts";
 import type { Obstacle } from "./obstacle.ts";
 import { knownSystem, systemName } from "./system.ts";
 
-/**
- * State of a connection, RFC 9293 section 3.3.2.
- *
- * @example The state of a connection
- * ```ts
- * import { connect, listen, type TcpState } from "@holdfast/tcp";
- *
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
- * using socket = await connect({ port: listener.addr.port, timeout: 1_000 });
- * const state: TcpState | undefined = socket.tcpInfo().state;
- * console.log(state); // ESTABLISHED
- * ```
- */
+/** State of a connection, RFC 9293 section 3.3.2. */
 export type TcpState =
   | "ESTABLISHED"
   | "SYN-SENT"
@@ -39,16 +27,6 @@ export type TcpState =
  * What the kernel knows about one connection. Times are in ms, sizes in bytes unless said otherwise.
  * What this kernel does not report is `undefined`. Linux `struct tcp_info`, macOS
  * `struct tcp_connection_info`.
- *
- * @example How far away is the peer
- * ```ts
- * import { connect, listen, type TcpInfo, tcpInfo } from "@holdfast/tcp";
- *
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
- * using socket = await connect({ port: listener.addr.port, timeout: 1_000 });
- * const info: TcpInfo = tcpInfo(socket);
- * console.log(info.rtt! < 1_000); // true
- * ```
  */
 export interface TcpInfo {
   /** State of the connection. */

@@ -19,14 +19,6 @@ import { checkSocketOptions } from "./validate.ts";
 
 /**
  * Names in {@linkcode Capabilities}: socket options, bind-time options, and calls that need the kernel.
- *
- * @example Ask about one option
- * ```ts
- * import { capabilities, type CapabilityName } from "@holdfast/tcp";
- *
- * const name: CapabilityName = "noDelay";
- * console.log(capabilities().options[name].set); // native
- * ```
  */
 export type CapabilityName =
   | keyof SocketOptions
@@ -44,17 +36,7 @@ export type CapabilityName =
   | "tcpInfo"
   | "reset";
 
-/**
- * How one option is set and read.
- *
- * @example Why an option cannot be set
- * ```ts
- * import { capabilities, type Capability } from "@holdfast/tcp";
- *
- * const { set, reason }: Capability = capabilities().options.maxSegmentSize;
- * console.log(set, reason); // none undefined
- * ```
- */
+/** How one option is set and read. */
 export interface Capability {
   /** How it is set. With `"none"`, using it is an `UnsupportedOptionError`. */
   readonly set: Road;
@@ -64,18 +46,7 @@ export interface Capability {
   readonly reason?: string;
 }
 
-/**
- * What this runtime on this system can do.
- *
- * @example What is out of reach here
- * ```ts
- * import { type Capabilities, capabilities } from "@holdfast/tcp";
- *
- * const { options }: Capabilities = capabilities();
- * const none = Object.entries(options).filter(([, { set }]) => set === "none");
- * console.log(none.some(([name]) => name === "maxSegmentSize")); // true
- * ```
- */
+/** What this runtime on this system can do. */
 export interface Capabilities {
   /** The runtime. */
   readonly runtime: "deno" | "bun" | "node";

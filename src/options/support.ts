@@ -16,14 +16,6 @@ import { type Place, type RowName, rows } from "./table.ts";
 
 /**
  * How an option is set or read: by the runtime (`"native"`), by a system call (`"ffi"`), or not at all.
- *
- * @example How keepalive is switched
- * ```ts
- * import { capabilities, type Road } from "@holdfast/tcp";
- *
- * const road: Road = capabilities().options.keepAlive.set;
- * console.log(road); // native
- * ```
  */
 export type Road = "native" | "ffi" | "none";
 

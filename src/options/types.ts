@@ -120,19 +120,7 @@ export interface SocketOptions {
   congestionControl?: string;
 }
 
-/**
- * What the kernel reports: {@linkcode SocketOptions}, and options that can only be read.
- *
- * @example Read what cannot be set
- * ```ts
- * import { connect, getOptions, type KernelOptions, listen } from "@holdfast/tcp";
- *
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
- * using socket = await connect({ port: listener.addr.port, timeout: 1_000 });
- * const options: KernelOptions = getOptions(socket);
- * console.log(options.maxSegmentSize! > 0); // true
- * ```
- */
+/** What the kernel reports: {@linkcode SocketOptions}, and options that can only be read. */
 export interface KernelOptions extends SocketOptions {
   /** Largest segment the connection sends, in bytes. `TCP_MAXSEG`. */
   readonly maxSegmentSize?: number;
@@ -191,18 +179,7 @@ export interface ConnectTimeouts extends Timeouts {
   connect: number | null;
 }
 
-/**
- * Limits of a listener and its connections, in ms. `null` is no limit.
- *
- * @example Wait at most a minute for a client
- * ```ts
- * import { listen, type ListenTimeouts } from "@holdfast/tcp";
- *
- * const timeout: ListenTimeouts = { accept: 60_000, read: 30_000, write: 10_000 };
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout });
- * console.log(listener.timeouts.accept); // 60000
- * ```
- */
+/** Limits of a listener and its connections, in ms. `null` is no limit. */
 export interface ListenTimeouts extends Timeouts {
   /** Longest wait of an `accept`. */
   accept: number | null;
@@ -245,19 +222,7 @@ export interface RetryOptions {
   max?: number;
 }
 
-/**
- * Options of `connect`.
- *
- * @example Kept apart from the call
- * ```ts
- * import { connect, type ConnectOptions, listen } from "@holdfast/tcp";
- *
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
- * const options: ConnectOptions = { port: listener.addr.port, timeout: 1_000, keepAlive: true };
- * using socket = await connect(options);
- * console.log(socket.timeouts.read); // 1000
- * ```
- */
+/** Options of `connect`. */
 export interface ConnectOptions extends SocketOptions {
   /**
    * Name or IP address, IPv6 with or without brackets.
@@ -319,32 +284,10 @@ export interface ConnectOptions extends SocketOptions {
   tls?: boolean | TlsOptions;
 }
 
-/**
- * Options of `listen`. Socket options hold for every accepted connection.
- *
- * @example Kept apart from the call
- * ```ts
- * import { listen, type ListenOptions } from "@holdfast/tcp";
- *
- * const options: ListenOptions = { hostname: "127.0.0.1", port: 0, timeout: 30_000 };
- * using listener = await listen(options);
- * console.log(listener.addr.port > 0); // true
- * ```
- */
+/** Options of `listen`. Socket options hold for every accepted connection. */
 export type ListenOptions = ListenSettings & ({ port: number } | { fd: number });
 
-/**
- * All options of `listen`. {@linkcode ListenOptions} also requires one of `port` and `fd`.
- *
- * @example Settings that servers share
- * ```ts
- * import { listen, type ListenSettings } from "@holdfast/tcp";
- *
- * const settings: ListenSettings = { timeout: 30_000, backlog: 64 };
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, ...settings });
- * console.log(listener.timeouts.read); // 30000
- * ```
- */
+/** All options of `listen`. {@linkcode ListenOptions} also requires one of `port` and `fd`. */
 export interface ListenSettings extends SocketOptions {
   /**
    * IP address or name to listen on.
@@ -399,34 +342,14 @@ export interface ListenSettings extends SocketOptions {
   tls?: ServerTlsOptions;
 }
 
-/**
- * Options of `connect` for a Unix socket.
- *
- * @example A path instead of a name and a port
- * ```ts
- * import type { UnixConnectOptions } from "@holdfast/tcp";
- *
- * const options: UnixConnectOptions = { path: "/run/postgresql/.s.PGSQL.5432", timeout: 5_000 };
- * console.log(options.timeout); // 5000
- * ```
- */
+/** Options of `connect` for a Unix socket. */
 export interface UnixConnectOptions
   extends Pick<ConnectOptions, "timeout" | "deadline" | "signal"> {
   /** The socket's file, at most 103 bytes; on Linux an abstract name after `\\0`. */
   path: string;
 }
 
-/**
- * Options of `listen` for a Unix socket.
- *
- * @example A path instead of a port
- * ```ts
- * import type { UnixListenOptions } from "@holdfast/tcp";
- *
- * const options: UnixListenOptions = { path: "/run/app.sock", timeout: 30_000 };
- * console.log(options.timeout); // 30000
- * ```
- */
+/** Options of `listen` for a Unix socket. */
 export interface UnixListenOptions extends Pick<ListenOptions, "timeout" | "backlog"> {
   /** The socket's file, at most 103 bytes; on Linux an abstract name after `\\0`. */
   path: string;

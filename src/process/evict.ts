@@ -15,14 +15,6 @@ import { entries, kernelForSockets } from "./sockets.ts";
 
 /**
  * Which connections {@linkcode evict} ends: the criteria of `sockets()`, and whether they can still work.
- *
- * @example What a change of network has left behind
- * ```ts
- * import { evict, type EvictCriteria } from "@holdfast/tcp";
- *
- * const criteria: EvictCriteria = { unreachable: true, remotePort: 443 };
- * console.log(evict(criteria).length); // 0
- * ```
  */
 export interface EvictCriteria extends Omit<SocketCriteria, "kind"> {
   /** Only connections whose local address no interface has any more, so that nothing can arrive. */

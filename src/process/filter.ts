@@ -24,15 +24,6 @@ export type SocketFilter = SocketCriteria | ((entry: SocketEntry) => boolean);
 /**
  * The criteria of a {@linkcode SocketFilter}. Every socket meets a criterion that is left out. No listener
  * meets a criterion about the remote end.
- *
- * @example All listeners of a port
- * ```ts
- * import { listen, type SocketCriteria, sockets } from "@holdfast/tcp";
- *
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
- * const criteria: SocketCriteria = { kind: "listener", localPort: listener.addr.port };
- * console.log(sockets(criteria).length); // 1
- * ```
  */
 export interface SocketCriteria {
   /** Connections or listeners only. */

@@ -13,18 +13,7 @@ import { checkFilter, type SocketFilter } from "./filter.ts";
 import { Rounds } from "./rounds.ts";
 import { kernelForSockets } from "./sockets.ts";
 
-/**
- * Options of {@linkcode guard}: what to set, on which sockets, and how soon.
- *
- * @example Kept apart from the call
- * ```ts
- * import { guard, type GuardOptions } from "@holdfast/tcp";
- *
- * const options: GuardOptions = { match: { remotePort: 5432 }, userTimeout: 30_000 };
- * using guarded = guard(options);
- * console.log(guarded.stats.failed); // 0
- * ```
- */
+/** Options of {@linkcode guard}: what to set, on which sockets, and how soon. */
 export interface GuardOptions extends SocketOptions {
   /**
    * Which sockets, as for `sockets()`. Each socket is checked once, when it is connected or listens.
@@ -47,18 +36,7 @@ export interface GuardOptions extends SocketOptions {
   deadPeerTimeout?: number;
 }
 
-/**
- * On how many sockets a guard has done what so far.
- *
- * @example How many could not be given their options
- * ```ts
- * import { guard, type GuardStats } from "@holdfast/tcp";
- *
- * using guarded = guard({ userTimeout: 30_000 });
- * const stats: GuardStats = guarded.stats;
- * console.log(stats.failed); // 0
- * ```
- */
+/** On how many sockets a guard has done what so far. */
 export interface GuardStats {
   /** Sockets that matched. */
   readonly seen: number;
@@ -70,17 +48,7 @@ export interface GuardStats {
   readonly ended: number;
 }
 
-/**
- * A running guard, which goes on until it is closed.
- *
- * @example Look at what is guarded
- * ```ts
- * import { type Guard, guard } from "@holdfast/tcp";
- *
- * using guarded: Guard = guard({ userTimeout: 30_000 });
- * console.log(guarded.sockets.length === guarded.stats.applied); // true
- * ```
- */
+/** A running guard, which goes on until it is closed. */
 export interface Guard extends Disposable {
   /** The open sockets that got the options from this guard. */
   readonly sockets: SocketEntry[];

@@ -6,17 +6,7 @@
 
 import { builtin } from "../kernel/system.ts";
 
-/**
- * A certificate that the peer has shown.
- *
- * @example Who is at the other end
- * ```ts
- * import type { TcpConnection } from "@holdfast/tcp";
- *
- * const nameOf = ({ tls }: TcpConnection) => tls?.peerCertificate?.subject;
- * console.log(typeof nameOf); // function
- * ```
- */
+/** A certificate that the peer has shown. */
 export interface PeerCertificate {
   /** Whom it was issued to, such as `"CN=localhost"`. Each part is on a line of its own. */
   readonly subject: string;
@@ -36,17 +26,7 @@ export interface PeerCertificate {
   readonly raw: Uint8Array;
 }
 
-/**
- * What the TLS handshake of a connection has agreed on.
- *
- * @example Which protocol the server chose
- * ```ts
- * import type { TcpConnection } from "@holdfast/tcp";
- *
- * const isHttp2 = ({ tls }: TcpConnection) => tls?.alpnProtocol === "h2";
- * console.log(typeof isHttp2); // function
- * ```
- */
+/** What the TLS handshake of a connection has agreed on. */
 export interface TlsInformation {
   /** `"TLSv1.3"` or `"TLSv1.2"`. */
   readonly protocol: string;
