@@ -132,7 +132,7 @@ export async function readExactly(socket: TcpConnection, size: number): Promise<
 }
 
 /** The byte at `position` of a stream that does not repeat within 16 MB, so that gaps and repeats show. */
-export function streamByte(position: number): number {
+function streamByte(position: number): number {
   let x = Math.imul(position + 1, 0x9e3779b1);
   x = Math.imul(x ^ (x >>> 15), 0x85ebca6b);
   return (x ^ (x >>> 13)) & 0xff;

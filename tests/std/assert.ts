@@ -19,12 +19,6 @@ export function assertFalse(value: unknown, message = ""): asserts value is fals
   if (value) raise(message || `Expected a falsy value, but got ${inspect(value)}`);
 }
 
-export function assertExists<T>(value: T, message?: string): asserts value is NonNullable<T> {
-  if (value === undefined || value === null) {
-    raise(message ?? `Expected actual: "${value}" to not be null or undefined`);
-  }
-}
-
 export function assertEquals<T>(actual: T, expected: T, message?: string): void {
   nodeAssert.deepStrictEqual(actual, expected, ...given(message));
 }
