@@ -7,7 +7,7 @@
 import type { Attempt, Target } from "../adapter.ts";
 import { SocketError, toSocketError } from "../errors.ts";
 import { notFound } from "./hostname.ts";
-import { parse } from "../kernel/sockaddr.ts";
+import { versionOf } from "../kernel/sockaddr.ts";
 import { nativeTimers } from "../time/native_timers.ts";
 import { timers } from "../time/timers.ts";
 import { builtin } from "../kernel/system.ts";
@@ -55,14 +55,19 @@ export function race<Result extends Closable>(
   around: Surroundings = system,
 ): Attempt<Result> {
   const { hostname, port } = target;
-  const literal = parse(hostname.split("%", 1)[0]!);
-  if (literal !== undefined) return dial(hostname, literal.length === 4 ? 4 : 6, port);
+  const version = literalVersion(hostname);
+  if (version !== undefined) return dial(hostname, version, port);
   return new Race(target, dial, around);
 }
 
 /** Whether `hostname` is an IP address, so that nothing has to be looked up. */
 export function isLiteral(hostname: string): boolean {
-  return parse(hostname.split("%", 1)[0]!) !== undefined;
+  return literalVersion(hostname) !== undefined;
+}
+
+/** The IP version of a literal with or without a scope. */
+function literalVersion(hostname: string): 4 | 6 | undefined {
+  return versionOf(hostname.split("%", 1)[0]!);
 }
 
 /** The address to listen on: an IP literal itself, or the first address of a name. */

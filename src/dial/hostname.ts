@@ -4,7 +4,7 @@
  * @module
  */
 
-import { parse } from "../kernel/sockaddr.ts";
+import { versionOf } from "../kernel/sockaddr.ts";
 import { coded } from "../kernel/system_error.ts";
 
 /** Labels of letters, digits, hyphens and underscores, 63 at most (RFC 1035 section 2.3.4). */
@@ -19,9 +19,9 @@ const numberedDomain = /(?:^|\.)\d+\.$/;
  * @throws {Error} `ENOTFOUND`: a name cannot look like that, so it is not looked up.
  */
 export function canonical(hostname: string): string {
-  if (!hostname.includes(":") && parse(hostname) !== undefined) return hostname;
+  if (versionOf(hostname) === 4) return hostname;
   const [literal = "", scope] = hostname.split("%", 2);
-  if (literal.includes(":") && parse(literal) !== undefined) {
+  if (versionOf(literal) === 6) {
     return scope === undefined || /^fe[89ab]/i.test(literal) ? hostname : literal;
   }
   const name = /[^!-~]/.test(hostname) ? toASCII(hostname) : hostname;

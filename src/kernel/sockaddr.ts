@@ -125,25 +125,38 @@ export function unmapped(literal: string): string {
   return format(ip) + (scope === undefined ? "" : `%${scope}`);
 }
 
-/** Goes by characters, since every connect parses its address and strings would cost it 4 %. */
+/** The IP version of a literal, or `undefined` when it is none. */
+export function versionOf(literal: string): 4 | 6 | undefined {
+  if (!literal.includes(":")) return value4(literal) < 0 ? undefined : 4;
+  return parse(literal) === undefined ? undefined : 6;
+}
+
 function parse4(literal: string): Uint8Array | undefined {
-  const ip = new Uint8Array(4);
-  let index = 0, digits = 0, value = 0;
+  const value = value4(literal);
+  return value < 0 ? undefined : Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
+}
+
+/**
+ * The number that an IPv4 literal stands for, or -1. It goes by characters, since every connect needs it
+ * several times, and four strings and an array each time would cost it 4 %.
+ */
+function value4(literal: string): number {
+  let bytes = 0, digits = 0, byte = 0, value = 0;
   for (let i = 0; i <= literal.length; i++) {
     const digit = i === literal.length ? dot : literal.charCodeAt(i) - 48;
     if (digit === dot) {
-      if (digits === 0 || index > 3) return undefined;
-      ip[index++] = value;
-      digits = value = 0;
+      if (digits === 0 || ++bytes > 4) return -1;
+      value = 256 * value + byte;
+      digits = byte = 0;
       continue;
     }
     // Leading zeros are refused, as some parsers take them for octal.
-    if (!(digit >= 0 && digit <= 9) || digits > 0 && value === 0) return undefined;
+    if (!(digit >= 0 && digit <= 9) || digits > 0 && byte === 0) return -1;
     digits++;
-    value = 10 * value + digit;
-    if (value > 255) return undefined;
+    byte = 10 * byte + digit;
+    if (byte > 255) return -1;
   }
-  return index === 4 ? ip : undefined;
+  return bytes === 4 ? value : -1;
 }
 
 const dot = ".".charCodeAt(0) - 48;
