@@ -63,11 +63,8 @@ export interface Libc {
 /** File names under which the C library may be found, best first. */
 export function libraryNames(): string[] {
   switch (knownSystem()) {
-    case "linux": {
-      const { arch } = host();
-      const musl = arch === "x64" ? "x86_64" : arch === "arm64" ? "aarch64" : arch;
-      return ["libc.so.6", `libc.musl-${musl}.so.1`];
-    }
+    case "linux":
+      return ["libc.so.6", `libc.${muslName()}`];
     case "darwin":
       return ["libSystem.dylib"];
     case "freebsd":
@@ -75,6 +72,29 @@ export function libraryNames(): string[] {
     default:
       return [];
   }
+}
+
+/** The end of the names of musl's files, whose library is also the loader of programs: Alpine Linux. */
+export function muslName(): string {
+  const { arch } = host();
+  return `musl-${arch === "x64" ? "x86_64" : arch === "arm64" ? "aarch64" : arch}.so.1`;
+}
+
+/**
+ * What `open` makes of the first library that it can open.
+ *
+ * @throws {Error} It can open none. This is what was wrong with the first one.
+ */
+export function openLibrary<Opened>(open: (file: string) => Opened): Opened {
+  let failure: unknown;
+  for (const file of libraryNames()) {
+    try {
+      return open(file);
+    } catch (cause) {
+      failure ??= cause;
+    }
+  }
+  throw failure;
 }
 
 /** Name of the function that returns the address of errno. */

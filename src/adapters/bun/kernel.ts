@@ -9,8 +9,8 @@ import {
   errnoFunction,
   kernelOf,
   type Libc,
-  libraryNames,
   noLibrary,
+  openLibrary,
   signatures,
 } from "../../kernel/libc.ts";
 import { builtin } from "../../kernel/system.ts";
@@ -44,16 +44,10 @@ function load(): Libc {
     const args = parameters.map((type) => type === "buffer" ? "ptr" : type);
     symbols[name] = { args, returns: "i32" };
   }
-  let failure: unknown;
-  for (const file of libraryNames()) {
-    try {
-      const libc = ffi.dlopen(file, symbols).symbols;
-      const location = libc[errnoFunction()] as () => unknown;
-      const errno = () => ffi.read.i32(location());
-      return { ...libc as unknown as Libc, errno, addressOf: ffi.ptr };
-    } catch (cause) {
-      failure ??= cause;
-    }
-  }
-  throw failure;
+  return openLibrary((file) => {
+    const libc = ffi.dlopen(file, symbols).symbols;
+    const location = libc[errnoFunction()] as () => unknown;
+    const errno = () => ffi.read.i32(location());
+    return { ...libc as unknown as Libc, errno, addressOf: ffi.ptr };
+  });
 }

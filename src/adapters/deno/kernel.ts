@@ -10,8 +10,8 @@ import {
   errnoFunction,
   kernelOf,
   type Libc,
-  libraryNames,
   noLibrary,
+  openLibrary,
   signatures,
   transferFlags,
 } from "../../kernel/libc.ts";
@@ -92,22 +92,16 @@ function load(Deno: DenoFFI): Libc {
     result: "i32",
   };
   symbols.poll = { parameters: ["buffer", "usize", "i32"], result: "i32", nonblocking: true };
-  let failure: unknown;
-  for (const file of libraryNames()) {
-    try {
-      const libc = Deno.dlopen(file, symbols).symbols;
-      const location = libc[errnoFunction()] as () => unknown;
-      const errno = () => new Deno.UnsafePointerView(location()).getInt32();
-      poll = libc.poll as typeof poll;
-      direct = transfersOf(libc.send as TransferFunction, libc.recv as TransferFunction, errno);
-      const { UnsafePointer } = Deno;
-      const addressOf = (bytes: Uint8Array) => UnsafePointer.value(UnsafePointer.of(bytes));
-      return { ...libc as unknown as Libc, errno, addressOf };
-    } catch (cause) {
-      failure ??= cause;
-    }
-  }
-  throw failure;
+  return openLibrary((file) => {
+    const libc = Deno.dlopen(file, symbols).symbols;
+    const location = libc[errnoFunction()] as () => unknown;
+    const errno = () => new Deno.UnsafePointerView(location()).getInt32();
+    poll = libc.poll as typeof poll;
+    direct = transfersOf(libc.send as TransferFunction, libc.recv as TransferFunction, errno);
+    const { UnsafePointer } = Deno;
+    const addressOf = (bytes: Uint8Array) => UnsafePointer.value(UnsafePointer.of(bytes));
+    return { ...libc as unknown as Libc, errno, addressOf };
+  });
 }
 
 type TransferFunction = (fd: number, data: Uint8Array, size: number, flags: number) => number;

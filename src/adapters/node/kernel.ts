@@ -10,11 +10,12 @@ import {
   errnoFunction,
   kernelOf,
   type Libc,
-  libraryNames,
   noLibrary,
+  openLibrary,
   signatures,
 } from "../../kernel/libc.ts";
 import { builtin } from "../../kernel/system.ts";
+import { loadKoffi } from "./koffi.ts";
 
 /** The part of `node:ffi` that is used. */
 interface NodeFFI {
@@ -23,28 +24,10 @@ interface NodeFFI {
   getRawPointer(bytes: Uint8Array): bigint;
 }
 
-/** The part of koffi that is used, https://koffi.dev. */
-interface Koffi {
-  load(file: string): {
-    func(name: string, result: string, parameters: string[]): (...args: never[]) => number;
-  };
-  errno(): number;
-  address(bytes: Uint8Array): bigint;
-}
-
 /** The part of `node:module` that is used. */
 interface NodeModule {
-  createRequire(from: string): { (name: string): unknown; resolve(name: string): string };
   isBuiltin(name: string): boolean;
 }
-
-/** The part of `node:fs` that is used. */
-interface NodeFs {
-  existsSync(file: string | URL): boolean;
-}
-
-/** Exists in CommonJS, which has no `import.meta`. */
-declare const __filename: string | undefined;
 
 let kept: KernelAccess | undefined;
 /** The errors of koffi and `node:ffi`; `undefined` until koffi has been tried. */
@@ -76,15 +59,13 @@ export function loadKernel(quiet: boolean = false): KernelAccess {
 
 /** Makes the system calls with the first library that loads. */
 function open(load: (file: string) => Libc | undefined, failures: Error[]): Kernel | undefined {
-  for (const file of libraryNames()) {
-    try {
-      const libc = load(file);
-      if (libc !== undefined) return kernelOf(libc);
-    } catch (cause) {
-      failures.push(cause as Error);
-    }
+  try {
+    const libc = openLibrary(load);
+    return libc && kernelOf(libc);
+  } catch (cause) {
+    failures.push(cause as Error);
+    return undefined;
   }
-  return undefined;
 }
 
 function obstacle(failures: Error[]): Obstacle {
@@ -124,57 +105,4 @@ function loadNodeFFI(file: string): Libc | undefined {
     errno: () => ffi.getInt32(location(), 0),
     addressOf: (bytes) => ffi.getRawPointer(bytes),
   };
-}
-
-const koffiTypes = { i32: "int32_t", u32: "uint32_t", i64: "int64_t", buffer: "void *" };
-
-function loadKoffi(file: string): Libc | undefined {
-  const koffi = requireKoffi();
-  if (koffi === undefined) return undefined;
-  const library = koffi.load(file);
-  const functions: Record<string, unknown> = {
-    errno: () => koffi.errno(),
-    addressOf: (bytes: Uint8Array) => koffi.address(bytes),
-  };
-  for (const [name, parameters] of Object.entries(signatures)) {
-    const types = parameters.map((type) => koffiTypes[type]);
-    functions[name] = library.func(name, "int", types);
-  }
-  return functions as unknown as Libc;
-}
-
-/**
- * Loads koffi from where this package, or the program into which it was bundled, can find it. It is never
- * loaded from the current directory, where anybody may have put a file of that name.
- *
- * @throws {Error} koffi is installed, but cannot be loaded.
- */
-function requireKoffi(): Koffi | undefined {
-  const file = ownFile();
-  if (file === undefined) return undefined;
-  // Not named `require`: tools that look for imports would take its argument for one.
-  const load = builtin<NodeModule>("node:module")!.createRequire(file);
-  try {
-    load.resolve("koffi");
-  } catch (cause) {
-    if ((cause as { code?: string }).code === "MODULE_NOT_FOUND") return undefined;
-    throw cause;
-  }
-  try {
-    return load("koffi") as Koffi;
-  } catch (cause) {
-    const { message, code } = cause as Error & { code?: string };
-    throw Object.assign(new Error(`koffi is installed but fails: ${message}`, { cause }), { code });
-  }
-}
-
-/** The file of this code, unless it does not exist, as for code that was piped into Node. */
-function ownFile(): string | undefined {
-  const { existsSync } = builtin<NodeFs>("node:fs")!;
-  const file: string | undefined = import.meta.url;
-  if (file !== undefined) {
-    return file.startsWith("file:") && existsSync(new URL(file)) ? file : undefined;
-  }
-  // In a bundle in CommonJS. In a single executable application this is the executable.
-  return typeof __filename === "string" && existsSync(__filename) ? __filename : undefined;
 }
