@@ -24,6 +24,7 @@ import { patience, sleep, spawnRuntime, testFile, within } from "../contract/sup
 import { descriptorOfPorts, noKernel, notLinux } from "../contract/support_listen.ts";
 import { kinds, type NativeSocket } from "../contract/support_native.ts";
 import { ca, certificate, privateKey } from "../support/certificate.ts";
+import { randomFrom } from "../support/random.ts";
 import { skip } from "../support/skip.ts";
 import { descriptorsOf } from "./support_descriptors.ts";
 
@@ -145,7 +146,7 @@ test("a listener on any address beside one on a single address", skip(notLinux),
 test("sockets of every kind come and go at random", skip(notLinux), async () => {
   const seed = Number(process.env["HOLDFAST_SEED"] ?? Date.now() % 1_000_000);
   console.log(`HOLDFAST_SEED=${seed}`);
-  const next = random(seed);
+  const next = randomFrom(seed);
   const pick = <T>(items: T[]) => items[Math.floor(next() * items.length)]!;
   const open: { all: Model[]; close(): void }[] = [];
   const gone: { one: NativeSocket; since: number }[] = [];
@@ -272,16 +273,6 @@ test("a connection that became TLS", skip(noStartTls ?? notLinux), async () => {
     server.close();
   }
 });
-
-/** The random number generator Mulberry32, with numbers from 0 to 1. */
-function random(seed: number): () => number {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let x = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Deno's server for TLS, whose connections have no setter by which a descriptor could be verified. */
 interface ListenTls {

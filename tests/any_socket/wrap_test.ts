@@ -12,6 +12,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { getOptions, SocketError, type TcpConnection, TimeoutError, wrap } from "@holdfast/tcp";
+import { randomFrom } from "../support/random.ts";
 import { skip } from "../support/skip.ts";
 import {
   firstDifference,
@@ -124,10 +125,10 @@ for (const [name, open] of openers) {
     const stalls = await within(
       4 * patience,
       Promise.all([
-        sendAll(pair.dialled, total, random(seed)),
-        receiveAll(pair.accepted, total, random(seed + 1)),
-        sendAll(pair.accepted, total, random(seed + 2)),
-        receiveAll(pair.dialled, total, random(seed + 3)),
+        sendAll(pair.dialled, total, randomFrom(seed)),
+        receiveAll(pair.accepted, total, randomFrom(seed + 1)),
+        sendAll(pair.accepted, total, randomFrom(seed + 2)),
+        receiveAll(pair.dialled, total, randomFrom(seed + 3)),
       ]),
     );
     assert(stalls[1]! + stalls[3]! > 0, "no read timed out: the run shows nothing");
@@ -246,16 +247,6 @@ test("wrap refuses what is no open connection", async () => {
   }
   udp.close();
 });
-
-/** The random number generator Mulberry32, with numbers from 0 to 1. */
-function random(seed: number): () => number {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let x = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Sends the stream in pieces of random size under random timeouts. Returns how many timed out. */
 async function sendAll(to: TcpConnection, total: number, next: () => number): Promise<number> {

@@ -27,22 +27,13 @@ import {
   until,
   within,
 } from "./support.ts";
-import { noBind } from "./support_listen.ts";
+import { errorOf, noBind } from "./support_listen.ts";
 
 const { set: reset, reason } = capabilities().options.reset;
 const noReset = reset === "none" ? `reset: ${reason}` : undefined;
 const noReusePort = noBind("reusePort");
 
 const zeros = new Uint8Array(16 * 2 ** 20);
-
-/** The error `promise` has to reject with. */
-const failure = (promise: Promise<unknown>): Promise<unknown> =>
-  within(
-    patience,
-    promise.then((value) => {
-      throw new Error(`Expected a rejection, got ${value}`);
-    }, (error: unknown) => error),
-  );
 
 function assertSocketError(error: unknown, code: string, operation: string, port: number): void {
   assertInstanceOf(error, SocketError);
@@ -57,13 +48,13 @@ test("close: rejects everything that waits with ECANCELED", async () => {
   const spy = spySignal(controller.signal);
   const into = new Uint8Array(8).fill(0xee);
   const reads = [
-    failure(client.read(into)),
-    failure(client.read(into, { timeout: 50, signal: controller.signal })),
+    errorOf(client.read(into)),
+    errorOf(client.read(into, { timeout: 50, signal: controller.signal })),
   ];
   const writes = [
-    failure(client.write(zeros)),
-    failure(client.write(zeros, { timeout: 50, signal: controller.signal })),
-    failure(client.closeWrite()),
+    errorOf(client.write(zeros)),
+    errorOf(client.write(zeros, { timeout: 50, signal: controller.signal })),
+    errorOf(client.closeWrite()),
   ];
   client.close();
   for (const error of await Promise.all(reads)) assertSocketError(error, "ECANCELED", "read", port);
@@ -82,9 +73,9 @@ test("close: calls after it reject with EBADF", async () => {
   const { remoteAddr, localAddr } = client;
   client.close();
   const { port } = remoteAddr;
-  assertSocketError(await failure(client.read(new Uint8Array(1))), "EBADF", "read", port);
-  assertSocketError(await failure(client.write(new Uint8Array(1))), "EBADF", "write", port);
-  assertSocketError(await failure(client.closeWrite()), "EBADF", "write", port);
+  assertSocketError(await errorOf(client.read(new Uint8Array(1))), "EBADF", "read", port);
+  assertSocketError(await errorOf(client.write(new Uint8Array(1))), "EBADF", "write", port);
+  assertSocketError(await errorOf(client.closeWrite()), "EBADF", "write", port);
   const { listener } = sockets;
   listener.close();
   // Options say the same, also where the kernel cannot be asked, since the number may belong to another
@@ -118,7 +109,7 @@ test("close: twice is once, by any name", async () => {
   assertEquals(await server.read(new Uint8Array(1)), null);
   await server[Symbol.asyncDispose]();
   server.close();
-  assertSocketError(await failure(server.read(zeros)), "EBADF", "read", server.remoteAddr.port);
+  assertSocketError(await errorOf(server.read(zeros)), "EBADF", "read", server.remoteAddr.port);
 });
 
 test("close: 'using' and 'await using' close", async () => {
@@ -173,12 +164,12 @@ test("close: leaves no descriptor", skip(noTables), async () => {
 test("close: of a listener rejects a pending accept, and later ones", async () => {
   const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
   const { hostname, port } = listener.addr;
-  const pending = [failure(listener.accept()), failure(listener.accept({ timeout: 50 }))];
+  const pending = [errorOf(listener.accept()), errorOf(listener.accept({ timeout: 50 }))];
   listener.close();
   for (const error of await Promise.all(pending)) {
     assertSocketError(error, "ECANCELED", "accept", port);
   }
-  assertSocketError(await failure(listener.accept()), "EBADF", "accept", port);
+  assertSocketError(await errorOf(listener.accept()), "EBADF", "accept", port);
   listener.close();
   listener[Symbol.dispose]();
   await listener[Symbol.asyncDispose]();
@@ -186,7 +177,7 @@ test("close: of a listener rejects a pending accept, and later ones", async () =
   // A pending accept may keep the socket for another turn of the event loop.
   await sleep(20);
   assertSocketError(
-    await failure(connect({ hostname, port, timeout: patience, ...secure.connect })),
+    await errorOf(connect({ hostname, port, timeout: patience, ...secure.connect })),
     "ECONNREFUSED",
     "connect",
     port,
@@ -197,7 +188,7 @@ test("close: of a listener frees its port at once, also while an accept waits", 
   let listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: null });
   const { hostname, port } = listener.addr;
   for (let i = 0; i < 5; i++) {
-    const pending = failure(listener.accept());
+    const pending = errorOf(listener.accept());
     if (i % 2 === 0) await sleep(5);
     listener.close();
     listener = await listen({ hostname, port, timeout: null });
@@ -240,7 +231,7 @@ test("close: inside the callback of the call that just ended", async () => {
   using sockets = await pair();
   const { client, server } = sockets;
   const closed = client.read(new Uint8Array(1)).then(() => client.close());
-  const queued = failure(client.read(new Uint8Array(1)));
+  const queued = errorOf(client.read(new Uint8Array(1)));
   await server.write(new Uint8Array(1));
   await closed;
   assertSocketError(await queued, "ECANCELED", "read", client.remoteAddr.port);
@@ -249,7 +240,7 @@ test("close: inside the callback of the call that just ended", async () => {
 test("close: inside the callback of the call that just timed out", async () => {
   using sockets = await pair();
   const { client } = sockets;
-  const queued = failure(client.read(new Uint8Array(1), { timeout: 500 }).then(() => {}));
+  const queued = errorOf(client.read(new Uint8Array(1), { timeout: 500 }).then(() => {}));
   await client.read(new Uint8Array(1), { timeout: 5 }).catch(() => client.close());
   assertSocketError(await queued, "ECANCELED", "read", client.remoteAddr.port);
 });
@@ -276,19 +267,19 @@ test("close: while closeWrite waits for its turn", async () => {
 test("reset: the peer reads ECONNRESET, every time", skip(noReset), async () => {
   using sockets = await pair();
   const { client, server } = sockets;
-  const pending = failure(server.read(new Uint8Array(1)));
+  const pending = errorOf(server.read(new Uint8Array(1)));
   client.reset();
   client.reset();
   const { port } = server.remoteAddr;
   assertSocketError(await pending, "ECONNRESET", "read", port);
   for (let i = 0; i < 3; i++) {
-    assertSocketError(await failure(server.read(new Uint8Array(1))), "ECONNRESET", "read", port);
+    assertSocketError(await errorOf(server.read(new Uint8Array(1))), "ECONNRESET", "read", port);
   }
-  const error = await failure(server.write(new Uint8Array(1)));
+  const error = await errorOf(server.write(new Uint8Array(1)));
   assertInstanceOf(error, SocketError);
   assert(["ECONNRESET", "EPIPE"].includes(error.code), error.code);
   assertSocketError(
-    await failure(client.read(new Uint8Array(1))),
+    await errorOf(client.read(new Uint8Array(1))),
     "EBADF",
     "read",
     client.remoteAddr.port,
@@ -307,7 +298,7 @@ test("reset: of a connection that is over closes it", skip(noReset), async () =>
   await sleep(50);
   for (const socket of [client, server, others.client]) {
     socket.reset();
-    const error = await failure(socket.read(new Uint8Array(1)));
+    const error = await errorOf(socket.read(new Uint8Array(1)));
     assertSocketError(error, "EBADF", "read", socket.remoteAddr.port);
   }
 });
@@ -321,10 +312,10 @@ function closeNative(native: object): void {
 test("close: after somebody else has closed the runtime's socket, nothing hangs", async () => {
   using sockets = await pair();
   const { client, server, listener } = sockets;
-  const pending = failure(client.read(new Uint8Array(1)));
+  const pending = errorOf(client.read(new Uint8Array(1)));
   for (const { native } of [client, server, listener]) closeNative(native);
-  assertInstanceOf(await failure(server.closeWrite()), SocketError);
-  assertInstanceOf(await failure(client.write(zeros)), SocketError);
+  assertInstanceOf(await errorOf(server.closeWrite()), SocketError);
+  assertInstanceOf(await errorOf(client.write(zeros)), SocketError);
   // The read must not resolve to null, as the peer has not finished.
   assertInstanceOf(await pending, SocketError);
   for (const socket of [client, server, listener]) socket.close();
@@ -336,18 +327,18 @@ for (const end of ["client", "server"] as const) {
       using sockets = await pair();
       const socket = sockets[end];
       const { port } = socket.remoteAddr;
-      const reads = waits.includes("read") ? [failure(socket.read(new Uint8Array(1)))] : [];
+      const reads = waits.includes("read") ? [errorOf(socket.read(new Uint8Array(1)))] : [];
       const writes = waits.includes("write")
-        ? [failure(socket.write(zeros)), failure(socket.closeWrite())]
+        ? [errorOf(socket.write(zeros)), errorOf(socket.closeWrite())]
         : [];
       await sleep(20);
       closeNative(socket.native);
       await sleep(20);
-      reads.push(failure(socket.read(new Uint8Array(1))));
+      reads.push(errorOf(socket.read(new Uint8Array(1))));
       for (const error of await Promise.all(reads)) {
         assertSocketError(error, "ECANCELED", "read", port);
       }
-      if (!waits.includes("write")) writes.push(failure(socket.write(new Uint8Array(1))));
+      if (!waits.includes("write")) writes.push(errorOf(socket.write(new Uint8Array(1))));
       for (const error of await Promise.all(writes)) {
         assertSocketError(error, "ECANCELED", "write", port);
       }
@@ -368,7 +359,7 @@ for (const reusePort of [false, true]) {
       const { native } = listener;
       // Bun's listener has no event for it.
       const tells = !("stop" in native);
-      const accept = () => failure(listener.accept({ timeout: tells ? patience : 100 }));
+      const accept = () => errorOf(listener.accept({ timeout: tells ? patience : 100 }));
       const pending = [accept(), accept(), accept()];
       closeNative(native);
       client.close();
@@ -378,10 +369,10 @@ for (const reusePort of [false, true]) {
         else assertInstanceOf(error, TimeoutError);
       }
       for (let i = 0; i < 3; i++) {
-        assertSocketError(await failure(listener.accept()), "ECANCELED", "accept", port);
+        assertSocketError(await errorOf(listener.accept()), "ECANCELED", "accept", port);
       }
       listener.close();
-      assertSocketError(await failure(listener.accept()), "EBADF", "accept", port);
+      assertSocketError(await errorOf(listener.accept()), "EBADF", "accept", port);
     },
   );
 }
@@ -390,19 +381,19 @@ test("close: of a listener by somebody else, told to the next accept while clien
   using sockets = await pair();
   const { listener } = sockets;
   closeNative(listener.native);
-  const error = await failure(listener.accept());
+  const error = await errorOf(listener.accept());
   assertSocketError(error, "ECANCELED", "accept", listener.addr.port);
 });
 
 test("close: of a listener by somebody else, with thousands of accepts waiting", async () => {
   using sockets = await pair();
   const { client, server, listener } = sockets;
-  const pending = Array.from({ length: 20_000 }, () => failure(listener.accept()));
+  const pending = Array.from({ length: 20_000 }, () => errorOf(listener.accept()));
   closeNative(listener.native);
   client.close();
   server.close();
   // Where nothing reported it, this call does.
-  pending.push(failure(listener.accept()));
+  pending.push(errorOf(listener.accept()));
   const all = await Promise.all(pending);
   assert(all.every((error) => (error as SocketError).code === "ECANCELED"));
 });
@@ -414,7 +405,7 @@ test("reset: found by the next read, with nobody waiting", skip(noReset), async 
   await sleep(100);
   const { port } = server.remoteAddr;
   for (let i = 0; i < 3; i++) {
-    assertSocketError(await failure(server.read(new Uint8Array(1))), "ECONNRESET", "read", port);
+    assertSocketError(await errorOf(server.read(new Uint8Array(1))), "ECONNRESET", "read", port);
   }
 });
 
@@ -423,12 +414,12 @@ test("reset: found by a write first, the next read tells it too", skip(noReset),
   const { client, server } = sockets;
   client.reset();
   await sleep(100);
-  const error = await failure(server.write(new Uint8Array(1)));
+  const error = await errorOf(server.write(new Uint8Array(1)));
   assertInstanceOf(error, SocketError);
   assert(["ECONNRESET", "EPIPE"].includes(error.code), error.code);
   for (let i = 0; i < 2; i++) {
     assertSocketError(
-      await failure(server.read(new Uint8Array(1))),
+      await errorOf(server.read(new Uint8Array(1))),
       "ECONNRESET",
       "read",
       server.remoteAddr.port,
@@ -449,8 +440,8 @@ test(
       );
     // A row may appear twice, as the kernel's table changes while it is read.
     await until(() => connections().length === 2, "both ends are in the table");
-    const read = failure(client.read(new Uint8Array(1)));
-    const write = failure(client.write(zeros));
+    const read = errorOf(client.read(new Uint8Array(1)));
+    const write = errorOf(client.write(zeros));
     client.reset();
     assertSocketError(await read, "ECANCELED", "read", client.remoteAddr.port);
     assertSocketError(await write, "ECANCELED", "write", client.remoteAddr.port);

@@ -18,19 +18,9 @@ import {
   TimeoutError,
 } from "@holdfast/tcp";
 import { pair, patience, readExactly, sleep, within } from "./support.ts";
+import { randomFrom } from "../support/random.ts";
 
 const seed = Number(process.env.HOLDFAST_SEED ?? Math.floor(Math.random() * 2 ** 31));
-
-/** The random number generator Mulberry32, since Math.random takes no seed. */
-function randomFrom(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let x = Math.imul(state ^ (state >>> 15), 1 | state);
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 type Random = () => number;
 

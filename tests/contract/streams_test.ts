@@ -23,18 +23,11 @@ import {
   until,
   within,
 } from "./support.ts";
+import { errorOf } from "./support_listen.ts";
 
 const { set: reset, reason } = capabilities().options.reset;
 const noReset = reset === "none" ? `reset: ${reason}` : undefined;
 const megabyte = 2 ** 20;
-
-const failure = (promise: Promise<unknown>): Promise<unknown> =>
-  within(
-    patience,
-    promise.then((value) => {
-      throw new Error(`Expected a rejection, got ${value}`);
-    }, (error: unknown) => error),
-  );
 
 test("streams: the same object every time", async () => {
   using sockets = await pair();
@@ -61,7 +54,7 @@ test("streams: an echo server is one line", skip(noTables), async () => {
   await Promise.all([sent, echo]);
   assertEquals([client.bytesRead, server.bytesRead, server.bytesWritten], [size, size, size]);
   // Both streams of the server have ended, so its connection is closed.
-  const error = await failure(server.read(new Uint8Array(1)));
+  const error = await errorOf(server.read(new Uint8Array(1)));
   assertInstanceOf(error, SocketError);
   assertEquals(error.code, "EBADF");
   sockets[Symbol.dispose]();
@@ -158,10 +151,10 @@ test("readable: errors with TimeoutError when nothing comes in time", async () =
   await server.write(Uint8Array.of(1, 2, 3));
   const reader = client.readable.getReader();
   assertEquals((await reader.read()).value, Uint8Array.of(1, 2, 3));
-  const error = await failure(reader.read());
+  const error = await errorOf(reader.read());
   assertInstanceOf(error, TimeoutError);
   assertEquals([error.timeout, error.operation], [80, "read"]);
-  assertStrictEquals(await failure(reader.closed), error);
+  assertStrictEquals(await errorOf(reader.closed), error);
   // The stream is over, but the connection is not, and still has the bytes.
   await server.write(Uint8Array.of(4));
   assertEquals(await readExactly(client, 1), Uint8Array.of(4));
@@ -173,7 +166,7 @@ test("writable: errors with TimeoutError when nothing leaves in time", async () 
   client.setTimeouts({ write: 80 });
   const writer = client.writable.getWriter();
   writer.closed.catch(() => {});
-  const error = await failure(writer.write(new Uint8Array(32 * megabyte)));
+  const error = await errorOf(writer.write(new Uint8Array(32 * megabyte)));
   assertInstanceOf(error, TimeoutError);
   assertEquals([error.timeout, error.operation], [80, "write"]);
   assertEquals(error.bytesWritten, client.bytesWritten);
@@ -226,7 +219,7 @@ test("writable: abort resets", skip(noReset), async () => {
   using sockets = await pair();
   const { client, server } = sockets;
   await client.writable.abort(new Error("no more"));
-  const error = await failure(server.read(new Uint8Array(1)));
+  const error = await errorOf(server.read(new Uint8Array(1)));
   assertInstanceOf(error, SocketError);
   assertEquals(error.code, "ECONNRESET");
 });
@@ -236,14 +229,14 @@ test("writable: abort while a write waits", skip(noReset), async () => {
   const { client, server } = sockets;
   const writer = client.writable.getWriter();
   writer.closed.catch(() => {});
-  const pending = failure(writer.write(new Uint8Array(32 * megabyte)));
+  const pending = errorOf(writer.write(new Uint8Array(32 * megabyte)));
   await sleep(50);
   const aborted = writer.abort("no more");
   await within(patience, Promise.all([pending, aborted]));
   const drain = (async () => {
     while (await server.read(new Uint8Array(megabyte)) !== null);
   })();
-  const error = await failure(drain);
+  const error = await errorOf(drain);
   assertInstanceOf(error, SocketError);
   assertEquals(error.code, "ECONNRESET");
 });
@@ -258,7 +251,7 @@ test("readable: cancel, then the end of the writable, closes the connection", as
   assertEquals(await readExactly(server, 1), Uint8Array.of(1));
   await writer.close();
   assertEquals(await server.read(new Uint8Array(1)), null);
-  const error = await failure(client.read(new Uint8Array(1)));
+  const error = await errorOf(client.read(new Uint8Array(1)));
   assertInstanceOf(error, SocketError);
   assertEquals(error.code, "EBADF");
 });
@@ -293,7 +286,7 @@ test("streams: close() ends both", async () => {
   const reader = client.readable.getReader();
   const writer = client.writable.getWriter();
   writer.closed.catch(() => {});
-  const pending = [reader.read(), writer.write(new Uint8Array(32 * megabyte))].map(failure);
+  const pending = [reader.read(), writer.write(new Uint8Array(32 * megabyte))].map(errorOf);
   await sleep(20);
   client.close();
   for (const error of await Promise.all(pending)) {
@@ -306,7 +299,7 @@ test("readable: a peer's reset errors the stream", skip(noReset), async () => {
   using sockets = await pair();
   const { client, server } = sockets;
   const reader = client.readable.getReader();
-  const pending = failure(reader.read());
+  const pending = errorOf(reader.read());
   server.reset();
   const error = await pending;
   assertInstanceOf(error, SocketError);
@@ -320,7 +313,7 @@ test("writable: a chunk that is no Uint8Array is refused, and nothing is sent", 
     const { client, server } = sockets;
     const writer = (client.writable as WritableStream<unknown>).getWriter();
     writer.closed.catch(() => {});
-    assertInstanceOf(await failure(writer.write(chunk)), TypeError);
+    assertInstanceOf(await errorOf(writer.write(chunk)), TypeError);
     client.close();
     assertEquals(await server.read(new Uint8Array(9)), null);
   }
@@ -336,17 +329,17 @@ test(
       const { client, server } = sockets;
       // Our own echo server, and a client that sends and never reads.
       server.setTimeouts({ write: 80 });
-      const echo = failure(server.readable.pipeTo(server.writable));
-      const sending = failure(client.write(new Uint8Array(64 * megabyte)));
+      const echo = errorOf(server.readable.pipeTo(server.writable));
+      const sending = errorOf(client.write(new Uint8Array(64 * megabyte)));
       assertInstanceOf(await echo, TimeoutError);
-      const late = await failure(server.read(new Uint8Array(1)));
+      const late = await errorOf(server.read(new Uint8Array(1)));
       assertInstanceOf(late, SocketError);
       assertEquals(late.code, "EBADF");
       assertInstanceOf(await sending, SocketError);
       const drain = (async () => {
         while (await client.read(new Uint8Array(megabyte)) !== null);
       })();
-      const error = await failure(drain);
+      const error = await errorOf(drain);
       assertInstanceOf(error, SocketError);
       assertEquals(error.code, "ECONNRESET");
     }
@@ -361,8 +354,8 @@ test("streams: when reading times out after our FIN, nothing stays open", async 
   await client.writable.close();
   const reader = client.readable.getReader();
   reader.closed.catch(() => {});
-  assertInstanceOf(await failure(reader.read()), TimeoutError);
-  const error = await failure(client.read(new Uint8Array(1)));
+  assertInstanceOf(await errorOf(reader.read()), TimeoutError);
+  const error = await errorOf(client.read(new Uint8Array(1)));
   assertInstanceOf(error, SocketError);
   assertEquals(error.code, "EBADF");
 });
