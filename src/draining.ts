@@ -1,5 +1,5 @@
 /**
- * The end of a listener that loses nobody: new connections stay away, those that the kernel has
+ * Ends a listener without losing a connection: new ones are kept away, and those that the kernel has
  * completed are still accepted.
  *
  * @module
@@ -18,21 +18,21 @@ import type { CallOptions } from "./time/calls.ts";
 import { nativeTimers } from "./time/native_timers.ts";
 import { timers } from "./time/timers.ts";
 
-/** Time for handshakes that are under way, ms: the last word is the client's. */
+/** How long to wait for handshakes that have begun, ms: the client sends the last packet of them. */
 const grace = 200;
-/** How often the kernel is asked, ms. */
+/** The time between two looks at the kernel, ms. */
 const often = 20;
-/** Later than this after steering, ms, a new connection shows that it went wrong. */
+/** A connection that comes later than this after steering, ms, shows that the steering went wrong. */
 const settling = 50;
 
-/** What draining asks of a listener. */
+/** What draining needs of a listener. */
 export interface Drainable {
   readonly transport: ListenerTransport;
-  /** It came as a descriptor: another process may have the same socket, and take what comes. */
+  /** Whether the listener was given as a descriptor, so that another process may accept from it too. */
   readonly shared: boolean;
-  /** Connections that have come so far. */
+  /** How many connections have come so far. */
   readonly came: number;
-  /** Nothing waits for an `accept`. */
+  /** Whether no connection waits for an `accept`. */
   readonly idle: boolean;
 }
 
@@ -41,7 +41,7 @@ type Way =
   | { readonly name: "none" | "dropped" }
   | { readonly name: "steered"; readonly index: number; readonly at: number };
 
-/** A listener that takes no new connections, from its making on. */
+/** Keeps new connections away from a listener, from the moment in which it is made. */
 export class Draining {
   readonly #listener: Drainable;
   readonly #kernel: Kernel | undefined;
@@ -61,27 +61,27 @@ export class Draining {
     this.#first = { came, waiting: this.#waiting() };
   }
 
-  /** Asks the kernel. Returns whether everybody has been served. */
+  /** Asks the kernel. Returns whether every connection was accepted. */
   look(): boolean {
     const { transport, idle } = this.#listener;
     if (!this.#stopped) {
-      // Deno accepts only what is asked for.
+      // Deno accepts a connection only after `pull`.
       if (idle) transport.pull();
-      // Deno takes a turn of the event loop to close: the port is to be free when this is over.
+      // Returns true only at a later look, since Deno takes a turn of the event loop to free the port.
       if (this.#isQuiet()) this.stop();
       return false;
     }
     return idle && !transport.handshakes?.running;
   }
 
-  /** Listens no more. Those who have come can still be accepted. */
+  /** Stops listening. Connections that have come can still be accepted. */
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
     const { transport } = this.#listener;
     const fd = this.#fd();
     if (fd !== undefined && this.#way.name === "steered") {
-      // Others that share the port are to share connections again. This one must get none of them.
+      // The other listeners of the port share its connections again, but this one must get none.
       dropSyns(this.#kernel!, fd);
       spread(this.#kernel!, fd);
     } else if (fd !== undefined && this.#way.name === "dropped") {
@@ -96,7 +96,7 @@ export class Draining {
     const now = timers.now();
     const waiting = this.#waiting();
     if (shared) {
-      // What comes from now on, others with the same socket get. What waited then is to be served.
+      // Only the connections that waited at the start are served. Later ones are for the other processes.
       const { waiting: before } = this.#first;
       if (before === undefined) return now - this.#start >= grace;
       return waiting === 0 || came - this.#first.came >= before;
@@ -109,7 +109,7 @@ export class Draining {
     return now - this.#last.at >= grace;
   }
 
-  /** With two on the port, the other one gets everything. With any other number, clients try again. */
+  /** With two listeners on the port, the other one gets all connections. Otherwise clients try again. */
   #keepAway(): void {
     const fd = this.#listener.shared ? undefined : this.#fd();
     if (fd === undefined) return;
@@ -119,7 +119,7 @@ export class Draining {
       ? countListeners(addr.port) ?? 2
       : 1;
     if (sharing === 2) {
-      // The newest is number 1, unless that is this one.
+      // The newer one has number 1. If it turns out to be this one, the other has number 0.
       const index = this.#way.name === "steered" ? 1 - this.#way.index : 1;
       if (steer(this.#kernel!, fd, index) >= 0) {
         this.#way = { name: "steered", index, at: timers.now() };
@@ -130,7 +130,7 @@ export class Draining {
     this.#way = { name: dropSyns(this.#kernel!, fd) < 0 ? "none" : "dropped" };
   }
 
-  /** How many the kernel has completed, if it tells. A listener's TCP_INFO has it as `unacknowledged`. */
+  /** How many completed connections the kernel has: a listener's TCP_INFO shows it as `unacknowledged`. */
   #waiting(): number | undefined {
     const fd = this.#fd();
     const info = fd === undefined ? -1 : readTcpInfo(this.#kernel!, fd);
@@ -142,7 +142,7 @@ export class Draining {
     try {
       return adapter().handle(this.#listener.transport.native)?.fd();
     } catch {
-      // Somebody has closed it, or there is no way to it.
+      // The program has closed it, or it cannot be reached.
       return undefined;
     }
   }
@@ -150,7 +150,7 @@ export class Draining {
 
 function countListeners(port: number): number | undefined {
   try {
-    // Where Deno may not read there, it must not ask either.
+    // Throws where Deno may not read there, since it must not prompt for it.
     adapter().list("/proc/self/fd");
   } catch {
     return undefined;
@@ -158,7 +158,7 @@ function countListeners(port: number): number | undefined {
   return listenersOn(port);
 }
 
-/** Waits until `done`, and keeps the process alive meanwhile. Returns whether that was within the limit. */
+/** Waits until `done`, keeping the process alive. Resolves to whether that was within the limit. */
 export async function settles(
   done: () => boolean,
   due: number,
@@ -173,7 +173,7 @@ export async function settles(
   }
 }
 
-/** When a call with these limits has to be over, and the limit that counts; `Infinity` is never. */
+/** When a call with these limits has to be over (`Infinity`: never), and the limit that counts. */
 export function dueOf(
   { timeout, deadline }: CallOptions,
   otherwise: number | null,

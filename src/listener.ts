@@ -1,5 +1,5 @@
 /**
- * A listening socket: the public type, and its one implementation over a listener transport.
+ * A listening socket: its public type, and its implementation over a listener transport.
  *
  * @module
  */
@@ -35,15 +35,15 @@ import { checkCall } from "./options/validate.ts";
  * ```
  */
 export interface ListenerStats {
-  /** Connections that `accept` and iteration have given out so far. */
+  /** Connections that `accept` and iteration have returned so far. */
   readonly accepted: number;
-  /** Of these, how many are open now: neither closed nor ended by an error that somebody has seen. */
+  /** How many of these are open now: neither closed, nor ended by an error that was reported. */
   readonly open: number;
   /** Connections that wait in this process for an `accept`, at most `maxPending`. */
   readonly pending: number;
   /** Connections that were reset because `maxPending` were waiting. */
   readonly dropped: number;
-  /** Handshakes of TLS that have failed or taken too long. */
+  /** TLS handshakes that have failed or taken too long. */
   readonly failedHandshakes: number;
 }
 
@@ -62,7 +62,7 @@ export interface ListenerStats {
 export interface Shutdown {
   /** Connections that were closed, or whose peer ended them, within the limit. */
   readonly finished: number;
-  /** Connections that were still there at the limit, or that nobody had accepted. */
+  /** Connections that were still open at the limit, or were not accepted. */
   readonly reset: number;
 }
 
@@ -83,21 +83,22 @@ export interface Shutdown {
  */
 export interface TcpListener extends AsyncIterable<TcpConnection> {
   /**
-   * The runtime's own listener: `Deno.Listener`, Bun's listener or `net.Server`. Closing that cancels
-   * a pending `accept`: with a `net.Server` once the connections it accepted have ended; with Bun's,
-   * which tells nobody, only an `accept` after it.
+   * The runtime's own listener: `Deno.Listener`, Bun's listener or `net.Server`. Closing it cancels a
+   * pending `accept`: with a `net.Server` once its connections have ended, and with Bun's listener, which
+   * has no event for that, at the next `accept`.
    */
   readonly native: object;
   /** The address it listens on. */
   readonly addr: NetAddr;
-  /** The limits it gives to `accept` and to accepted connections, in ms; `null` is none. */
+  /** The limits of `accept` and of accepted connections, in ms. `null` is no limit. */
   readonly timeouts: Readonly<ListenTimeouts>;
   /**
    * Waits for the next connection. Calls are served in order.
    *
-   * @param options Limits of this call; the earliest counts. Default: the accept timeout.
-   * @throws {TimeoutError} Nobody came in time. The next connection goes to the next call.
-   * @throws {SocketError} Such as `EMFILE`; `ECANCELED` when closed meanwhile; `EBADF` after.
+   * @param options Limits of this call, of which the earliest counts. Default: the accept timeout.
+   * @throws {TimeoutError} No connection came in time. The next call gets the next connection.
+   * @throws {SocketError} Such as `EMFILE`. `ECANCELED`: the listener was closed meanwhile. `EBADF`: it was
+   * closed before.
    */
   accept(options?: CallOptions): Promise<TcpConnection>;
   /** `setOptions` for the listening socket. */
@@ -105,50 +106,49 @@ export interface TcpListener extends AsyncIterable<TcpConnection> {
   /** `getOptions` for the listening socket. */
   getOptions(): KernelOptions;
   /**
-   * Stops listening and closes connections that nobody accepted. A pending `accept` rejects with
-   * {@linkcode SocketError} `ECANCELED`; iteration just ends. Idempotent.
+   * Stops listening and closes connections that were not accepted. A pending `accept` rejects with
+   * {@linkcode SocketError} `ECANCELED`, and iteration ends. Idempotent.
    */
   close(): void;
   /**
-   * Ends listening without losing anybody: new connections stay away, those that the kernel has
-   * completed go on being accepted, and when none is left it closes. A pending `accept` then rejects
-   * with `ECANCELED`; iteration just ends. So somebody has to go on accepting. Connections that were
-   * accepted are left alone. It takes 0.2 s at least, for handshakes that are under way.
+   * Stops listening without losing a connection: new ones are kept away, and those that the kernel has
+   * completed can still be accepted, so the program has to go on accepting. When none is left, the
+   * listener closes: a pending `accept` rejects with `ECANCELED`, and iteration ends. Accepted
+   * connections stay open. It takes at least 0.2 s, for handshakes that have begun.
    *
-   * On Linux with system calls: when two listeners share the port by `reusePort`, new connections go
-   * to the other one at once. Else this one leaves SYNs unanswered, which clients repeat after a second;
-   * but one that was given as `fd` only serves those who waited at that moment, since another process
-   * may have the same socket. Elsewhere it accepts until nobody has come for 0.2 s, and a connection
-   * that comes at the very end can be lost.
+   * On Linux with system calls: when two listeners share the port by `reusePort`, the other one gets new
+   * connections at once. Otherwise SYNs are dropped, which clients send again after a second. But a
+   * listener that was given as `fd` only serves the connections that wait at that moment, since another
+   * process may listen on the same socket. On other platforms it accepts until no connection has come
+   * for 0.2 s, and one that comes at the very end can be lost.
    *
-   * @param options Limits of this call; the earliest counts. Default: the accept timeout.
-   * @throws {TimeoutError} Somebody still waits to be accepted. `accept` still gives them out; drain
-   * again, or close.
-   * @throws {SocketError} `ECANCELED`: somebody closed it meanwhile.
+   * @param options Limits of this call, of which the earliest counts. Default: the accept timeout.
+   * @throws {TimeoutError} Connections still wait for an `accept`. Drain again, or close.
+   * @throws {SocketError} `ECANCELED`: the listener was closed meanwhile.
    */
   drain(options?: CallOptions): Promise<void>;
   /**
-   * Ends a server: `drain`, then waits until the connections that were accepted are closed. At the
-   * limit, or when `signal` says so, those that are left are reset (closed, where the runtime cannot),
-   * also what nobody has accepted.
+   * Ends a server: does what `drain` does, then waits until the accepted connections are closed. At the
+   * limit, or when `signal` aborts, the connections that are left are reset (or closed, where the runtime
+   * cannot reset), also those that were not accepted.
    *
-   * @param options Limits of this call; the earliest counts. Default: the read timeout.
-   * @returns How many had finished, and how many were reset.
+   * @param options Limits of this call, of which the earliest counts. Default: the read timeout.
+   * @returns How many connections had finished, and how many were reset.
    */
   shutdown(options?: CallOptions): Promise<Shutdown>;
   /** What has become of its connections so far. */
   readonly stats: ListenerStats;
   /**
-   * Lets a pending `accept` keep the process alive (the default), as a loop over the listener has one.
-   * Nothing else does in any runtime: a listener that nobody asks for connections does not.
+   * Lets a pending `accept`, or a loop over the listener, keep the process alive (the default). A listener
+   * without a pending `accept` does not keep it alive, in any runtime.
    */
   ref(): void;
   /** Lets the process end while an `accept` is pending. */
   unref(): void;
   /**
-   * Connections until the listener is closed. Leaving the loop early closes it. A lack of descriptors
-   * or memory (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`) and `ECONNABORTED` do not end it: it waits
-   * for 5 ms, twice as long each time up to a second, and goes on. Other errors end it.
+   * Yields connections until the listener is closed. Leaving the loop early closes the listener. A lack
+   * of descriptors or memory (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`) and `ECONNABORTED` do not end the
+   * loop: it waits for 5 ms, each time twice as long up to a second, and goes on. Other errors end it.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<TcpConnection>;
   /** Same as `close()`. */
@@ -157,7 +157,7 @@ export interface TcpListener extends AsyncIterable<TcpConnection> {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** For RST; where there is no way to send one, FIN. */
+/** Closes with RST, or with FIN where RST cannot be sent. */
 function resetOrClose(one: Connection | Transport): void {
   try {
     if (one instanceof Connection) one.reset();
@@ -167,14 +167,14 @@ function resetOrClose(one: Connection | Transport): void {
   }
 }
 
-/** What a listener does to a connection before anyone sees it. Throws when that one is gone. */
+/** Prepares a connection before `accept` returns it. Throws when the connection is gone. */
 export type Prepare = (transport: Transport) => void;
 
-/** What few callers give. */
+/** Options that few callers give. */
 export interface ListenerSettings {
   readonly deadPeerTimeout?: number | undefined;
   readonly maxPending?: number;
-  /** The socket may be another process's as well. */
+  /** Whether another process may listen on the same socket. */
   readonly shared?: boolean;
 }
 
@@ -196,7 +196,7 @@ class Accepts extends CallQueue<TcpConnection, Call<TcpConnection>> {
   }
 }
 
-/** An iteration's wait for better times. */
+/** The wait of an iteration after a lack of descriptors or memory. */
 class Pause extends Alarm {
   end!: () => void;
   readonly ended: Promise<void> = new Promise((resolve) => this.end = resolve);
@@ -206,16 +206,16 @@ class Pause extends Alarm {
   }
 }
 
-/** The one implementation. */
+/** The implementation of {@linkcode TcpListener}. */
 export class Listener implements TcpListener, Guarded, IncomingConnections, Drainable {
   readonly timeouts: Readonly<ListenTimeouts>;
   readonly transport: ListenerTransport;
   readonly #prepare: Prepare;
   readonly #timers: TimerQueue;
   readonly #calls: Accepts;
-  /** Connections that came before anyone asked, and errors likewise. */
+  /** Connections and errors that came before a call asked for them. */
   readonly #arrived: (Connection | { error: Error })[] = [];
-  /** Given out, and neither closed nor lost. */
+  /** Connections that were returned and are open. */
   readonly #open = new Set<Connection>();
   readonly #maxPending: number;
   #draining: Draining | undefined;
@@ -278,16 +278,16 @@ export class Listener implements TcpListener, Guarded, IncomingConnections, Drai
     if (this.#closed) return Promise.reject(this.#error("EBADF"));
     const first = this.#arrived.shift();
     if (first !== undefined) {
-      // One that left the rest to the kernel can go on.
+      // A listener that was full left the rest to the kernel, and can go on now.
       if (this.#arrived.length + 1 === this.#maxPending) this.transport.pull();
-      return "error" in first ? Promise.reject(first.error) : Promise.resolve(this.#give(first));
+      return "error" in first ? Promise.reject(first.error) : Promise.resolve(this.#handOut(first));
     }
     const promise = this.#calls.enter(this.#calls.take(), options, this.timeouts.accept);
     this.transport.pull();
     return promise;
   }
 
-  /** A connection has come: it goes to the first call, or waits for one. */
+  /** Called for each new connection, which goes to the first waiting call or waits for one. */
   accepted(transport: Transport): void {
     this.came++;
     if (this.#closed) return transport.close();
@@ -298,7 +298,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections, Drai
     try {
       this.#prepare(transport);
     } catch {
-      // A client that has gone already must not end the accept loop: wait for the next one.
+      // The client has gone already. That must not end a loop of accepts, so the next one is awaited.
       transport.close();
       if (this.#calls.head !== undefined) this.transport.pull();
       return;
@@ -314,11 +314,11 @@ export class Listener implements TcpListener, Guarded, IncomingConnections, Drai
     const call = this.#calls.head;
     if (call === undefined) return void this.#arrived.push(connection);
     this.#calls.leave(call);
-    call.resolve(this.#give(connection));
+    call.resolve(this.#handOut(connection));
     if (this.#calls.head !== undefined) this.transport.pull();
   }
 
-  #give(connection: Connection): Connection {
+  #handOut(connection: Connection): Connection {
     this.#accepted++;
     connection.countIn(this.#open);
     return connection;
@@ -363,7 +363,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections, Drai
     });
   }
 
-  /** Returns whether nobody was left within the limit, and the listener is closed. */
+  /** Drains. Resolves to whether every connection was accepted within the limit. */
   async #drained(due: number, signal: AbortSignal | undefined): Promise<boolean> {
     if (this.#closed) return true;
     const draining = this.#draining ??= new Draining(this);
@@ -383,7 +383,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections, Drai
     try {
       await this.#drained(due, signal);
     } catch {
-      // Closed meanwhile; those who were accepted before may still finish.
+      // The listener was closed meanwhile. Connections that were accepted before may still finish.
     }
     await settles(() => this.#open.size === 0, due, signal);
     const finished = this.#accepted - this.#open.size - before;
@@ -397,7 +397,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections, Drai
     };
   }
 
-  /** One accept went wrong; the listener goes on. */
+  /** Called when one accept has failed. The listener goes on. */
   failed(cause: unknown): void {
     if (this.#closed) return;
     const error = toSocketError(cause, "accept", this.addr);
@@ -416,7 +416,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections, Drai
     return getOptions(this);
   }
 
-  /** Of connections accepted from now on. */
+  /** Sets the `deadPeerTimeout` of connections that are accepted from now on. */
   watchPeer(timeout: number | undefined): void {
     this.#deadPeerTimeout = timeout;
   }
@@ -467,8 +467,8 @@ export class Listener implements TcpListener, Guarded, IncomingConnections, Drai
       }
       return over;
     };
-    // Not a generator: its `return` would wait until somebody connects, and before the first `next`
-    // it would not close the listener.
+    // This is not a generator, whose `return` would wait for the next connection, and before the first
+    // `next` would not close the listener.
     return {
       next,
       return: () => {
