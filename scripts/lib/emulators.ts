@@ -38,8 +38,8 @@ export interface NoEmulator {
  * write_error).
  */
 const onWindows = new RegExp(
-  "contract/(accept|bad_input|capabilities|close|connect|connector|deadline|dial|end|errors|listen|" +
-    "names|options|read_write|smoke|streams|tls)_test",
+  "contract/(accept|bad_input|capabilities|close|connect|connector|deadline|dial|drain|end|errors|events|" +
+    "idle|listen|names|options|read_write|smoke|streams|tls)_test",
 );
 
 /** A smoke test, since every call takes about ten times as long there. Nothing that starts processes. */
