@@ -85,6 +85,18 @@ export function uses(socket: Socket, secure: TLSSocket): void {
 }
 `;
 
+/** For TypeScript, CommonJS under `node16` cannot `require` a module, whatever Node.js can. */
+const commonJs = `
+import type { TcpConnection } from "@holdfast/tcp" with { "resolution-mode": "import" };
+export async function dial(): Promise<TcpConnection> {
+  const { connect } = await import("@holdfast/tcp");
+  return await connect({ port: 1, timeout: 5_000 });
+}
+// @ts-expect-error: TS1479
+import { connect } from "@holdfast/tcp";
+export const dialling = connect({ port: 1, timeout: 5_000 });
+`;
+
 /** The oldest, the one with which `Uint8Array` became generic, and the newest. */
 const versions = ["5.4", "5.7", "6.0"];
 
@@ -98,19 +110,27 @@ for (const version of versions) {
         join(directory, "node_modules/@holdfast"),
       );
       const name = version === "6.0" ? "typescript" : `typescript-${version}`;
-      const check = async (text: string, options: object) => {
-        await writeFile(join(directory, "main.mts"), text);
+      const check = async (text: string, options: object, file = "main.mts") => {
+        await writeFile(join(directory, file), text);
         const compilerOptions = {
           ...{ module: "nodenext", moduleResolution: "nodenext", target: "es2022" },
-          ...{ strict: true, noEmit: true, preserveSymlinks: true, ...options },
+          ...{
+            strict: true,
+            noEmit: true,
+            preserveSymlinks: true,
+            skipLibCheck: false,
+            ...options,
+          },
         };
-        const config = JSON.stringify({ compilerOptions, files: ["main.mts"] });
+        const config = JSON.stringify({ compilerOptions, files: [file] });
         await writeFile(join(directory, "tsconfig.json"), config);
         await compile(join(tools, "node_modules", name, "bin/tsc"), directory);
       };
       await check(program, { lib: ["esnext", "dom", "dom.asynciterable"], types: [] });
       const typeRoots = [join(tools, "node_modules/@types")];
       await check(nodeProgram, { lib: ["es2023"], types: ["node"], typeRoots });
+      const node16 = { module: "node16", moduleResolution: "node16", types: [] };
+      await check(commonJs, { lib: ["esnext", "dom"], ...node16 }, "main.cts");
     } finally {
       await rm(directory, { recursive: true });
     }
