@@ -60,9 +60,10 @@ test("the manifest says what engines, bundlers and npm need", packaged, async ()
   assertEquals(manifest.peerDependenciesMeta, { koffi: { optional: true } });
 });
 
-test("the packed size stays within 90 kB", packaged, async () => {
+// Without shorter names and longer lines, which would take another 15 kB off, but stacks would not be read.
+test("the packed size stays within 95 kB", packaged, async () => {
   const { size } = await stat(tarball);
-  assertLess(size, 90_000);
+  assertLess(size, 95_000);
 });
 
 test("neither the script nor the declaration imports anything", packaged, async () => {
