@@ -19,8 +19,8 @@ interface Channels {
 type Name = "holdfast.timeout" | "holdfast.dead_peer" | "holdfast.guard";
 
 /**
- * Kept: Bun forgets a channel that nobody has hold of, with all who have subscribed to it
- * (https://github.com/oven-sh/bun/issues/43086). Need not be once it does not.
+ * Keeps the channels, since Bun collects a channel without references, and forgets its subscribers
+ * (https://github.com/oven-sh/bun/issues/43086). Can go when Bun keeps channels that have subscribers.
  */
 const channels = new Map<Name, Channel | undefined>();
 

@@ -52,12 +52,12 @@ const defaultBacklog = 511;
  */
 export function listen(options: ListenOptions): Promise<TcpListener>;
 /**
- * Listens on a Unix socket. A socket's file that a dead process has left is replaced; closing the
- * listener takes it away.
+ * Listens on a Unix socket. The file of a socket that a dead process has left is replaced. Closing the
+ * listener removes the file.
  *
  * @param options Where, and the limits. Options of TCP are refused.
  * @throws {TypeError | RangeError} An option is unknown, TCP's, missing or out of range.
- * @throws {SocketError} Such as `EADDRINUSE`: somebody listens there, or it is another file.
+ * @throws {SocketError} Such as `EADDRINUSE`: another listener has the path, or it is another kind of file.
  */
 export function listen(options: UnixListenOptions): Promise<UnixListener>;
 export async function listen(

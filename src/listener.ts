@@ -50,7 +50,7 @@ export interface ListenerStats {
 /**
  * How a {@linkcode TcpListener.shutdown} ended.
  *
- * @example Everybody had finished
+ * @example All connections had finished
  * ```ts
  * import { listen, type Shutdown } from "@holdfast/tcp";
  *
@@ -69,7 +69,7 @@ export interface Shutdown {
 /**
  * A listening socket with a limit on `accept`. It has the shape of `Deno.TcpListener`.
  *
- * @example Serve until nobody comes any more
+ * @example Wait a limited time for the next connection
  * ```ts
  * import { connect, listen, TimeoutError } from "@holdfast/tcp";
  *

@@ -114,7 +114,7 @@ function start(options: GuardOptions): void {
 function sayFailures(): void {
   const channels = process.getBuiltinModule("node:diagnostics_channel") as Channels | undefined;
   let said = false;
-  // Whoever publishes has hold of it from the start: https://github.com/oven-sh/bun/issues/43086
+  // The publisher keeps the channel, which Bun needs: https://github.com/oven-sh/bun/issues/43086
   channels?.channel("holdfast.guard").subscribe((message) => {
     const { event, socket, code } = message as { event: string; socket: SocketEntry; code: string };
     if (said || event !== "failed") return;

@@ -1,5 +1,5 @@
 /**
- * The idle limit: calls that wait are over when no byte has come or gone for so long.
+ * The idle limit: ends waiting calls when no byte has come or gone for this long.
  *
  * @module
  */
@@ -19,7 +19,7 @@ interface Sending extends Waiting {
   readonly waiting: boolean;
 }
 
-/** Of one connection. It sleeps while no call waits. */
+/** The idle limit of one connection. It has no timer while no call waits. */
 export class Idle extends Alarm {
   /** In ms. */
   readonly timeout: number;
@@ -27,9 +27,9 @@ export class Idle extends Alarm {
   readonly #writer: Sending;
   readonly #native: object;
   readonly #timers: TimerQueue;
-  /** When the last byte came or went, or, if later, when the first of the calls began that wait. */
+  /** When the last byte came or went or, if that was later, when the first waiting call started. */
   #since = 0;
-  /** Bytes that the peer had acknowledged when the kernel was asked last. */
+  /** How many bytes the peer had acknowledged when the kernel was last asked. */
   #acknowledged: number | undefined = undefined;
 
   /** `native` is the runtime's TCP socket. */
@@ -48,12 +48,12 @@ export class Idle extends Alarm {
     this.#timers = timers;
   }
 
-  /** A byte has come or gone. */
+  /** To be called when a byte has come or gone. */
   moved(): void {
     this.#since = this.#timers.now();
   }
 
-  /** A call is about to wait. */
+  /** To be called before a call waits. */
   began(): void {
     const now = this.#timers.now();
     if (this.#reader.head === undefined && this.#writer.head === undefined) {
@@ -70,7 +70,7 @@ export class Idle extends Alarm {
     const now = this.#timers.now();
     const due = this.#since + this.timeout;
     if (now < due) {
-      // What the kernel sends nobody tells: it has to be asked now and then.
+      // The kernel does not report what it sends, so it is asked now and then.
       const next = sending ? Math.min(due, now + this.timeout / 4) : due;
       return this.#timers.arm(this, next);
     }
@@ -78,7 +78,7 @@ export class Idle extends Alarm {
     this.#writer.expireAll(this.timeout);
   }
 
-  /** The runtime may be busy with one large write while the peer takes it byte by byte. */
+  /** Asks the kernel for progress, since the peer may take a large write of the runtime bit by bit. */
   #askKernel(): void {
     try {
       const { kernel } = adapter().loadKernel(true);
@@ -91,11 +91,11 @@ export class Idle extends Alarm {
       }
       this.#acknowledged = bytesAcknowledged;
     } catch {
-      // Closed by somebody else, or out of reach.
+      // The program has closed it, or it cannot be reached.
     }
   }
 
-  /** The connection is closed. */
+  /** To be called when the connection is closed. */
   stop(): void {
     this.#timers.remove(this);
   }

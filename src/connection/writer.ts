@@ -71,7 +71,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
     return this.#fin;
   }
 
-  /** Waits behind a FIN that has other limits. When that gives up, this one sends FIN. */
+  /** Waits for a FIN of an earlier call with other limits. If that times out, this call sends FIN. */
   async #await(options: CallOptions): Promise<void> {
     const refusal = super.refusal(options);
     if (refusal !== undefined) throw refusal.reason;

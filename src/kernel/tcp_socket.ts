@@ -122,7 +122,7 @@ const SO_ERROR: Partial<Record<KnownSystem, number>> = {
   freebsd: 0x1007,
 };
 
-/** Takes the pending error of a socket: 0 or -errno. The kernel then reports it to nobody else. */
+/** Takes the pending error of a socket: 0 or -errno. The kernel does not report it again. */
 export function takeError(kernel: Kernel, fd: number): number {
   const result = readInt(kernel, fd, constants.SOL_SOCKET!, SO_ERROR[knownSystem()!]!);
   return result > 0 ? -result : result;

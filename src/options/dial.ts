@@ -109,7 +109,7 @@ export interface Preparation {
   readonly later: readonly Step[];
 }
 
-/** What comes after an `await` would come after the handshake, and its error would reach nobody. */
+/** Refuses an async `prepare`: what it does after an `await` would come after the handshake. */
 function refusePromise(result: unknown): void {
   if (!(result instanceof Promise)) return;
   result.catch(() => {});

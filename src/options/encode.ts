@@ -18,7 +18,7 @@ const one = bytes.subarray(0, 4);
 const two = bytes.subarray(0, 8);
 const ints = new Int32Array(bytes.buffer);
 
-/** Converts ms to the kernel's unit. Rounds up, since nobody must get less time than was asked for. */
+/** Converts ms to the kernel's unit. Rounds up, so that no time is shorter than was asked for. */
 export function toKernelTime(ms: number, unit: Place["unit"]): number {
   return Math.ceil(unit === "s" ? ms / 1_000 : ms);
 }

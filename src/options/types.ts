@@ -325,10 +325,10 @@ export interface ListenSettings extends SocketOptions {
    */
   backlog?: number;
   /**
-   * Connections that wait in this process for somebody to accept them, 1-2147483647. Bun and Node.js
-   * accept at once what the kernel has, whatever `backlog` says; beyond this many the newest are reset,
-   * and counted in `listener.stats.dropped`. Deno leaves them to the kernel and its backlog, except with
-   * `fd`, `reusePort` and what else takes system calls.
+   * How many connections may wait in this process for an `accept`, 1-2147483647. Bun and Node.js accept
+   * everything that the kernel has at once, whatever `backlog` is. Connections beyond this number are
+   * reset, and counted in `listener.stats.dropped`. In Deno they wait in the kernel's backlog, except with
+   * `fd`, `reusePort` and other options that need system calls.
    * @default 4096
    */
   maxPending?: number;

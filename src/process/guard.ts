@@ -59,11 +59,12 @@ export interface Guard extends Disposable {
 }
 
 /**
- * Gives socket options to every TCP socket of this process that this library did not open: those of
- * `fetch`, of servers, of database clients. At once to those that are open, and to new ones within `every`
- * ms; to those of `node:net` as soon as they are connected, where the runtime has diagnostics channels.
- * Connections inherit a listener's options on Linux. Each socket is given them once; who sets others later
- * has these. More than 750 at once take their turns, 3,000 in a second. Never keeps the process alive.
+ * Sets socket options on every TCP socket of this process that this library did not open: those of
+ * `fetch`, of servers, of database clients. Open sockets get them at once, new ones within `every` ms,
+ * and those of `node:net` as soon as they are connected, where the runtime has diagnostics channels. On
+ * Linux, connections inherit the options of their listener. Options are set once on each socket, so that
+ * its owner can change them later. After 750 sockets at once, 3,000 in a second get them. A guard does not
+ * keep the process alive.
  *
  * Linux and macOS. In Deno it needs `--allow-ffi`. A guard sees the sockets of all threads, but it can
  * leave out this library's own only in its own thread.

@@ -90,7 +90,7 @@ export class Rounds extends Alarm implements Guardian {
     this.#guarded.clear();
   }
 
-  /** Lets the events that wait come first: told of a connection, runtimes set options of their own. */
+  /** Looks after all waiting events, in which runtimes set options of their own on new connections. */
   override ring(): void {
     nativeTimers().setImmediate(() => {
       if (this.#closed) return;
@@ -154,7 +154,7 @@ export class Rounds extends Alarm implements Guardian {
       return;
     }
     const guarded = this.#guarded.get(identityOf(this.kernel, fd)!);
-    // In Deno a round may have come before the runtime's own options all the same.
+    // In Deno a round may have come before the runtime set its own options, so they are set again.
     if (guarded !== undefined) return void this.apply(guarded.entry);
     this.#learnOurs();
     const entry = Entry.of(this.kernel, fd);

@@ -1,6 +1,6 @@
 /**
  * The runtime's timers and its monotonic clock, as they were before a test replaced them by fake ones:
- * the peers of a program whose time a test has stopped are real all the same.
+ * a program whose time a test has stopped still has real peers.
  *
  * @module
  */

@@ -27,7 +27,7 @@ import { checkServerTls, checkTls, type ServerTlsOptions, type TlsOptions } from
  * @param connection A connection of ours without TLS and without a call under way.
  * @param options Like `tls` of `connect`, or with `server: true` like `tls` of `listen`.
  * @param limits Limits of the handshake, of which the earliest counts. Default: the read timeout.
- * @throws {TypeError | RangeError} An option is wrong, or `connection` is none of ours; it stays as it was.
+ * @throws {TypeError | RangeError} An option is wrong, or `connection` is not ours. It does not change.
  * @throws {TimeoutError} The handshake took too long.
  * @throws {SocketError} `EPROTO`: unread bytes, or no TLS; `EBUSY`: a call is under way, and the
  * connection stays as it was; what the certificate lacks, such as `CERT_HAS_EXPIRED`; `ECONNRESET`.

@@ -68,8 +68,8 @@ export class BunTransport implements Transport, Receiver {
   }
 
   /**
-   * Reads the addresses that are not known yet, since nobody has them when the socket is closed. Returns
-   * `false` when the peer has reset, and its address is gone. The kernel is asked first, since Bun makes two
+   * Reads the addresses that are not known yet, since they are lost when the socket is closed. Returns
+   * `false` when the peer has reset and its address is gone. The kernel is asked first, since Bun makes two
    * system calls for each address. It must not be called before the handshake is done, as Bun keeps the
    * values of the first access.
    */
@@ -146,8 +146,8 @@ export class BunTransport implements Transport, Receiver {
     if (cut || this.writing) return this.reset();
     this.#incoming = this.#outgoing = nobody;
     if (this.native.getTLSVersion() === null) return this.native.end();
-    // Over TLS Bun's `end` waits for the peer's `close_notify`, for ever, and longer when it is paused.
-    // `close` alone sends none of ours. https://github.com/oven-sh/bun/pull/42352
+    // Over TLS, Bun's `end` waits for the peer's `close_notify` without a limit, and `close` alone does not
+    // send ours. https://github.com/oven-sh/bun/pull/42352
     this.native.shutdown();
     this.native.close();
   }

@@ -188,7 +188,7 @@ class Wire {
         stream.push(lent ? chunk.slice() : chunk);
       },
       end,
-      // What has arrived comes before the error, which is told at the end.
+      // What has arrived comes first, and the error is reported at the end.
       failed(cause) {
         failed(cause);
         end();

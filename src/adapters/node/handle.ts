@@ -150,8 +150,8 @@ const elsewhere = {
 };
 
 /**
- * Whether a server gets its connections from another process. What it has for a handle then is an object
- * with methods of its own: https://github.com/nodejs/node/blob/v26.0.0/lib/internal/cluster/child.js `rr`
+ * Whether a server gets its connections from another process. Its handle is then an object whose methods
+ * are its own properties: https://github.com/nodejs/node/blob/v26.0.0/lib/internal/cluster/child.js `rr`
  */
 function isPrimarys({ _handle }: NodeServer): boolean {
   return typeof _handle === "object" && _handle !== null && Object.hasOwn(_handle, "getsockname");

@@ -92,7 +92,7 @@ export interface Session {
   readonly below?: object | undefined;
   /** Whether the stream has ended without `close_notify`. */
   readonly truncated: boolean;
-  /** Nobody wants data for now, where the TLS socket does not tell those below. */
+  /** Stops receiving for now. Only where the TLS socket does not pause the socket below. */
   pause?(): void;
   resume?(): void;
   /** Calls `done` when the kernel has what was written, where the TLS socket does not wait for that. */
@@ -283,12 +283,13 @@ export class NodeTransport implements Transport {
     const { native } = this;
     const blocked = this.writing && (this.#session?.isBlocked() ?? true);
     if (this.#plain || cut || blocked || native.destroyed) return void native.destroy();
-    // The peer is told that the stream is whole, unless it is not. That goes out within a few turns of the
-    // event loop, or there is no room for it and nobody waits.
+    // `end` sends `close_notify`, which tells the peer that the stream is complete. It is sent within a few
+    // turns of the event loop. If the kernel has no room for it by then, it is lost.
     native.end(ignore);
     const { setImmediate, setTimeout } = nativeTimers();
     const destroy = () => void native.destroy();
-    // In Deno what TLS itself has been sent would else make it a reset: it is read a little later.
+    // In Deno, messages of TLS itself that were not read would make `close` a reset, so they are read
+    // before that.
     if (this.#session?.whenSent !== undefined) return void setTimeout(destroy, settling);
     let turns = 4;
     const turn = () => {
