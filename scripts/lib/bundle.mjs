@@ -1,7 +1,7 @@
 /**
- * Makes one script and one declaration of what a builder emitted: forty files take Node five times
- * as long to load, and users would download the types of internals. Only comments and indentation go:
- * an uncaught error prints a line of the script, and its stack the names of functions. Run by Node:
+ * Makes one script and one declaration of what a builder emitted, since Node takes five times as long to load
+ * forty files, and users would download the types of internals. Only comments and indentation are removed,
+ * so that an uncaught error prints a readable line, and its stack the names of functions. Run by Node:
  *
  *     node bundle.mjs FROM TO TOOLS
  *
@@ -19,7 +19,7 @@ const { dts } = require("rollup-plugin-dts");
 const { minify } = require("terser");
 
 async function bundled(input, plugins, external) {
-  // Functions that call each other across files are fine: nothing runs while they load.
+  // Files may import each other in circles, as nothing runs while they load.
   const onLog = (level, log, handler) => {
     if (log.code !== "CIRCULAR_DEPENDENCY") handler(level, log);
   };
@@ -28,7 +28,7 @@ async function bundled(input, plugins, external) {
   return output[0].code;
 }
 
-/** Without comments. */
+/** Removes comments. */
 async function stripped(script) {
   const { code } = await minify(script, {
     module: true,
@@ -42,7 +42,7 @@ async function stripped(script) {
 
 mkdirSync(`${to}/esm`, { recursive: true });
 writeFileSync(`${to}/esm/mod.js`, await stripped(await bundled("esm/mod.js", [])));
-// Shares everything with the other: a guard has to know what is opened there.
+// This entry shares all modules with the other, since a guard has to know what is opened there.
 const guard = await bundled("esm/src/preload.js", [], /mod\.js$/);
 writeFileSync(
   `${to}/esm/guard.js`,
@@ -51,9 +51,9 @@ writeFileSync(
 mkdirSync(`${to}/types`, { recursive: true });
 writeFileSync(`${to}/types/guard.d.ts`, "export {};\n");
 const types = await bundled("types/mod.d.ts", [dts()]);
-// Examples, which stand last in a comment, are in the docs and on JSR; here they would be a tenth of
-// the download. What a module is about helps nobody once all are in one file. Lines of a paragraph are
-// one, as editors show them.
+// Removes examples, which come last in a comment: they are in the docs and on JSR, and here would be a
+// tenth of the download. Removes comments about modules, as all are in one file. Joins the lines of a
+// paragraph, as editors show them.
 const shorter = types
   .replace(/(?:\n +\*)?\n +\* @example(?:(?!\*\/)[^])*?(?=\n +\*\/)/g, "")
   .replace(/\/\*\*(?:(?!\*\/)[^])*?\* @module\s+\*\/\n/g, "")

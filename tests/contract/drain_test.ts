@@ -120,7 +120,7 @@ test(
   async () => {
     const older = await open({ reusePort: true });
     const { port } = older.addr;
-    // Both ways: the older one drains, then the newer one, each with somebody waiting.
+    // Tests both ways: first the older one drains, then the newer one, each with a connection waiting.
     let rest = older;
     for (const drainNewest of [false, true]) {
       const added = await open({ port, reusePort: true });

@@ -1,4 +1,4 @@
-/** The idle limit: no byte in either direction for so long ends the calls that wait, and nothing else does. */
+/** The idle limit: it ends waiting calls when no byte has come or gone for that long, and only then. */
 
 import { test } from "node:test";
 import {
@@ -54,7 +54,7 @@ test("idle: a write says how far it came, and goes on", skip(noKernel), async ()
   const { bytesWritten } = assertIdle(await errorOf(client.write(data)), 300);
   assertEquals(assertIdle(await read, 300).bytesWritten, undefined);
   const received = readExactly(server, data.length);
-  // The idle limit is not what this is about: so much takes its time.
+  // This is not about the idle limit, so there is time for this much data.
   client.setTimeouts({ idle: null });
   assertEquals(client.timeouts, { read: null, write: null });
   await client.write(data.subarray(bytesWritten));
@@ -64,7 +64,7 @@ test("idle: a write says how far it came, and goes on", skip(noKernel), async ()
 test("idle: not while bytes come or go, in either direction", async () => {
   using ends = await pair({ connect: { timeout: limits(600) } });
   const { client, server } = ends;
-  // The client waits for an answer while it sends for longer than the limit.
+  // The client waits for an answer while it sends, which takes longer than the limit.
   const answer = client.read(new Uint8Array(1));
   const sink = (async () => {
     for (let i = 0; i < 12; i++) await readExactly(server, 1);
@@ -76,7 +76,7 @@ test("idle: not while bytes come or go, in either direction", async () => {
   await sink;
   await server.write(new Uint8Array([9]));
   assertEquals(await within(patience, answer), 1);
-  // The peer does not read, but speaks.
+  // The peer does not read, but sends.
   let over = false;
   const written = errorOf(client.write(new Uint8Array(20_000_000))).finally(() => over = true);
   for (let i = 0; i < 12; i++) {
@@ -126,7 +126,7 @@ test("idle: other limits still count, and null or nothing sets none", async () =
   const later = errorOf(server.read(new Uint8Array(1), { timeout: 700 }));
   server.setTimeouts({ idle: 100 });
   const sooner = await errorOf(server.read(new Uint8Array(1)));
-  // The one that waited before is over too: it is one connection.
+  // The call that waited before has ended too, since the limit is for the connection.
   assertIdle(sooner, 100);
   assertIdle(await later, 100);
   server.setTimeouts({ idle: null });

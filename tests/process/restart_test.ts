@@ -1,4 +1,4 @@
-/** Servers that replace each other lose nobody, and a server that is told to stop ends well. */
+/** Servers that replace each other lose no connection, and a server that gets SIGTERM ends well. */
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -17,7 +17,7 @@ import { rolling, successor } from "./rolling.ts";
 
 const own = capabilities().runtime;
 
-/** Each runtime that is on this machine, this one first. */
+/** The runtimes on this machine, the running one first. */
 const servers = (["deno", "bun", "node"] as const)
   .map((name) => [name, binaryOf(name)] as const)
   .sort(([name]) => name === own ? -1 : 0)
@@ -86,7 +86,7 @@ async function freePort(): Promise<number> {
   return spare.addr.port;
 }
 
-/** The page's first example as a program, on a port of its own and with another limit. */
+/** The first example of docs/restart.md as a program, with another port and another limit. */
 function recipe(port: number, limit: number): string {
   const page = readFileSync(new URL("../../docs/restart.md", import.meta.url), "utf8");
   const code = /^```ts .*by tests\/process.*\n([^]*?)^```$/m.exec(page)![1]!;
@@ -107,7 +107,7 @@ for (const finishes of [true, false]) {
     child.stdout!.on("data", (chunk: Uint8Array) => output += new TextDecoder().decode(chunk));
     try {
       using client = await connect({ port, timeout: 2 * patience, retry: { delay: 50, max: 200 } });
-      // It has been accepted: what it answers to another is proof of that.
+      // The server's answer to another client shows that this one was accepted.
       using other = await connect({ port, timeout: patience });
       await other.write(new Uint8Array(5));
       assertEquals((await readExactly(other, 5)).length, 5);

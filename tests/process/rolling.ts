@@ -1,5 +1,5 @@
 /**
- * Servers that replace each other on one port, under clients that connect as fast as they can.
+ * Servers that replace each other on one port, while clients connect as fast as they can.
  *
  * @module
  */
@@ -11,19 +11,19 @@ import { connect, SocketError } from "../../mod.ts";
 /** How to start a server: program and arguments, to which the port is added. */
 export type Command = readonly string[];
 
-/** What became of the clients' connections. */
+/** The results of the clients' connections. */
 export interface Tally {
-  /** Connected, and got the right answer. */
+  /** Connections that got the right answer. */
   made: number;
-  /** `ECONNREFUSED`: nobody listened. */
+  /** `ECONNREFUSED`: no server listened. */
   refused: number;
-  /** `ECONNRESET`: somebody listened, and left. */
+  /** `ECONNRESET`: a server listened, but ended. */
   reset: number;
   /** Anything else: no answer, or a wrong one. */
   lost: number;
   /** Longest time from dialling to the end of the answer, ms. */
   longest: number;
-  /** Servers that did not end with 0, or that had to reset somebody. */
+  /** Servers that did not end with 0, or had to reset a connection. */
   failed: number;
 }
 
@@ -59,7 +59,7 @@ export async function rolling(
   return tally;
 }
 
-/** Resolves when it listens. */
+/** Resolves when the server listens. */
 async function start(
   command: Command,
   port: number,
@@ -81,7 +81,7 @@ async function start(
 
 async function stop(child: ChildProcess): Promise<number | null> {
   const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
-  // After `child.kill`, Deno reports the signal, whatever the process made of it.
+  // After `child.kill` Deno reports the signal, even if the process ended with a code.
   process.kill(child.pid!, "SIGTERM");
   const timer = setTimeout(() => child.kill("SIGKILL"), limit);
   const code = await ended;
@@ -95,7 +95,7 @@ async function exchange(port: number, number: number, tally: Tally): Promise<voi
   const request = new Uint8Array(64);
   new DataView(request.buffer).setUint32(0, number);
   try {
-    // Addresses in turn, so that the ports of none run out in TIME_WAIT.
+    // Uses several addresses in turn, so that none runs out of ports in TIME_WAIT.
     const hostname = `127.0.0.${1 + number % 8}`;
     using socket = await connect({ hostname, port, timeout: limit });
     await socket.write(request);

@@ -1,4 +1,4 @@
-/** TLS with peers that are not ours: OpenSSL's client and server, and PostgreSQL behind STARTTLS. */
+/** TLS with other implementations: OpenSSL's client and server, and PostgreSQL with STARTTLS. */
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -23,7 +23,7 @@ import { skip } from "../support/skip.ts";
 
 const text = (value: string) => new TextEncoder().encode(value);
 
-/** Certificate and key as files. */
+/** Writes certificate and key to files. */
 function files(): { cert: string; key: string; ca: string } & Disposable {
   const directory = mkdtempSync(join(tmpdir(), "holdfast-openssl-"));
   const write = (name: string, value: string) => {
@@ -68,7 +68,7 @@ for (const version of ["-tls1_2", "-tls1_3"]) {
     using pem = files();
     const port = await freePort();
     const listening = ["-accept", `127.0.0.1:${port}`, "-cert", pem.cert, "-key", pem.key];
-    // Sends every line back, reversed.
+    // This server sends every line back, reversed.
     using _server = start(["s_server", "-quiet", version, "-rev", ...listening]);
     using client = await dialled(port);
     assertEquals(client.tls?.protocol, version === "-tls1_2" ? "TLSv1.2" : "TLSv1.3");
@@ -117,8 +117,8 @@ test("a stream that openssl's death cuts off is no end", skip(openssl.missing), 
   using client = await dialled(port);
   server.stdin!.write("half of it\n");
   await within(patience, readExactly(client, 11));
-  // The kernel sends FIN for a process that is killed; nobody has sent `close_notify`.
-  // SIGSTOP first, so that it does not see its input end: Deno's `kill` closes that.
+  // When a process is killed, the kernel sends FIN without `close_notify`. It gets SIGSTOP first, since
+  // Deno's `kill` closes its input, which it must not notice.
   process.kill(server.pid!, "SIGSTOP");
   await sleep(50);
   process.kill(server.pid!, "SIGKILL");
@@ -161,7 +161,7 @@ test("PostgreSQL: SSLRequest in plain text, then TLS", skip(postgresWithTls.miss
   // One column, one byte: "t".
   assertEquals([...row!], [0, 1, 0, 0, 0, 1, "t".charCodeAt(0)]);
   await socket.write(message("X", new Uint8Array(0)));
-  // It closes without goodbye, or with one.
+  // PostgreSQL closes with or without `close_notify`.
   await within(patience, socket.read(new Uint8Array(1)).catch(() => null));
 });
 

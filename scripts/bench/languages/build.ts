@@ -1,4 +1,4 @@
-/** Builds the programs in other languages, where their compilers are. */
+/** Builds the programs in other languages, where their compilers are installed. */
 
 import { mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
@@ -10,7 +10,7 @@ const manifest = ["--manifest-path", `${folder}/tokio/Cargo.toml`];
 /** Files of the programs. */
 export type Languages = Record<"Go" | "tokio", string>;
 
-/** The programs that could be built; says why another could not. */
+/** The programs that could be built. Prints why another could not. */
 export async function buildLanguages(): Promise<Partial<Languages>> {
   const out = resolve(".cache/languages");
   await mkdir(out, { recursive: true });

@@ -1,4 +1,4 @@
-/** A program in another language that does what it is told, line by line. */
+/** A program in another language, which gets its commands line by line. */
 
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -9,11 +9,11 @@ import type { Ports } from "../peer.ts";
 export class Program {
   readonly #lines: AsyncIterator<string>;
   readonly #child: ReturnType<typeof spawn>;
-  /** Where it accepts. */
+  /** The port on which it accepts. */
   port = 0;
 
   constructor(file: string, { echo, sink }: Ports) {
-    // One thread for all connections, as JavaScript has it.
+    // It has one thread for all connections, as JavaScript does.
     const env = { ...process.env, GOMAXPROCS: "1" };
     const stdio = ["pipe", "pipe", "inherit"] as const;
     this.#child = spawn(file, [String(echo), String(sink)], { env, stdio: [...stdio] });
@@ -25,7 +25,7 @@ export class Program {
     return this;
   }
 
-  /** Resolves when it is done. */
+  /** Resolves when the program is done. */
   async do(command: string, count: number = 0): Promise<void> {
     this.#child.stdin!.write(`${command} ${count}\n`);
     await this.#line();

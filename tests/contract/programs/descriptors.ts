@@ -22,7 +22,7 @@ const settings = [
 ].filter((options) =>
   Object.keys(options).every((key) => capabilities().options[key as "ipv6Only"].set !== "none")
 );
-// Loads what they need.
+// Loads what the calls need.
 for (const options of settings) (await listen({ hostname, port: 0, timeout, ...options })).close();
 const listener = await listen({ hostname, port: 0, timeout });
 
@@ -30,7 +30,7 @@ const held: number[] = [];
 try {
   for (;;) held.push(openSync("/dev/null", "r"));
 } catch {
-  // All are in use.
+  // All descriptors are in use.
 }
 const lines: string[] = [];
 const note = async (name: string, call: () => Promise<{ close(): void }>) => {

@@ -1,4 +1,4 @@
-/** Listens, prints its port, and reads all that comes as fast as it can. */
+/** Listens, prints its port, and reads everything as fast as it can. */
 
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";

@@ -58,7 +58,7 @@ const ways: Record<string, () => Promise<void>> = {
 
   async closedAfterUse() {
     const { listener, client, server } = await open();
-    // Each leaves an alarm in the timer queue for the next call to find.
+    // Each call leaves an alarm in the timer queue, which the next call uses.
     await client.write(new Uint8Array(1));
     await server.read(new Uint8Array(1), { timeout: hour });
     for (const one of [listener, client, server]) one.close();
@@ -185,7 +185,7 @@ const ways: Record<string, () => Promise<void>> = {
     });
   },
 
-  /** Likewise after unref and ref. */
+  /** The same after `unref` and `ref`. */
   async pendingAgain() {
     const { listener, client, server } = await open();
     for (const one of [listener, client, server]) one.unref();
@@ -196,7 +196,7 @@ const ways: Record<string, () => Promise<void>> = {
     });
   },
 
-  /** And a pending accept. */
+  /** The same with a pending `accept`. */
   async pendingAccept() {
     const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: hour });
     listener.accept({ timeout: 600 }).catch((error) => {
@@ -205,7 +205,7 @@ const ways: Record<string, () => Promise<void>> = {
     });
   },
 
-  /** And an attempt to connect. */
+  /** The same with an attempt to connect. */
   async pendingConnect() {
     const [, , , hostname, port] = process.argv;
     await connect({ hostname, port: Number(port), timeout: 600 }).catch((error) => {

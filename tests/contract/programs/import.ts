@@ -1,5 +1,5 @@
 /**
- * Prints what importing the package asks of the runtime: nothing.
+ * Prints which functions of the runtime are called when the package is imported: none.
  *
  * @module
  */
@@ -32,7 +32,7 @@ if ("Deno" in globals) {
 
 import("@holdfast/tcp").then(async ({ listen, ...rest }) => {
   writeSync(1, `${JSON.stringify({ asked, names: Object.keys(rest).length })}\n`);
-  // The traps work: the first use asks.
+  // The first use calls some, which shows that the traps work.
   using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: null });
   await listener.accept({ timeout: 1 }).catch(() => {});
   writeSync(1, `${asked.length > 0}\n`);

@@ -1,6 +1,6 @@
 /**
- * Dials each of the few local ports that the kernel has, at all of which nobody listens, over and over.
- * Prints what came of it, then whether a listener is found at such a port.
+ * Dials each of the few local ports that the kernel may pick, again and again, while no program listens at
+ * any of them. Prints the results, and then whether a listener at such a port is found.
  *
  * @module
  */

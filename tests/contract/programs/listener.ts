@@ -1,6 +1,6 @@
 /**
- * Listens with the options given as JSON, prints the port or the code of the error, and answers
- * every line on its standard input with how many connections it has accepted. Ends with its input.
+ * Listens with the options given as JSON, and prints the port or the code of the error. For every line on its
+ * standard input it prints how many connections it has accepted. Ends with its input.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Loads the package while timers and clock are replaced, uses it then and afterwards. Prints how long
- * a timeout of 40 ms took in the end.
+ * Loads the package while timers and clock are fakes, and uses it then and afterwards. Prints how long a
+ * timeout of 40 ms took at the end.
  *
  * @module
  */
@@ -17,14 +17,14 @@ const { now } = performance;
 const clock = () => now.call(performance);
 
 for (const name of names) all[name] = module[name] = () => ({ ref() {}, unref() {} });
-// Where `now` is the object's own, nothing of it is left to be found.
+// In runtimes where `now` is a property of the object itself, the real one cannot be found any more.
 if (own === undefined) performance.now = () => 5;
 const { connect, listen } = await import("@holdfast/tcp");
 const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 5_000 });
 const accepted = listener.accept();
 const socket = await connect({ port: listener.addr.port, timeout: 5_000 });
 await accepted;
-// Armed on a timer that will never fire.
+// This uses a timer that will never fire.
 socket.read(new Uint8Array(1), { timeout: 40 }).catch(() => {});
 
 for (const [name, globally, inModule] of real) {
@@ -32,7 +32,7 @@ for (const [name, globally, inModule] of real) {
   module[name] = inModule;
 }
 if (own === undefined) Reflect.deleteProperty(performance, "now");
-// What keeps the process alive was started on the other clock, too.
+// The timer that keeps the process alive is a fake one too.
 setInterval(() => {}, 1_000);
 await new Promise((resolve) => setTimeout(resolve, 1_200));
 const start = clock();

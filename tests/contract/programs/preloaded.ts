@@ -1,5 +1,5 @@
 /**
- * A program that knows nothing of a guard: it fetches, waits, and prints what its connections have.
+ * A program that does not use a guard itself. It fetches, waits, and prints the options of its connections.
  *
  * @module
  */

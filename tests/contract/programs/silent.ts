@@ -1,6 +1,6 @@
 /**
- * Listens and never accepts: its event loop is blocked, so no runtime can take a connection behind
- * its back. Ends by itself, should nobody end it.
+ * Listens and blocks its event loop, so that the runtime cannot accept by itself. Ends after a while, if the
+ * test does not end it.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * A process in which system calls are out of reach: no permission in Deno, no module in Bun and
- * Node. Prints, in JSON, what still works and how the rest is refused.
+ * A process that cannot make system calls, since Deno has no permission, and Bun and Node have no module.
+ * Prints as JSON what still works, and how the rest is refused.
  *
  * @module
  */
@@ -16,7 +16,7 @@ const { getBuiltinModule } = process;
 process.getBuiltinModule = ((name: string) => {
   if (name.endsWith("ffi")) return undefined;
   if (name !== "node:module") return getBuiltinModule(name);
-  // koffi comes by this, where it is installed.
+  // koffi is loaded by this, where it is installed.
   const resolve = (name: string) => {
     throw Object.assign(new Error(`Cannot find module '${name}'`), { code: "MODULE_NOT_FOUND" });
   };
@@ -61,7 +61,7 @@ const comes = await listener.accept({ timeout: 100 }).catch((error) => error.nam
 const { options } = capabilities();
 let timer = 0;
 if (options["keepAlive.idle"].set !== "none") {
-  // Not sooner: what it imports must not find FFI.
+  // Imported only now, since it must not find FFI.
   const { socketsOf } = await import("../support.ts");
   client.setOptions({ keepAlive: { idle: 59_000 } });
   timer = socketsOf(client.localAddr.port, "ESTABLISHED")

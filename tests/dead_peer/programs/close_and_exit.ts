@@ -1,4 +1,4 @@
-/** Writes to a peer that does not read, closes long after its window has, and ends. */
+/** Writes to a peer that does not read, closes long after the peer's window has closed, and ends. */
 
 import process from "node:process";
 import { connect } from "@holdfast/tcp";

@@ -1,4 +1,4 @@
-/** Opens two connections, reads nothing, and writes to both once it was stopped and goes on. */
+/** Opens two connections, reads nothing, and writes to both after it was stopped and continued. */
 
 import { connect } from "node:net";
 import process from "node:process";

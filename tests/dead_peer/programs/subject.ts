@@ -26,7 +26,7 @@ function outcomeOf(error: unknown): string {
 async function run({ run, ...plan }: Plan, number: number): Promise<Result> {
   const row = new Row(number);
   try {
-    // With time for what comes before the peer goes.
+    // Leaves time for what happens before the peer vanishes.
     const { ms, error } = await within(Math.min(plan.max, 30_000) + 10_000, run(row));
     const diagnosis = error instanceof TimeoutError ? error.diagnosis : undefined;
     return { ...plan, outcome: outcomeOf(error), ms, diagnosis };
@@ -35,7 +35,7 @@ async function run({ run, ...plan }: Plan, number: number): Promise<Result> {
   }
 }
 
-/** How late the event loop was at worst: a busy machine's delay is not the library's. */
+/** The longest delay of the event loop, since the delay of a busy machine is not the library's. */
 let late = 0;
 let expected = performance.now() + 20;
 setInterval(() => {

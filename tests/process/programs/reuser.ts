@@ -1,6 +1,6 @@
 /**
- * A thread that opens and closes sockets as fast as it can, two kinds in turn, mostly at the same number:
- * A at 127.0.0.3, and B at 127.0.0.2, which nobody is to touch. It says how often somebody did.
+ * A thread that opens and closes sockets of two kinds in turn, as fast as it can, mostly with the same
+ * descriptor: A at 127.0.0.3, and B at 127.0.0.2, which must not be changed. It reports how often one was.
  *
  * @module
  */
@@ -24,7 +24,7 @@ for (let i = 0; i < 2 * rounds; i++) {
   last = fd;
   kernel.bind(fd, addresses[i % 2]!);
   const before = readInt(kernel, fd, IPPROTO_IP!, IP_TTL!);
-  // Time for the other thread to look, and to be late.
+  // Leaves the other thread time to look, and to come too late.
   for (let spin = 0; spin < 20; spin++) kernel.lowestFree();
   if (i % 2 === 1 && readInt(kernel, fd, IPPROTO_IP!, IP_TTL!) !== before) touched++;
   kernel.close(fd);

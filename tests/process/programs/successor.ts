@@ -1,6 +1,6 @@
 /**
- * A server that others replace: answers each connection once, on the port of its first argument or the
- * descriptor that it has inherited, and ends well on SIGTERM.
+ * A server that is replaced by others. It answers each connection once, on the port of its first argument or
+ * the descriptor that it has inherited, and ends well on SIGTERM.
  *
  * @module
  */

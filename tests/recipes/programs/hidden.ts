@@ -1,6 +1,6 @@
 /**
- * The program under test, in a network namespace of its own: every client and server at once, each with an
- * address of the machine that vanishes for itself. Prints a line of JSON for each row.
+ * The program under test, in a network namespace of its own: every client and server at once, each with its
+ * own address of the machine that vanishes. Prints a line of JSON for each row.
  *
  *     hidden.ts THERE PORTS FIRST TIMEOUT SLOW LIMIT [guarded]
  *
@@ -24,7 +24,7 @@ if (guarded === "guarded") guard({ deadPeerTimeout: Number(timeout) });
 
 type Situation = HiddenResult["situation"];
 
-/** What became of it, and when; "nothing" when the limit came first. */
+/** The result, and when it came. "nothing" when the limit came first. */
 async function measured(
   row: Row,
   promise: Promise<unknown>,
@@ -42,7 +42,7 @@ function wordsOf(error: unknown): string {
   return String(code ?? (cause as { code?: string } | undefined)?.code ?? message).slice(0, 60);
 }
 
-/** Waits until the process has no connection between these any more. */
+/** Waits until the process has no connection between these addresses any more. */
 async function ended(row: Row, kind: "remoteAddress" | "localAddress"): Promise<void> {
   const address = kind === "remoteAddress" ? row.peer : row.us;
   const isOpen = () =>
@@ -58,7 +58,7 @@ async function client(row: Row, { open, service }: Client, situation: Situation)
   const opened = await open(row.peer, ports[service]!, slow);
   try {
     await within(30_000, opened.request());
-    // Those that repeat it dial once more.
+    // Clients that repeat the request dial once more.
     await sleep(1_500);
     if (situation === "slow") {
       row.start = performance.now();
@@ -74,7 +74,7 @@ async function client(row: Row, { open, service }: Client, situation: Situation)
   }
 }
 
-/** A client of the other machine: asks, reads a little, and then reads on or not. */
+/** A client on the other machine: makes a request, reads a little, and then reads on or not. */
 const dialler = `
 import socket, sys, time
 host, port, path, reads = sys.argv[1:]

@@ -1,6 +1,6 @@
 /**
- * The machine that vanishes: all servers, in a network namespace of their own. Prints their ports and
- * ends with its input.
+ * The machine that vanishes: all servers, in a network namespace of their own. Prints their ports, and ends
+ * with its input.
  *
  *     machine.ts CLIENTS SLOW
  *
