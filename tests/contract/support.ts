@@ -65,11 +65,6 @@ export const secure: { listen: Partial<ListenOptions>; connect: Partial<ConnectO
   ? { listen: { tls: { cert: certificate, key: privateKey } }, connect: { tls: { ca } } }
   : { listen: {}, connect: {} };
 
-/** Why a test that looks at single bytes, segments or system calls of TCP cannot run, or `undefined`. */
-export const notPlain: string | undefined = overTls
-  ? "over TLS: what TCP carries is not what the caller wrote"
-  : undefined;
-
 /** Both ends of a connection over loopback. */
 export interface Pair extends Disposable {
   listener: TcpListener;
