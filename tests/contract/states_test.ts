@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { capabilities, listen } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
-import { patience, secure } from "./support.ts";
+import { overTls, patience, secure } from "./support.ts";
 import { noKernel } from "./support_listen.ts";
 import { kinds, operations, outcome, serve, states } from "./support_states.ts";
 
@@ -114,6 +114,8 @@ test("states: the table has every state, and every operation", () => {
 
 for (const kind of kinds) {
   for (const state of cells.keys()) {
+    // Where no record of TLS fits any more, the kernel may still have room for a byte.
+    if (overTls && state === "write timed out") continue;
     test(`states: ${kind}, ${state}`, skip(noReset), async () => {
       using listener = await listen({
         hostname: "127.0.0.1",

@@ -690,3 +690,23 @@ test("what is wrong with the options shows before anything is opened", async () 
   }
   assertInstanceOf(await errorOf(listener.accept({ timeout: 50 })), TimeoutError);
 });
+
+test(
+  "closeWrite sends FIN after close_notify, before the peer has finished",
+  skip(noTables),
+  async () => {
+    using listener = await secureListener();
+    const accepting = listener.accept();
+    using client = await dial(listener, { ca });
+    using server = await accepting;
+    for (const [first, second] of [[client, server], [server, client]] as const) {
+      await first.closeWrite();
+      assertEquals(await readText(second), null);
+      const { port } = first.localAddr;
+      const state = () =>
+        socketsOf(port).find((row) => row.localPort === port && row.remotePort > 0)?.state;
+      const states = first === client ? ["FIN-WAIT-2"] : ["LAST-ACK", undefined];
+      await until(() => states.includes(state()), `FIN: ${state()}`);
+    }
+  },
+);

@@ -126,6 +126,14 @@ class WireSession extends DenoSession {
     this.#wire.resume();
   }
 
+  finish(): Promise<void> {
+    return this.#wire.finish((done) => this.whenSent(done));
+  }
+
+  close(): void {
+    this.#wire.close();
+  }
+
   whenSent(done: () => void): void {
     // Deno hands it over in a microtask, or later when it is still busy with what was before.
     queueMicrotask(() => {
@@ -154,6 +162,7 @@ class Wire {
   #waiting: Done | undefined = undefined;
   #rest: Uint8Array | undefined = undefined;
   #onSent: (() => void) | undefined = undefined;
+  #fin: Promise<void> | undefined = undefined;
 
   constructor(transport: Transport) {
     this.#transport = transport;
@@ -162,12 +171,13 @@ class Wire {
       allowHalfOpen: true,
       read: () => this.#read(),
       write: (chunk, _encoding, done) => this.#write(chunk, done),
-      final(done) {
-        Promise.resolve(transport.closeWrite()).then(() => done(), done);
-      },
-      destroy(error, done) {
-        transport.close();
+      final: (done) => void this.finish().then(() => done(), done),
+      destroy: (error, done) => {
         done(error);
+        // Both sides have finished, but the kernel may not have everything yet.
+        const close = () => this.close();
+        if (error || this.#fin === undefined) close();
+        else this.#fin.then(close, close);
       },
     });
     stream.on("error", () => {});
@@ -181,6 +191,7 @@ class Wire {
     const failed = (cause: unknown) => {
       this.#broken = true;
       this.failedWrite(cause);
+      this.#sent();
     };
     transport.start({
       data: (chunk, lent) => {
@@ -208,7 +219,19 @@ class Wire {
     this.#ended = false;
   }
 
-  /** Calls `done` when everything has reached the kernel that was written. */
+  /** Sends FIN. Deno's TLS socket does that only when the peer has finished as well. */
+  finish(
+    whenSent: (done: () => void) => void = (done) => this.whenSent(done),
+  ): Promise<void> {
+    return this.#fin ??= new Promise<void>(whenSent).then(() => this.#transport.closeWrite());
+  }
+
+  close(): void {
+    this.#transport.close();
+    this.#sent();
+  }
+
+  /** Calls `done` when everything has reached the kernel that was written, or nothing will any more. */
   whenSent(done: () => void): void {
     if (this.#waiting === undefined) done();
     else this.#onSent = done;
@@ -237,6 +260,10 @@ class Wire {
     // `done` may start the next write.
     done();
     if (this.#waiting !== undefined) return;
+    this.#sent();
+  }
+
+  #sent(): void {
     const onSent = this.#onSent;
     this.#onSent = undefined;
     onSent?.();

@@ -97,12 +97,16 @@ export interface Session {
   resume?(): void;
   /** Calls `done` when the kernel has what was written, where the TLS socket does not wait for that. */
   whenSent?(done: () => void): void;
+  /** Sends FIN after all that was written, where the TLS socket sends none. */
+  finish?(): Promise<void>;
   /** To be called when nothing can be sent any more and what has arrived can still be read. */
   failWrite?: (cause: unknown) => void;
   /** Bytes wait for the peer to make room. */
   isBlocked(): boolean;
   /** Whether the kernel has no connection any more, where the TLS socket cannot tell. */
   isGone?(): boolean;
+  /** Closes the TCP socket, where destroying the TLS socket may leave it open. */
+  close?(): void;
   /** Makes the TCP socket end with RST, now or when the TLS socket is destroyed. */
   reset(kernel: () => Kernel): void;
   unref(): void;
@@ -145,6 +149,8 @@ export class NodeTransport implements Transport {
   /** Made at the first write that has to wait. */
   #onWritten: ((error?: unknown) => void) | undefined = undefined;
   #failedWrite: { cause: unknown } | undefined = undefined;
+  /** Settles the promise of `flushed`. */
+  #settled: { resolve(): void; reject(cause: unknown): void } | undefined = undefined;
   #done: Done | undefined = undefined;
   #doneWithoutError: Done | undefined = undefined;
   /** False for TLS, which takes data without sending it, and in Deno takes no empty write. */
@@ -267,7 +273,11 @@ export class NodeTransport implements Transport {
       if (native.destroyed) return done(true);
       // An empty write fails when the peer has reset, and `shutdown` does not.
       if (this.#plain) native.write(nothing);
-      native.end(done);
+      const session = this.#session;
+      native.end((error) => {
+        if (error || session?.finish === undefined) done(error);
+        else session.finish().then(() => done(), done);
+      });
     });
   }
 
@@ -276,18 +286,32 @@ export class NodeTransport implements Transport {
     return destroyed || this.#session?.isGone?.() || (_handle?.getpeername?.({}) ?? 0) < 0;
   }
 
+  /** TLS is written by a later turn of the event loop, also where the kernel has room. */
+  flushed(): Promise<void> | undefined {
+    if (!this.writing || this.#closed || this.#isBlocked()) return undefined;
+    return new Promise((resolve, reject) => this.#settled = { resolve, reject });
+  }
+
+  #isBlocked(): boolean {
+    return this.#session?.isBlocked() ?? true;
+  }
+
   close(cut: boolean = false): void {
     if (this.#closed) return;
     if ((cut || this.writing) && this.#plain && this.#reset()) return;
     this.#closed = true;
     const { native } = this;
-    const blocked = this.writing && (this.#session?.isBlocked() ?? true);
-    if (this.#plain || cut || blocked || native.destroyed) return void native.destroy();
+    const blocked = this.writing && this.#isBlocked();
+    const destroy = () => {
+      this.#settled?.reject(destroyed());
+      native.destroy();
+      this.#session?.close?.();
+    };
+    if (this.#plain || cut || blocked || native.destroyed) return destroy();
     // `end` sends `close_notify`, which tells the peer that the stream is complete. It is sent within a few
     // turns of the event loop. If the kernel has no room for it by then, it is lost.
     native.end(ignore);
     const { setImmediate, setTimeout } = nativeTimers();
-    const destroy = () => void native.destroy();
     // In Deno, messages of TLS itself that were not read would make `close` a reset, so they are read
     // before that.
     if (this.#session?.whenSent !== undefined) return void setTimeout(destroy, settling);
@@ -350,6 +374,8 @@ export class NodeTransport implements Transport {
   }
 
   #written(error: unknown): void {
+    if (error) this.#settled?.reject(error);
+    else this.#settled?.resolve();
     // An error has been reported already, or the error event will report it.
     if (error || this.#closed || this.#failedWrite !== undefined) return;
     this.writing = false;
