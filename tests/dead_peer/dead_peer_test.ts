@@ -7,11 +7,12 @@ import { measure, type Result } from "./measure.ts";
 import { noNamespaces } from "./namespaces.ts";
 import { outageRows } from "./outage_rows.ts";
 import { rows } from "./rows.ts";
+import { tlsRows } from "./tls_rows.ts";
 
 const reason = capabilities().options.deadPeerTimeout.reason ?? noNamespaces();
 let measured: Promise<Result[]> | undefined;
 
-for (const { name } of [...rows, ...outageRows, ...diagnosisRows]) {
+for (const { name } of [...rows, ...outageRows, ...diagnosisRows, ...tlsRows]) {
   test(`dead peer: ${name}`, skip(reason), async () => {
     // All rows run at once, at the first test.
     const results = await (measured ??= measure());

@@ -6,7 +6,11 @@
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { startRuntime, testFile } from "../contract/support.ts";
+import { certificate, privateKey } from "../support/certificate.ts";
 import { openNetwork } from "./namespaces.ts";
 
 /** The result of one row. */
@@ -34,9 +38,11 @@ const program = (name: string) => testFile(`../dead_peer/programs/${name}`);
 export async function measure(which: "rows" | "compare" | "guard" = "rows"): Promise<Result[]> {
   using network = openNetwork(80);
   const enter = (namespace: string) => ["ip", "netns", "exec", namespace];
-  const peer = spawn("ip", [...enter(network.there).slice(1), "python3", program("peer.py")], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
+  const directory = await mkdtemp(join(tmpdir(), "holdfast-"));
+  const pem = join(directory, "peer.pem");
+  await writeFile(pem, `${certificate}\n${privateKey}`);
+  const command = [...enter(network.there).slice(1), "python3", program("peer.py"), pem];
+  const peer = spawn("ip", command, { stdio: ["pipe", "pipe", "inherit"] });
   let subject: ChildProcess | undefined;
   try {
     await line(peer);
@@ -48,6 +54,7 @@ export async function measure(which: "rows" | "compare" | "guard" = "rows"): Pro
   } finally {
     // Processes that still sleep would keep the namespaces.
     for (const child of [peer, subject]) child?.kill("SIGKILL");
+    await rm(directory, { recursive: true });
   }
 }
 

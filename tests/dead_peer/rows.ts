@@ -18,10 +18,10 @@ import { cable, control, type Measured, type Plan, pullCable, type Row } from ".
 const dead = ["DeadPeerError ETIMEDOUT", "DeadPeerError EHOSTUNREACH", "DeadPeerError ENETUNREACH"];
 /** How much later a busy machine may notice it, ms. */
 const slack = 700;
-const T = 3_000;
+export const T: number = 3_000;
 const interval = 1_000;
 
-function gone(
+export function gone(
   name: string,
   run: Plan["run"],
   { timeout = T, accepted = dead, min = timeout - interval - 100, bound = timeout + interval }: {
@@ -54,7 +54,7 @@ function fill(socket: TcpConnection, size: number = 8_000_000): Promise<number> 
 }
 
 /** Asserts that all later calls end with the same error as the pending one. */
-async function latched(socket: TcpConnection): Promise<void> {
+export async function latched(socket: TcpConnection): Promise<void> {
   for (const call of [() => read(socket), () => socket.write(new Uint8Array(1))]) {
     const error = await call().then(() => "success", (error: unknown) => error);
     if (!(error instanceof DeadPeerError)) throw new Error(`A later call ended with ${error}`);
@@ -62,7 +62,7 @@ async function latched(socket: TcpConnection): Promise<void> {
 }
 
 /** Writes now and then until that fails. */
-async function keepWriting(socket: TcpConnection, every: number): Promise<void> {
+export async function keepWriting(socket: TcpConnection, every: number): Promise<void> {
   for (;;) {
     await socket.write(new Uint8Array(100));
     await sleep(every);

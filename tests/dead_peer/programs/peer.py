@@ -3,6 +3,7 @@ on the port; commands come over port 7000, one a line: `reset HOST`, `read HOST`
 
 import select
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -72,6 +73,20 @@ def greet(connection, host):
     connection.sendall(bytes(1000))
 
 
+def secured(behave):
+    """TLS first, with the certificate and key in the file that was named."""
+
+    def serve_tls(connection, host):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[1])
+        secure = context.wrap_socket(connection, server_side=True)
+        connections[host] = secure
+        alive.append(secure)
+        behave(secure, host)
+
+    return serve_tls
+
+
 def control(connection, _):
     for line in connection.makefile():
         command, host, *rest = line.split()
@@ -94,6 +109,9 @@ serve(7004, slow, 4096)
 serve(7005, echo)
 serve(7006, finish)
 serve(7007, greet)
+serve(7011, secured(hold))
+serve(7013, secured(hold), 4096)
+serve(7014, secured(slow), 4096)
 serve(7000, control)
 print("ready", flush=True)
 sys.stdin.read()

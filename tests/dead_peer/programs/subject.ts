@@ -15,6 +15,7 @@ import type { Result } from "../measure.ts";
 import { outageRows } from "../outage_rows.ts";
 import { type Plan, Row } from "../row.ts";
 import { rows } from "../rows.ts";
+import { tlsRows } from "../tls_rows.ts";
 
 function outcomeOf(error: unknown): string {
   if (error instanceof SocketError || error instanceof TimeoutError) {
@@ -44,7 +45,7 @@ setInterval(() => {
 }, 20);
 
 const sets: Record<string, Plan[]> = {
-  rows: [...rows, ...outageRows, ...diagnosisRows],
+  rows: [...rows, ...outageRows, ...diagnosisRows, ...tlsRows],
   compare: comparison,
   guard: guardRows,
 };
