@@ -98,7 +98,7 @@ for (const recipe of all.filter(({ name }) => name !== "Prometheus")) {
       const shown = await example.reported();
       const wanted = [...recipe.code.matchAll(/console\.log\(.*\)\)?; \/\/ (.*)$/gm)];
       for (const [, output] of wanted) {
-        assert(example.output().includes(output!), `${output}: ${example.output()}`);
+        await until(() => example.output().includes(output!), `${output} is printed`);
       }
       for (const end of recipe.ends) {
         const ours = shown[end]!;
