@@ -183,11 +183,7 @@ class Wire {
     stream.on("error", () => {});
     stream.on("end", () => this.finished = true);
     this.failedWrite = (cause) => stream.destroy(cause);
-    const end = () => {
-      // Deno forgets an end that comes while its TLS socket is paused, so it is passed on later.
-      if (this.#paused) this.#ended = true;
-      else stream.push(null);
-    };
+    const end = () => this.#end();
     const failed = (cause: unknown) => {
       this.#broken = true;
       this.failedWrite(cause);
@@ -215,8 +211,14 @@ class Wire {
   resume(): void {
     this.#paused = false;
     if (this.#wanted) this.#read();
-    if (this.#ended) nativeTimers().setImmediate(() => this.stream.push(null));
+    if (this.#ended) nativeTimers().setImmediate(() => this.#end());
     this.#ended = false;
+  }
+
+  /** Deno forgets an end that comes while its TLS socket is paused, so it is passed on later. */
+  #end(): void {
+    if (this.#paused) this.#ended = true;
+    else this.stream.push(null);
   }
 
   /** Sends FIN. Deno's TLS socket does that only when the peer has finished as well. */
