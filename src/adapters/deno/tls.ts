@@ -27,6 +27,7 @@ const mostAhead = 4_096;
 interface NodeStream {
   Duplex: new (options: {
     allowHalfOpen: true;
+    autoDestroy: false;
     read(): void;
     write(chunk: Uint8Array, encoding: unknown, done: Done): void;
     final(done: Done): void;
@@ -169,6 +170,9 @@ class Wire {
     const { Duplex } = builtin<NodeStream>("node:stream")!;
     const stream = this.stream = new Duplex({
       allowHalfOpen: true,
+      // It would close the TLS socket above as soon as both sides have finished, with bytes that were not
+      // read yet.
+      autoDestroy: false,
       read: () => this.#read(),
       write: (chunk, _encoding, done) => this.#write(chunk, done),
       final: (done) => void this.finish().then(() => done(), done),

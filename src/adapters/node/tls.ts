@@ -187,11 +187,18 @@ export abstract class EndSession implements OpeningSession {
   tls!: TlsInformation;
   truncated = false;
 
-  /** Notices the end in `push`, since the event of the end may come much later. */
+  /**
+   * Notices the end in `push`, since the event of the end may come much later. The first one counts: after
+   * `close_notify` the peer's FIN is another.
+   */
   constructor(native: TlsSocket) {
     const { push } = native;
+    let ended = false;
     native.push = (chunk) => {
-      if (chunk === null) this.truncated = this.endsByFin();
+      if (chunk === null && !ended) {
+        ended = true;
+        this.truncated = this.endsByFin();
+      }
       return push.call(native, chunk);
     };
   }
