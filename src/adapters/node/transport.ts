@@ -127,9 +127,6 @@ const large: Scratch = { size: chunkSize, memory: undefined };
 /** For short writes, so that one that has to wait does not keep a whole chunk. */
 const small: Scratch = { size: 4_096, memory: undefined };
 
-/** Used again, since new memory of that size cost TLS more than its encryption. */
-const tlsChunk: Scratch = { size: 262_144, memory: undefined };
-
 /** Long enough for some turns of the event loop, ms. */
 const settling = 20;
 
@@ -152,8 +149,6 @@ export class NodeTransport implements Transport {
   /** Made at the first write that has to wait. */
   #onWritten: ((error?: unknown) => void) | undefined = undefined;
   #failedWrite: { cause: unknown } | undefined = undefined;
-  /** The memory that TLS has for the current write. */
-  #lent: Uint8Array | undefined = undefined;
   /** Settles the promise of `flushed`. */
   #settled: { resolve(): void; reject(cause: unknown): void } | undefined = undefined;
   #done: Done | undefined = undefined;
@@ -235,7 +230,7 @@ export class NodeTransport implements Transport {
       return 0;
     }
     if (!this.#plain) {
-      const chunk = this.#copy(data);
+      const chunk = part(data, 0).slice(0, chunkSize);
       this.writing = true;
       const onWritten = this.#onWritten ??= (error) => this.#written(error);
       const session = this.#session;
@@ -289,16 +284,6 @@ export class NodeTransport implements Transport {
   isGone(): boolean {
     const { destroyed, _handle } = this.native;
     return destroyed || this.#session?.isGone?.() || (_handle?.getpeername?.({}) ?? 0) < 0;
-  }
-
-  /** TLS keeps what it is given until the write is over, so it gets a copy. */
-  #copy(data: Uint8Array): Uint8Array {
-    if (data.length <= small.size) return part(data, 0).slice();
-    const size = Math.min(data.length, tlsChunk.size);
-    const memory = this.#lent = tlsChunk.memory ?? allocate(tlsChunk.size);
-    tlsChunk.memory = undefined;
-    memory.set(part(data, 0, size));
-    return memory.subarray(0, size);
   }
 
   /** TLS is written by a later turn of the event loop, also where the kernel has room. */
@@ -394,8 +379,6 @@ export class NodeTransport implements Transport {
     // An error has been reported already, or the error event will report it.
     if (error || this.#closed || this.#failedWrite !== undefined) return;
     this.writing = false;
-    if (this.#lent !== undefined) tlsChunk.memory = this.#lent;
-    this.#lent = undefined;
     this.#outgoing.drained();
   }
 
