@@ -186,6 +186,7 @@ function unverified(code: string): Error {
 export abstract class EndSession implements OpeningSession {
   tls!: TlsInformation;
   truncated = false;
+  ended = false;
 
   /**
    * Notices the end in `push`, since the event of the end may come much later. The first one counts: after
@@ -193,10 +194,9 @@ export abstract class EndSession implements OpeningSession {
    */
   constructor(native: TlsSocket) {
     const { push } = native;
-    let ended = false;
     native.push = (chunk) => {
-      if (chunk === null && !ended) {
-        ended = true;
+      if (chunk === null && !this.ended) {
+        this.ended = true;
         this.truncated = this.endsByFin();
       }
       return push.call(native, chunk);

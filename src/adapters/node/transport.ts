@@ -92,6 +92,8 @@ export interface Session {
   readonly below?: object | undefined;
   /** Whether the stream has ended without `close_notify`. */
   readonly truncated: boolean;
+  /** Whether the peer has ended, though what came before may not have been read yet. */
+  readonly ended: boolean;
   /** Stops receiving for now. Only where the TLS socket does not pause the socket below. */
   pause?(): void;
   resume?(): void;
@@ -429,17 +431,24 @@ export class NodeTransport implements Transport {
 
   broken(cause: unknown): void {
     // The stream may still keep bytes that arrived before the error, and would drop them with it.
+    this.#takeRest();
+    this.#fail(cause);
+  }
+
+  #takeRest(): void {
     let chunk: Uint8Array | null;
     while (!this.#closed && (chunk = this.native.read()) !== null) {
       this.received(whole(chunk), false);
     }
-    this.#fail(cause);
   }
 
   /** Called at `close`. Unless both halves have ended, the program has destroyed the socket. */
   gone(): void {
     if (this.#closed || (this.native.readableEnded && this.native.writableFinished)) return;
-    this.#fail(destroyed());
+    if (!this.#session?.ended || this.#session.truncated) return this.#fail(destroyed());
+    // Deno closes a TLS socket when both sides have finished, also with bytes that were not read yet.
+    this.#takeRest();
+    if (!this.#closed) this.#incoming.end();
   }
 
   #fail(cause: unknown): void {
