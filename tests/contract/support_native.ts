@@ -255,16 +255,19 @@ interface HiddenServer {
   name: string;
   server: object;
   port: number;
+  /** What a client sends so that its connection is accepted. */
+  first?: string;
   stop(): void;
 }
 
 /** A server, a client of it, and its connection as `sockets()` finds it. */
 function hiddenSockets(host: string, start: () => HiddenServer | Promise<HiddenServer>): Kind[1] {
   return async () => {
-    const { name, server, port, stop } = await start();
+    const { name, server, port, first, stop } = await start();
     const client = net.connect(port, host);
     await once(client, "connect");
     client.on("error", () => {});
+    if (first !== undefined) client.write(first);
     const find = () => sockets({ localPort: port, remotePort: client.localPort! })[0]!;
     await until(() => find() !== undefined, "accepted");
     return {
@@ -318,7 +321,10 @@ function bunServer(Bun: BunHttp, hostname: string, secure: boolean): () => Hidde
   return () => {
     const tls = secure ? { key, cert } : undefined;
     const server = Bun.serve({ hostname, port: 0, tls, fetch: () => new Response() });
-    return { name: "Bun.Server", server, port: server.port, stop: () => void server.stop(true) };
+    const { port } = server;
+    // Bun sets TCP_DEFER_ACCEPT, so it accepts a connection when bytes come, or after a second.
+    const first = secure ? "\x16" : "G";
+    return { name: "Bun.Server", server, port, first, stop: () => void server.stop(true) };
   };
 }
 
