@@ -264,6 +264,23 @@ test("close: while closeWrite waits for its turn", async () => {
   await within(patience, drained);
 });
 
+for (const call of ["close", "reset"] as const) {
+  test(`${call}: right after closeWrite, on a connection that has just been accepted`, {
+    ...skip(call === "reset" ? noReset : undefined),
+  }, async () => {
+    using sockets = await pair();
+    const { hostname, port } = sockets.listener.addr;
+    const options = { hostname, port, timeout: patience, ...secure.connect };
+    const connecting = connect(options).catch(() => undefined);
+    using accepted = await sockets.listener.accept();
+    const finished = accepted.closeWrite();
+    accepted[call]();
+    await within(patience, finished);
+    using peer = await connecting;
+    if (call === "close") assertEquals(await peer!.read(new Uint8Array(1)), null);
+  });
+}
+
 test("reset: the peer reads ECONNRESET, every time", skip(noReset), async () => {
   using sockets = await pair();
   const { client, server } = sockets;

@@ -162,9 +162,13 @@ export class DenoTransport implements Transport {
    */
   async closeWrite(): Promise<void> {
     const written = this.native.setNoDelay && this.native.write(new Uint8Array(0));
-    const finished = this.native.closeWrite();
+    // Closing the socket interrupts what is under way, and sends FIN as well.
+    const unlessClosed = (cause: unknown) => {
+      if (!this.#closed || (cause as Error).name !== "Interrupted") throw cause;
+    };
+    const finished = this.native.closeWrite().catch(unlessClosed);
     try {
-      await written;
+      await written?.catch(unlessClosed);
     } catch (cause) {
       this.#failWrite(cause);
       throw cause;
