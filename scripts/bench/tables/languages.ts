@@ -40,6 +40,7 @@ export async function run({ peer, raw, rounds, languages }: Tools): Promise<Row[
     const echo = await compare({
       sides: [
         await echoing("holdfast", size, () => dial(peer.ports.echo)),
+        await echoing("no limit", size, () => dial(peer.ports.echo, { timeout: null })),
         await echoing(bare, size, () => raw.dial(peer.ports.echo)),
         ...programs.flatMap(([name, program]) => [
           side(limits[name]!, program, "limited", size[1]),
@@ -62,7 +63,9 @@ export async function run({ peer, raw, rounds, languages }: Tools): Promise<Row[
       ...names.map((name) => cpuRow(echo, ["holdfast", limits[name]!, unit])),
       cpuRow(echo, ["holdfast", bare, unit]),
       ...names.map((name) => cpuRow(echo, [limits[name]!, name, unit])),
-      ...names.map((name) => priceRow(echo, bare, name)),
+      cpuRow(echo, ["holdfast", "no limit", unit]),
+      ...names.map((name) => priceRow(echo, ["a limit, holdfast", "no limit"], name)),
+      ...names.map((name) => priceRow(echo, ["holdfast beside raw", bare], name)),
       ...names.map((name) => cpuRow(connect, ["connect, holdfast", `connect, ${name}`, unit])),
       ...names.map((name) => cpuRow(accept, ["accept, holdfast", `accept, ${name}`, unit])),
       ...memory,
@@ -76,11 +79,14 @@ function side(name: string, program: Program, command: string, count: number): S
   return { name, run: () => program.do(command, count), cpu: program.cpu };
 }
 
-/** What a call with a limit costs in calls without: here, and there. */
-function priceRow(costs: Costs, bare: string, name: string): Row {
+/**
+ * What a call with a limit costs in calls without: here, and there. Without is the same call with `timeout: null`,
+ * as in Go and tokio, or the runtime's own call, which also counts what this library costs besides its limits.
+ */
+function priceRow(costs: Costs, [what, bare]: [string, string], name: string): Row {
   const price = (limited: string, without: string) =>
     costs.get(limited)!.cpu.map((us, round) => us / costs.get(without)!.cpu[round]!);
-  const names: [string, string, string] = ["a limit, holdfast", `a limit, ${name}`, "x no limit"];
+  const names: [string, string, string] = [what, `a limit, ${name}`, "x no limit"];
   return row(names, price("holdfast", bare), price(limits[name]!, name), { below: 1 });
 }
 
