@@ -1,12 +1,11 @@
 /** Two copies of the module in one process, as when a program has two versions or bundles one. */
 
-import { cp, mkdir, mkdtemp, writeFile } from "node:fs/promises";
-import { existsSync, rmSync } from "node:fs";
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { once } from "node:events";
 import net, { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { assert, assertEquals, assertFalse, assertInstanceOf, assertThrows } from "@std/assert";
@@ -24,16 +23,24 @@ async function load(): Promise<typeof here> {
   const beside = existsSync(sources) ? tmpdir() : testFile("../../node_modules");
   const directory = await mkdtemp(join(beside, "holdfast-copy-"));
   // Not before: it looks for koffi beside its own file when it needs that.
-  process.once("exit", () => rmSync(directory, { recursive: true }));
-  await writeFile(join(directory, "package.json"), '{ "type": "module" }');
-  if (existsSync(sources)) {
-    await cp(sources, join(directory, "mod.ts"));
-    await cp(testFile("../../src"), join(directory, "src"), { recursive: true });
-    return await import(pathToFileURL(join(directory, "mod.ts")).href);
+  try {
+    await writeFile(join(directory, "package.json"), '{ "type": "module" }');
+    let module = join(directory, "mod.ts");
+    if (existsSync(sources)) {
+      await cp(sources, module);
+      await cp(testFile("../../src"), join(directory, "src"), { recursive: true });
+    } else {
+      module = join(directory, "esm", "mod.js");
+      await mkdir(join(directory, "esm"));
+      await cp(installed, join(directory, "esm"), { recursive: true });
+    }
+    const copy: typeof here = await import(pathToFileURL(module).href);
+    // This loads koffi, which it looks for beside its own file.
+    copy.capabilities();
+    return copy;
+  } finally {
+    await rm(directory, { recursive: true });
   }
-  await mkdir(join(directory, "esm"));
-  await cp(installed, join(directory, "esm"), { recursive: true });
-  return await import(pathToFileURL(join(directory, "esm", "mod.js")).href);
 }
 
 const there = await load();
