@@ -91,6 +91,8 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
       this.watch?.wake();
       await this.transport.closeWrite();
     } catch (error) {
+      // No FIN was sent, so later calls get the error that ended the connection.
+      this.#fin = undefined;
       throw toSocketError(error, "write", this.transport.remoteAddr);
     }
   }

@@ -84,6 +84,7 @@ function expected(row: Record<string, string>): Record<string, string> {
     writable: row.write === "1" ? "ok" : write,
     closeWrite,
     "closeWrite twice": closeWrite,
+    "closeWrite, then write": row.closeWrite === "ok" ? "EPIPE write" : closeWrite,
     "closeWrite, close": closing,
     "closeWrite, reset": closing,
     ...Object.fromEntries(always.map((name) => [name, "ok"])),

@@ -156,6 +156,11 @@ export const operations: Record<string, (ends: Ends) => unknown> = {
     await socket.closeWrite();
     return await socket.closeWrite();
   },
+  "closeWrite, then write": async ({ socket }) => {
+    socket.setTimeouts({ write: 150 });
+    await socket.closeWrite().catch(() => {});
+    return await socket.write(one());
+  },
   "close": ({ socket }) => socket.close(),
   "reset": ({ socket }) => socket.reset(),
   "dispose": ({ socket }) => socket[Symbol.asyncDispose](),
@@ -199,10 +204,10 @@ async function outcomeOf(operation: () => unknown): Promise<string> {
 }
 
 /** Whose end of a connection is looked at. Over TLS, runtimes do not tell `wrap` how a stream has ended. */
-export const kinds: readonly ("dialled" | "accepted" | "wrapped")[] = [
+export const kinds: readonly ("dialled" | "accepted" | "wrapped" | "wrapped net.Socket")[] = [
   "dialled",
   "accepted",
-  ...overTls ? [] : ["wrapped" as const],
+  ...overTls ? [] : ["wrapped", "wrapped net.Socket"] as const,
 ];
 
 /** Does `operation` in `state`, on a connection of its own. */
@@ -215,6 +220,8 @@ export async function outcome(
   const { hostname, port } = listener.addr;
   using dialled = kind === "wrapped"
     ? wrap(await openNative(port, hostname), limits)
+    : kind === "wrapped net.Socket"
+    ? wrap(await openSocket(port, hostname), limits)
     : await connect({ hostname, port, ...limits, ...secure.connect });
   const { port: ours } = dialled.localAddr;
   await until(() => accepted.has(ours), "accepted");
@@ -231,8 +238,12 @@ export async function outcome(
 async function openNative(port: number, hostname: string): Promise<object> {
   const { Deno, Bun } = globalThis as unknown as Record<"Deno" | "Bun", Dials | undefined>;
   const own = Deno ?? Bun;
-  if (own !== undefined) return await own.connect({ hostname, port, socket: { data() {} } });
-  const socket = netConnect({ port, host: hostname });
+  if (own === undefined) return await openSocket(port, hostname);
+  return await own.connect({ hostname, port, socket: { data() {} } });
+}
+
+async function openSocket(port: number, host: string): Promise<object> {
+  const socket = netConnect({ port, host });
   await once(socket, "connect");
   return socket;
 }

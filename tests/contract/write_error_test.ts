@@ -1,10 +1,21 @@
 /** A write that fails because the peer has left loses nothing of what the peer sent before. */
 
+import { once } from "node:events";
+import net from "node:net";
 import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
-import { capabilities, SocketError, type TcpConnection } from "@holdfast/tcp";
+import { capabilities, listen, SocketError, type TcpConnection, wrap } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
-import { firstDifference, pair, patience, sleep, streamBytes, within } from "./support.ts";
+import {
+  firstDifference,
+  overTls,
+  type Pair,
+  pair,
+  patience,
+  sleep,
+  streamBytes,
+  within,
+} from "./support.ts";
 
 const { set: reset, reason } = capabilities().options.reset;
 const noReset = reset === "none" ? `reset: ${reason}` : undefined;
@@ -52,18 +63,41 @@ function assertGone(error: unknown, operation: string): void {
   assertEquals(error.operation, operation);
 }
 
-for (const size of [300, 40_000]) {
+/** Both ends are sockets of `node:net`: Deno accepts such where it sets `reusePort`. */
+async function nodePair(): Promise<Pair> {
+  const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience, reusePort });
+  const dialled = net.connect(listener.addr.port, "127.0.0.1");
+  await once(dialled, "connect");
+  const client = wrap(dialled, { timeout: patience });
+  const server = await listener.accept();
+  const close = () => {
+    client.close();
+    server.close();
+    listener.close();
+  };
+  return { listener, client, server, [Symbol.dispose]: close };
+}
+
+const reusePort = capabilities().options.reusePort.set !== "none";
+
+const ways: Record<string, () => Promise<Pair>> = overTls
+  ? { "": pair }
+  : { "": pair, ", node:net": nodePair };
+
+for (const [size, way] of [[300, ""], [40_000, ""], [300, ", node:net"]] as const) {
+  const open = ways[way];
+  if (open === undefined) continue;
   for (const unread of [true, false]) {
     for (const end of ["client", "server"] as const) {
       for (const busy of [false, true]) {
         const how = `${size} bytes, ${unread ? "RST" : "FIN, then RST"}, of the ${end}${
           busy ? ", busy" : ""
-        }`;
+        }${way}`;
         test(
           `write error: what has arrived is read first, then how it ended: ${how}`,
           skip(noReset),
           async () => {
-            using sockets = await pair();
+            using sockets = await open();
             const ours = sockets[end];
             const peer = sockets[end === "client" ? "server" : "client"];
             // After many writes a runtime may use direct system calls.

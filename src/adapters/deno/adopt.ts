@@ -8,6 +8,7 @@ import type { Transport } from "../../adapter.ts";
 import { adoptSocket, type NodeSocket } from "../node/transport.ts";
 import { descriptorOf, isOpen, isTcp } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
+import { keepErrors } from "./node_errors.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
 /** Adopts an open connection of Deno's own API or of its `node:net`. Returns `undefined` for the rest. */
@@ -18,7 +19,9 @@ export function adopt(native: object): Transport | undefined {
     return new DenoTransport(native);
   }
   const transport = adoptSocket(native);
-  if (transport !== undefined) stopBelow(native as TlsSocket);
+  if (transport === undefined) return undefined;
+  stopBelow(native as TlsSocket);
+  keepErrors(transport);
   return transport;
 }
 

@@ -14,6 +14,7 @@ import { builtin } from "../../kernel/system.ts";
 import { coded, systemError } from "../../kernel/system_error.ts";
 import { takeError } from "../../kernel/tcp_socket.ts";
 import { adoptSocket } from "../node/transport.ts";
+import { keepErrors } from "./node_errors.ts";
 import { descriptors } from "./descriptor.ts";
 import { loadKernel, untilWritable } from "./kernel.ts";
 
@@ -78,7 +79,10 @@ class PreparedAttempt implements Attempt {
     const socket = new Socket({ fd, allowHalfOpen: true, manualStart: true });
     descriptors().remember(socket, fd);
     const transport = adoptSocket(socket);
-    if (transport !== undefined) return transport;
+    if (transport !== undefined) {
+      keepErrors(transport);
+      return transport;
+    }
     socket.destroy();
     throw coded("ECONNRESET", "the peer has gone already");
   }

@@ -13,6 +13,7 @@ import { verifyTcp } from "../../kernel/tcp_socket.ts";
 import { listenOnDescriptor, open } from "../node/listen.ts";
 import { descriptors } from "./descriptor.ts";
 import { loadKernel } from "./kernel.ts";
+import { keepErrors } from "./node_errors.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
 /** The part of `Deno.Listener` that is used. */
@@ -129,7 +130,7 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
     if (Deno.permissions.querySync({ name: "net", host }).state !== "granted") {
       Deno.listen({ hostname, port }).close();
     }
-    return await open({ host: hostname, port, reusePort, backlog });
+    return await open({ host: hostname, port, reusePort, backlog }, keepErrors);
   }
   const tcpBacklog = backlog === undefined ? {} : { tcpBacklog: backlog };
   return new DenoListenerTransport(Deno.listen({ hostname, port, ...tcpBacklog }));
@@ -140,7 +141,7 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
  * that a search could not tell which one is meant.
  */
 async function adoptDescriptor(fd: number, backlog?: number): Promise<ListenerTransport> {
-  const transport = await listenOnDescriptor(fd, backlog);
+  const transport = await listenOnDescriptor(fd, backlog, keepErrors);
   if (loadKernel().kernel !== undefined) descriptors().remember(transport.native, fd);
   return transport;
 }

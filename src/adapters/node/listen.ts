@@ -15,7 +15,7 @@ import { builtin, host, systemName } from "../../kernel/system.ts";
 import { coded } from "../../kernel/system_error.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
 import { loadKernel } from "./kernel.ts";
-import { listenTo, type NodeSocket, remoteAddr } from "./transport.ts";
+import { listenTo, type NodeSocket, type NodeTransport, remoteAddr } from "./transport.ts";
 
 /** The part of `net.Server` that is used. */
 interface NodeServer {
@@ -42,6 +42,9 @@ interface NodeListenOptions {
   readonly exclusive?: boolean;
 }
 
+/** Something to do with every accepted connection first. */
+export type Prepare = (transport: NodeTransport) => void;
+
 interface NodeNet {
   createServer(options: { allowHalfOpen: boolean; pauseOnConnect: boolean }): NodeServer;
 }
@@ -52,13 +55,15 @@ class NodeListenerTransport implements ListenerTransport {
   readonly addr: NetAddr;
   /** The local address of all connections, if they have the same. */
   readonly #local: NetAddr | undefined;
+  readonly #prepare: Prepare | undefined;
   #incoming!: IncomingConnections;
   #closed = false;
   readonly #reportClose: () => void = closeReport(() => this.#closed ? undefined : this.#incoming);
 
-  constructor(native: NodeServer, addr: NetAddr, inherited: boolean) {
+  constructor(native: NodeServer, addr: NetAddr, inherited: boolean, prepare?: Prepare) {
     this.native = native;
     this.addr = addr;
+    this.#prepare = prepare;
     this.#local = inherited ? undefined : knownAddress(addr.hostname, addr.port);
   }
 
@@ -88,8 +93,10 @@ class NodeListenerTransport implements ListenerTransport {
   // around the same handle and an undocumented option, for 5 to 10 % more small messages.
   readonly #onConnection = (socket: NodeSocket): void => {
     const remote = this.#closed ? undefined : remoteAddr(socket);
-    if (remote === undefined) socket.destroy();
-    else this.#incoming.accepted(listenTo(socket, { local: this.#local, remote }));
+    if (remote === undefined) return void socket.destroy();
+    const transport = listenTo(socket, { local: this.#local, remote });
+    this.#prepare?.(transport);
+    this.#incoming.accepted(transport);
   };
 
   readonly #onError = (cause: unknown): void => {
@@ -138,12 +145,16 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
 }
 
 /** Makes a listener of a descriptor that listens. The listener owns it from now on. */
-export function listenOnDescriptor(fd: number, backlog?: number): Promise<ListenerTransport> {
-  return open({ fd, backlog });
+export function listenOnDescriptor(
+  fd: number,
+  backlog?: number,
+  prepare?: Prepare,
+): Promise<ListenerTransport> {
+  return open({ fd, backlog }, prepare);
 }
 
 /** Opens a server of `node:net` and makes a listener of it. */
-export function open(options: NodeListenOptions): Promise<ListenerTransport> {
+export function open(options: NodeListenOptions, prepare?: Prepare): Promise<ListenerTransport> {
   if (isDenied()) {
     const denied = new Error("the permission to use the network is missing: needs --allow-net");
     return Promise.reject(Object.assign(denied, { code: "ERR_ACCESS_DENIED" }));
@@ -157,7 +168,8 @@ export function open(options: NodeListenOptions): Promise<ListenerTransport> {
       const bound = server.address();
       if (typeof bound === "object" && bound !== null) {
         const addr = { transport: "tcp", hostname: bound.address, port: bound.port } as const;
-        return resolve(new NodeListenerTransport(server, addr, options.fd !== undefined));
+        const inherited = options.fd !== undefined;
+        return resolve(new NodeListenerTransport(server, addr, inherited, prepare));
       }
       server.close();
       reject(coded("EAFNOSUPPORT", "no TCP socket"));

@@ -150,7 +150,12 @@ export class NodeTransport implements Transport {
   #over = false;
   /** Made at the first write that has to wait. */
   #onWritten: ((error?: unknown) => void) | undefined = undefined;
-  #failedWrite: { cause: unknown } | undefined = undefined;
+  #failedWrite: { cause: unknown; certain: boolean } | undefined = undefined;
+  /**
+   * Returns the error with which the kernel has ended the connection, or `undefined`. Set where the runtime
+   * hides that from writes, which all fail with EPIPE.
+   */
+  takeError: (() => unknown) | undefined = undefined;
   /** Settles the promise of `flushed`. */
   #settled: { resolve(): void; reject(cause: unknown): void } | undefined = undefined;
   #done: Done | undefined = undefined;
@@ -243,6 +248,7 @@ export class NodeTransport implements Transport {
       }
       return chunk.length;
     }
+    if (this.#hasEnded()) return 0;
     let taken = 0;
     while (taken < data.length) {
       const size = Math.min(data.length - taken, chunkSize);
@@ -273,6 +279,7 @@ export class NodeTransport implements Transport {
       };
       // On a destroyed socket `end` does not call its callback.
       if (native.destroyed) return done(true);
+      if (this.#hasEnded()) return done(true);
       // An empty write fails when the peer has reset, and `shutdown` does not.
       if (this.#plain) native.write(nothing);
       const session = this.#session;
@@ -396,10 +403,17 @@ export class NodeTransport implements Transport {
     return this.#doneWithoutError!;
   }
 
-  #failWrite(cause: unknown): void {
+  /** Whether the kernel has ended the connection, which is reported here if writes would hide it. */
+  #hasEnded(): boolean {
+    const cause = this.takeError?.();
+    if (cause !== undefined) this.#failWrite(cause, true);
+    return cause !== undefined;
+  }
+
+  #failWrite(cause: unknown, certain: boolean = this.takeError === undefined): void {
     // If the program destroyed the socket, `close` or the error event reports it.
     if (this.#closed || this.native.destroyed || this.#failedWrite !== undefined) return;
-    this.#failedWrite = { cause };
+    this.#failedWrite = { cause, certain };
     this.writing = false;
     this.#outgoing.failed(cause);
   }
@@ -408,10 +422,11 @@ export class NodeTransport implements Transport {
     if (this.#closed) return;
     const { native } = this;
     if (this.#failedWrite !== undefined) {
-      const { cause } = this.#failedWrite;
+      const { cause, certain } = this.#failedWrite;
       // The kernel reports a reset only once, here to the write. But EPIPE means that the peer had
       // finished before, so the end is a good one.
       if ((cause as { code?: string }).code !== "EPIPE") return this.#fail(cause);
+      if (!certain) return this.#fail(coded("ECONNRESET", "the connection was reset"));
       if (this.#session?.truncated) return this.#fail(truncation());
       return this.#incoming.end();
     }
@@ -432,6 +447,11 @@ export class NodeTransport implements Transport {
   broken(cause: unknown): void {
     // The stream may still keep bytes that arrived before the error, and would drop them with it.
     this.#takeRest();
+    // The kernel has EPIPE for a reset after the peer's FIN: what has arrived is everything.
+    const finished = (cause as { code?: string }).code === "EPIPE";
+    if (finished && this.#plain && this.takeError === undefined && !this.#closed) {
+      this.#incoming.end();
+    }
     this.#fail(cause);
   }
 
@@ -508,7 +528,7 @@ export function onRead(this: NodeSocket, size: number, buffer: Uint8Array): bool
  *
  * @throws {TypeError} It decodes to text, so bytes may be lost already, or has the option `onread`.
  */
-export function adoptSocket(native: object): Transport | undefined {
+export function adoptSocket(native: object): NodeTransport | undefined {
   if (!(native instanceof builtin<NodeNet>("node:net")!.Socket)) return undefined;
   if (native.connecting || native.destroyed || native.remotePort === undefined) return undefined;
   if (native.readableEncoding !== null) {

@@ -59,7 +59,7 @@ test("net.Socket: what it held before it was adopted comes first, then the end",
   peer.end(new Uint8Array(1));
   await sleep(20);
   assertEquals([told.bytes, told.events], [0, []], "nobody has asked for anything");
-  transport.pull(1);
+  transport.pull();
   await until(() => told.events.length > 0, "the end");
   assertEquals(told.events, ["end after 5001"]);
   // The peer has finished, but this side has not.
@@ -72,7 +72,7 @@ test("net.Socket: what has arrived when a write fails is read before the error",
   const transport = adoptSocket(ours)!;
   const told = listenIn(transport);
   peer.write(new Uint8Array(1));
-  transport.pull(1);
+  transport.pull();
   await until(() => told.bytes === 1, "the first byte");
   transport.pause();
   peer.write(new Uint8Array(9_999));
@@ -84,7 +84,7 @@ test("net.Socket: what has arrived when a write fails is read before the error",
     return failures().length > 0;
   }, "the failure of a write");
   await sleep(20);
-  transport.pull(1);
+  transport.pull();
   await until(() => failures().length > 1, "the failure of reading");
   const [writing, reading = ""] = failures();
   assertEquals(writing, "writing failed after 1");
@@ -131,7 +131,7 @@ test("net.Socket: after close it tells nothing, and a late error harms nobody", 
   const { ours, peer } = sockets;
   const transport = adoptSocket(ours)!;
   const told = listenIn(transport);
-  transport.pull(1);
+  transport.pull();
   transport.close();
   transport.close();
   peer.write(new Uint8Array(10));

@@ -1,0 +1,42 @@
+/**
+ * Keeps the errors of `node:net` sockets, which Deno loses.
+ *
+ * @module
+ */
+
+import { identityOf } from "../../kernel/identity.ts";
+import { SOCKADDR_SIZE } from "../../kernel/sockaddr.ts";
+import { systemError } from "../../kernel/system_error.ts";
+import { takeError } from "../../kernel/tcp_socket.ts";
+import type { NodeTransport } from "../node/transport.ts";
+import { handle } from "./handle.ts";
+import { loadKernel } from "./kernel.ts";
+
+const name = new Uint8Array(SOCKADDR_SIZE);
+
+/**
+ * The kernel reports an error once, and Deno tries each write twice and reports the second error only,
+ * EPIPE (https://github.com/denoland/deno/pull/33015). Reading then ends as if the peer had finished. So a
+ * write first asks the kernel. Can go when a write after a reset fails with ECONNRESET in Deno;
+ * tests/contract/states_test.ts tests that.
+ */
+export function keepErrors(transport: NodeTransport): void {
+  const { native } = transport;
+  if (native.encrypted) return;
+  transport.takeError = () => undefined;
+  const { kernel } = loadKernel();
+  if (kernel === undefined || transport.remoteAddr.transport !== "tcp") return;
+  try {
+    const fd = handle(native)!.fd();
+    const identity = identityOf(kernel, fd);
+    transport.takeError = () => {
+      if (kernel.getpeername(fd, name) >= 0 || identityOf(kernel, fd) !== identity) {
+        return undefined;
+      }
+      const error = takeError(kernel, fd);
+      return error < 0 ? systemError(error, "write") : undefined;
+    };
+  } catch {
+    // The peer has gone already, so the descriptor cannot be found.
+  }
+}
