@@ -45,9 +45,8 @@ test("turn: a loop of writes of one byte lets timers ring", async () => {
   using peer = await drain();
   const { socket } = peer;
   const byte = new Uint8Array(1);
-  const end = performance.now() + 500;
   const part = await largestPart(() => socket.bytesWritten, async () => {
-    while (performance.now() < end) await socket.write(byte);
+    for (let i = 0; i < 100_000; i++) await socket.write(byte);
   });
   assertLess(part, tolerable);
 });
@@ -56,12 +55,11 @@ test("turn: several loops of writes at the same time let timers ring", async () 
   using peer = await drain();
   using other = await drain();
   const byte = new Uint8Array(1);
-  const end = performance.now() + 500;
   const part = await largestPart(
     () => peer.socket.bytesWritten + other.socket.bytesWritten,
     () =>
       Promise.all([peer, other].map(async ({ socket }) => {
-        while (performance.now() < end) await socket.write(byte);
+        for (let i = 0; i < 50_000; i++) await socket.write(byte);
       })),
   );
   assertLess(part, tolerable);
