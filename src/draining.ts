@@ -8,7 +8,7 @@
 import type { ListenerTransport } from "./adapter.ts";
 import type { Kernel } from "./kernel/kernel.ts";
 import { constants } from "./kernel/constants.ts";
-import { dropSyns, spread, steer, takeSyns } from "./kernel/listen_filter.ts";
+import { droppedPackets, dropSyns, spread, steer, takeSyns } from "./kernel/listen_filter.ts";
 import { listenersOn } from "./kernel/port_holder.ts";
 import { readTcpInfo } from "./kernel/tcp_info.ts";
 import { readInt } from "./kernel/tcp_socket.ts";
@@ -22,8 +22,6 @@ import { timers } from "./time/timers.ts";
 const grace = 200;
 /** The time between two looks at the kernel, ms. */
 const often = 20;
-/** A connection that comes later than this after steering, ms, shows that the steering went wrong. */
-const settling = 50;
 
 /** What draining needs of a listener. */
 export interface Drainable {
@@ -36,11 +34,6 @@ export interface Drainable {
   readonly idle: boolean;
 }
 
-/** How new connections are kept away. */
-type Way =
-  | { readonly name: "none" | "dropped" }
-  | { readonly name: "steered"; readonly index: number; readonly at: number };
-
 /** Keeps new connections away from a listener, from the moment in which it is made. */
 export class Draining {
   readonly #listener: Drainable;
@@ -49,7 +42,14 @@ export class Draining {
   readonly #first: { readonly came: number; readonly waiting: number | undefined };
   /** When the last connection came, and how many had come by then. */
   #last: { came: number; at: number };
-  #way: Way = { name: "none" };
+  /** Whether other listeners may share the port by SO_REUSEPORT. */
+  #sharesPort = false;
+  /** Whether the kernel drops SYNs that come to this listener. */
+  #dropping = false;
+  /** The number of the listener that gets all connections of the port, if they are steered. */
+  #steeredTo: number | undefined = undefined;
+  /** How many packets the kernel had dropped at the last look. */
+  #dropped = 0;
   #stopped = false;
 
   constructor(listener: Drainable) {
@@ -80,12 +80,11 @@ export class Draining {
     this.#stopped = true;
     const { transport } = this.#listener;
     const fd = this.#fd();
-    if (fd !== undefined && this.#way.name === "steered") {
-      // The other listeners of the port share its connections again, but this one must get none.
-      dropSyns(this.#kernel!, fd);
-      spread(this.#kernel!, fd);
-    } else if (fd !== undefined && this.#way.name === "dropped") {
-      takeSyns(this.#kernel!, fd);
+    if (fd !== undefined) {
+      if (this.#steeredTo !== undefined) spread(this.#kernel!, fd);
+      // Another process that has inherited this socket goes on with it. With SO_REUSEPORT the others have
+      // sockets of their own, so this one drops SYNs until it is closed.
+      if (this.#dropping && !this.#sharesPort) takeSyns(this.#kernel!, fd);
     }
     if (transport.stop === undefined) transport.close();
     else transport.stop();
@@ -101,33 +100,39 @@ export class Draining {
       if (before === undefined) return now - this.#start >= grace;
       return waiting === 0 || came - this.#first.came >= before;
     }
-    if (came !== this.#last.came || waiting! > 0) {
-      this.#last = { came, at: now };
-      const way = this.#way;
-      if (way.name === "steered" && now - way.at > settling) this.#keepAway();
-    }
+    if (came !== this.#last.came || waiting! > 0) this.#last = { came, at: now };
+    this.#checkSteering();
     return now - this.#last.at >= grace;
   }
 
-  /** With two listeners on the port, the other one gets all connections. Otherwise clients try again. */
+  /**
+   * Drops SYNs, which clients send again. With two listeners on the port, the other one gets all
+   * connections before, so that there are none to drop.
+   */
   #keepAway(): void {
     const fd = this.#listener.shared ? undefined : this.#fd();
     if (fd === undefined) return;
-    const { addr } = this.#listener.transport;
     const { SOL_SOCKET, SO_REUSEPORT } = constants;
-    const sharing = readInt(this.#kernel!, fd, SOL_SOCKET!, SO_REUSEPORT!) > 0
-      ? countListeners(addr.port) ?? 2
-      : 1;
-    if (sharing === 2) {
-      // The newer one has number 1. If it turns out to be this one, the other has number 0.
-      const index = this.#way.name === "steered" ? 1 - this.#way.index : 1;
-      if (steer(this.#kernel!, fd, index) >= 0) {
-        this.#way = { name: "steered", index, at: timers.now() };
-        return;
-      }
-    }
-    if (this.#way.name === "steered") spread(this.#kernel!, fd);
-    this.#way = { name: dropSyns(this.#kernel!, fd) < 0 ? "none" : "dropped" };
+    this.#sharesPort = readInt(this.#kernel!, fd, SOL_SOCKET!, SO_REUSEPORT!) > 0;
+    const { port } = this.#listener.transport.addr;
+    // The newer one has number 1.
+    if (this.#sharesPort && (countListeners(port) ?? 2) === 2) this.#steer(fd, 1);
+    this.#dropping = dropSyns(this.#kernel!, fd) >= 0;
+  }
+
+  /**
+   * Steers to the other listener when SYNs come to this one, which is then the newer of the two. That
+   * connections still come proves nothing: their handshakes may have begun before.
+   */
+  #checkSteering(): void {
+    const fd = this.#steeredTo === undefined ? undefined : this.#fd();
+    if (fd === undefined) return;
+    if (droppedPackets(this.#kernel!, fd) > this.#dropped) this.#steer(fd, 1 - this.#steeredTo!);
+  }
+
+  #steer(fd: number, index: number): void {
+    if (steer(this.#kernel!, fd, index) >= 0) this.#steeredTo = index;
+    this.#dropped = droppedPackets(this.#kernel!, fd);
   }
 
   /** How many completed connections the kernel has: a listener's TCP_INFO shows it as `unacknowledged`. */

@@ -40,6 +40,20 @@ export function takeSyns(kernel: Kernel, fd: number): void {
   kernel.setsockopt(fd, constants.SOL_SOCKET!, constants.SO_DETACH_FILTER!, new Uint8Array(4));
 }
 
+/** The place of `sk_drops` among the numbers of SO_MEMINFO (`linux/sock_diag.h`). */
+const SK_MEMINFO_DROPS = 8;
+
+/**
+ * How many packets the kernel has dropped at a listener, for {@linkcode dropSyns} or for lack of room; 0
+ * where it does not tell.
+ */
+export function droppedPackets(kernel: Kernel, fd: number): number {
+  const numbers = new Uint32Array(SK_MEMINFO_DROPS + 1);
+  const into = new Uint8Array(numbers.buffer);
+  kernel.getsockopt(fd, constants.SOL_SOCKET!, constants.SO_MEMINFO!, into);
+  return numbers[SK_MEMINFO_DROPS]!;
+}
+
 /**
  * Sends new connections to one of the listeners that share a port by SO_REUSEPORT: `index` counts them
  * from 0 in the order in which they were bound. If there are fewer, the kernel spreads connections

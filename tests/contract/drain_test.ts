@@ -4,7 +4,9 @@ import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
 import {
   connect,
+  constants,
   listen,
+  setsockopt,
   type SocketError,
   startTls,
   type TcpConnection,
@@ -155,6 +157,44 @@ test(
       rest = await open({ port, reusePort: true });
     }
     rest.close();
+  },
+);
+
+test(
+  "drain: with reusePort, handshakes that end late do not call back new connections",
+  skip(notLinux ?? noBind("reusePort")),
+  async () => {
+    const older = await open({ reusePort: true });
+    const { port } = older.addr;
+    // The kernel then completes a connection when its first bytes come.
+    const TCP_DEFER_ACCEPT = 9;
+    setsockopt(older, constants.IPPROTO_TCP!, TCP_DEFER_ACCEPT, 10);
+    using newer = await open({ port, reusePort: true });
+    const early = await dialAll(port, 30);
+    const mine: TcpConnection[] = [];
+    const theirs: TcpConnection[] = [];
+    (async () => {
+      for await (const socket of newer) theirs.push(socket);
+    })();
+    const drained = older.drain();
+    const serving = (async () => {
+      for await (const socket of older) mine.push(socket);
+    })();
+    await sleep(100);
+    for (const client of early) await client.write(new Uint8Array(1));
+    const late: TcpConnection[] = [];
+    for (let i = 0; i < 20; i++) {
+      late.push(await dial(port));
+      await sleep(5);
+    }
+    await within(patience, Promise.all([drained, serving]));
+    await until(() => mine.length + theirs.length === 50, "all are accepted");
+    assert(mine.length > 0, "the older one had no handshakes");
+    const gotLate = theirs.filter(({ remoteAddr }) =>
+      late.some(({ localAddr }) => localAddr.port === remoteAddr.port)
+    );
+    assertEquals(gotLate.length, late.length);
+    for (const socket of [...early, ...late, ...mine, ...theirs]) socket.close();
   },
 );
 

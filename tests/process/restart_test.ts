@@ -31,24 +31,30 @@ function binaryOf(name: "deno" | "bun" | "node"): string | undefined {
   return spawnSync(name, ["--version"]).status === 0 ? name : undefined;
 }
 
+const restarts = 10;
+
 const none = { refused: 0, reset: 0, lost: 0, failed: 0 };
 
 test(
-  "a rolling restart, five times under load: none is refused, reset or lost",
+  "a rolling restart, ten times under load: none is refused, reset or lost",
   skip(notLinux ?? noBind("reusePort")),
   async () => {
     const command = successor(own, process.execPath);
-    const { made, longest: _, ...rest } = await rolling(Array.from({ length: 6 }, () => command));
+    const { made, longest: _, ...rest } = await rolling(
+      Array.from({ length: restarts + 1 }, () => command),
+    );
     assertEquals(rest, none);
     assert(made > 200, `${made} connections`);
   },
 );
 
 test(
-  "Deno replaces Bun replaces Node.js, as far as they are here",
+  "Deno replaces Bun replaces Node.js, as far as they are here, ten times",
   skip(notLinux ?? noBind("reusePort") ?? alone),
   async () => {
-    const { made, longest: _, ...rest } = await rolling([...servers, servers[0]!]);
+    const { made, longest: _, ...rest } = await rolling(
+      Array.from({ length: restarts + 1 }, (_, i) => servers[i % servers.length]!),
+    );
     assertEquals(rest, none);
     assert(made > 100, `${made} connections`);
   },
