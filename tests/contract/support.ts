@@ -159,6 +159,8 @@ export interface StartOptions {
   through?: string[];
   /** A descriptor that the process gets as its number 3. */
   fd?: number;
+  /** Where its stderr goes; by default to that of this process. */
+  stderr?: "pipe";
 }
 
 /**
@@ -168,12 +170,12 @@ export interface StartOptions {
 export function startRuntime(
   script: string,
   args: string[] = [],
-  { through = [], fd }: StartOptions = {},
+  { through = [], fd, stderr }: StartOptions = {},
 ): ChildProcess {
   const flags = "Deno" in globalThis ? ["run", "-A", "--no-check"] : [];
   const [command, ...rest] = [...through, process.execPath, ...flags, script, ...args];
   return spawn(command!, rest, {
-    stdio: ["pipe", "pipe", "inherit", ...(fd === undefined ? [] : [fd])],
+    stdio: ["pipe", "pipe", stderr ?? "inherit", ...(fd === undefined ? [] : [fd])],
   });
 }
 
@@ -223,6 +225,29 @@ export async function firstLine(child: ChildProcess, ms: number = patience): Pro
       });
     }),
   );
+}
+
+/**
+ * Passes each line that a process prints to `take`, until it ends. Rejects, with what it has written to
+ * stderr if that is a pipe, when it does not end with 0.
+ */
+export function takeLines(child: ChildProcess, take: (line: string) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let rest = "";
+    let errors = "";
+    child.once("error", reject);
+    child.stderr?.on("data", (chunk: Uint8Array) => errors += new TextDecoder().decode(chunk));
+    child.stdout!.on("data", (chunk: Uint8Array) => {
+      const lines = (rest + new TextDecoder().decode(chunk)).split("\n");
+      rest = lines.pop()!;
+      for (const text of lines) take(text);
+    });
+    child.once("close", (code, signal) => {
+      if (code === 0) return resolve();
+      const command = child.spawnargs.join(" ");
+      reject(new Error(`${command} ended with ${code ?? signal}: ${rest}${errors}`));
+    });
+  });
 }
 
 /** An address where the handshake is never completed. */

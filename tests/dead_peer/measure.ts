@@ -9,7 +9,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startRuntime, testFile } from "../contract/support.ts";
+import { firstLine, startRuntime, takeLines, testFile } from "../contract/support.ts";
 import { certificate, privateKey } from "../support/certificate.ts";
 import { openNetwork } from "./namespaces.ts";
 
@@ -45,32 +45,15 @@ export async function measure(which: "rows" | "compare" | "guard" = "rows"): Pro
   const peer = spawn("ip", command, { stdio: ["pipe", "pipe", "inherit"] });
   let subject: ChildProcess | undefined;
   try {
-    await line(peer);
-    const through = enter(network.here);
-    subject = startRuntime(program("subject.ts"), [network.there, which], { through });
+    await firstLine(peer);
+    const options = { through: enter(network.here), stderr: "pipe" } as const;
+    subject = startRuntime(program("subject.ts"), [network.there, which], options);
     const results: Result[] = [];
-    await line(subject, (text) => results.push(JSON.parse(text) as Result));
+    await takeLines(subject, (text) => results.push(JSON.parse(text) as Result));
     return results;
   } finally {
     // Processes that still sleep would keep the namespaces.
     for (const child of [peer, subject]) child?.kill("SIGKILL");
     await rm(directory, { recursive: true });
   }
-}
-
-/** Resolves at the first line, or with a receiver of lines when the process has ended. */
-function line(child: ChildProcess, take?: (line: string) => unknown): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let rest = "";
-    child.once("error", reject);
-    child.once("close", (code) => {
-      if (code === 0) resolve();
-      else reject(new Error(`The ${take ? "subject" : "peer"} ended with ${code}: ${rest}`));
-    });
-    child.stdout!.on("data", (chunk: Uint8Array) => {
-      const lines = (rest + new TextDecoder().decode(chunk)).split("\n");
-      rest = lines.pop()!;
-      for (const text of lines) take === undefined ? resolve() : take(text);
-    });
-  });
 }
