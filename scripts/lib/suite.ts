@@ -35,6 +35,7 @@ const long: Record<string, number> = {
   "tests/dead_peer/dead_peer_test.ts": 30,
   "tests/recipes/hidden_test.ts": 30,
   "tests/recipes/recipes_test.ts": 20,
+  "tests/dialling/dialling_test.ts": 20,
   "tests/process/restart_test.ts": 20,
   "tests/dead_peer/guard_test.ts": 15,
   "tests/docs/examples_test.ts": 10,

@@ -98,7 +98,7 @@ export async function sourceTargets(
     files = files.filter((_, i) => !needs[i]);
   }
   if (files.length === 0) return [];
-  const recipes = files.some((file) => /^tests\/recipes\/|fake_timers/.test(file));
+  const recipes = files.some((file) => /^tests\/(recipes|dialling)\/|fake_timers/.test(file));
   const env: Record<string, string> = recipes ? { HOLDFAST_CLIENTS: await clients() } : {};
   const denoArgs = stdArgs(jsrProblem);
   // Fetched now, since Deno cannot fetch anything in a network namespace.

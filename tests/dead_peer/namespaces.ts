@@ -74,7 +74,8 @@ function removeStale(): void {
   }
 }
 
-function ip(command: string, must: boolean = true): void {
+/** Runs the program `ip`. */
+export function ip(command: string, must: boolean = true): void {
   const { status, stderr } = spawnSync("ip", command.split(" "), { encoding: "utf8" });
   if (must && status !== 0) throw new Error(`ip ${command}: ${stderr}`);
 }
