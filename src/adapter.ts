@@ -96,6 +96,11 @@ export interface Transport {
   reset(kernel: () => Kernel): void;
   /** Called once: the socket alone does not keep the process alive any more. */
   unref(): void;
+  /**
+   * Whether a read of the runtime's may keep the process alive now, since a call that does so waits for it.
+   * Only where a read that must not costs more.
+   */
+  hold?(on: boolean): void;
 }
 
 /** The addresses of a connection, as far as they are known without asking the kernel. */

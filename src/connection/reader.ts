@@ -66,6 +66,7 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
     this.bytesRead -= chunk.length;
     this.#backlog.putBack(chunk);
     this.#serve();
+    this.#rest();
   }
 
   /** Called when bytes have arrived. The waiting calls get them first, and the rest is kept. */
@@ -135,6 +136,17 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
 
   override left(call: ReadCall): void {
     call.into = undefined;
+    this.#rest();
+  }
+
+  /** A read of the runtime's goes on when no call waits any more. */
+  #rest(): void {
+    if (this.head === undefined) this.transport.hold?.(false);
+  }
+
+  override reference(on: boolean): void {
+    super.reference(on);
+    this.transport.hold?.(on && this.head !== undefined);
   }
 
   #wait(into: Uint8Array | undefined, size: number, options?: CallOptions): Promise<Result> {
@@ -157,7 +169,10 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
     call.into = into;
     const promise = this.enter(call, options, this.timeout);
     if (over || this.#backlog.size > 0) this.turn();
-    else this.transport.pull(size);
+    else {
+      this.transport.hold?.(this.referenced);
+      this.transport.pull(size);
+    }
     return promise;
   }
 
@@ -220,6 +235,7 @@ export class Reader extends Half<Result, ReadCall> implements Incoming {
     spend(size);
     if (this.#paused && this.#backlog.low) {
       this.#paused = false;
+      this.#rest();
       this.transport.pull(highWater);
     }
   }

@@ -105,7 +105,7 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
    */
   #spare: C | undefined = undefined;
   /** Whether its calls keep the process alive. */
-  #referenced = true;
+  protected referenced = true;
   readonly timers: TimerQueue;
 
   constructor(timers: TimerQueue) {
@@ -170,7 +170,7 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
     const tail = this.#tail;
     if (tail === undefined) {
       this.head = call;
-      if (this.#referenced) hold();
+      if (this.referenced) hold();
     } else {
       tail.next = call;
       call.previous = tail;
@@ -186,7 +186,7 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
     else previous.next = next;
     if (next === undefined) this.#tail = previous;
     else next.previous = previous;
-    if (this.head === undefined && this.#referenced) release();
+    if (this.head === undefined && this.referenced) release();
     call.previous = call.next = undefined;
     if (call.signal !== undefined) {
       call.signal.removeEventListener("abort", call);
@@ -215,8 +215,8 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
 
   /** Sets whether its calls keep the process alive from now on. */
   reference(on: boolean): void {
-    if (on === this.#referenced) return;
-    this.#referenced = on;
+    if (on === this.referenced) return;
+    this.referenced = on;
     if (this.head === undefined) return;
     if (on) hold();
     else release();

@@ -12,7 +12,7 @@ async function leave(way: string, ...args: string[]): Promise<{ lines: string[];
 
 const ways = [
   ...["closed", "closedAfterUse", "unref", "unrefLater", "idleListener", "idle", "idleListening"],
-  ...["idleAfterCalls", "idleAfterTimeouts", "idleAfterStreams", "idleAfterReset", "idleWrapped"],
+  ...["idleAfterCalls", "idleAfterTimeouts", "idleAfterStreams", "idleAfterLeaving", "idleAfterReset", "idleWrapped"],
 ];
 for (const way of ways) {
   test(`exit: at once, with sockets ${way}`, async () => {

@@ -72,6 +72,7 @@ export class DenoTransport implements Transport {
   /** Whether the program does not have `native`, and so cannot close it. */
   #own: boolean;
   #direct: Direct | undefined = undefined;
+  #holding = false;
 
   constructor(native: DenoConn, own: boolean = false) {
     this.native = native;
@@ -227,6 +228,14 @@ export class DenoTransport implements Transport {
 
   unref(): void {
     this.native.unref();
+  }
+
+  /** Each read of a connection that is unref'd takes an operation more. */
+  hold(on: boolean): void {
+    if (on === this.#holding) return;
+    this.#holding = on;
+    if (on) this.native.ref();
+    else this.native.unref();
   }
 
   readonly #onRead = (size: number | null): void => {

@@ -131,6 +131,19 @@ const ways: Record<string, () => Promise<void>> = {
     reader.releaseLock();
   },
 
+  /** A chunk that the stream's reader did not wait for goes to a read, while the runtime reads on. */
+  async idleAfterLeaving() {
+    const { client, server } = await open();
+    const reader = client.readable.getReader();
+    reader.read().catch(() => {});
+    // By then the stream has asked the connection.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    reader.releaseLock();
+    const reading = client.read(new Uint8Array(9));
+    await server.write(new Uint8Array(3));
+    await reading;
+  },
+
   /** A connection that is not closed. */
   async idleAfterReset() {
     const { client, server } = await open();
