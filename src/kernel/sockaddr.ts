@@ -140,7 +140,7 @@ function parse4(literal: string): Uint8Array | undefined {
  * The number that an IPv4 literal stands for, or -1. It goes by characters, since every connect needs it
  * several times, and four strings and an array each time would cost it 4 %.
  */
-function value4(literal: string): number {
+export function value4(literal: string): number {
   let bytes = 0, digits = 0, byte = 0, value = 0;
   for (let i = 0; i <= literal.length; i++) {
     const digit = i === literal.length ? dot : literal.charCodeAt(i) - 48;

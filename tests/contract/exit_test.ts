@@ -12,7 +12,14 @@ async function leave(way: string, ...args: string[]): Promise<{ lines: string[];
 
 const ways = [
   ...["closed", "closedAfterUse", "unref", "unrefLater", "idleListener", "idle", "idleListening"],
-  ...["idleAfterCalls", "idleAfterTimeouts", "idleAfterStreams", "idleAfterLeaving", "idleAfterReset", "idleWrapped"],
+  ...[
+    "idleAfterCalls",
+    "idleAfterTimeouts",
+    "idleAfterStreams",
+    "idleAfterLeaving",
+    "idleAfterReset",
+    "idleWrapped",
+  ],
 ];
 for (const way of ways) {
   test(`exit: at once, with sockets ${way}`, async () => {
