@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Kernel } from "./kernel.ts";
+import type { Kernel, KernelAccess } from "./kernel.ts";
 import type { Obstacle } from "./obstacle.ts";
 import { AF_INET, SOCK_STREAM } from "./sockaddr.ts";
 import { host, type KnownSystem, knownSystem, systemName } from "./system.ts";
@@ -129,6 +129,15 @@ const F_SETFL = 4;
 const FD_CLOEXEC = 1n;
 const O_NONBLOCK_DARWIN = 4n;
 const STDERR = 2;
+
+/** Makes the system calls with what `load` returns, or says why there are none. */
+export function kernelThrough(load: () => Libc): KernelAccess {
+  try {
+    return { kernel: kernelOf(load()) };
+  } catch (cause) {
+    return { obstacle: { reason: `the C library cannot be loaded: ${cause}`, remedy: "" } };
+  }
+}
 
 /** Makes the system calls out of `libc`. */
 export function kernelOf(libc: Libc): Kernel {

@@ -4,8 +4,6 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import http from "node:http";
 import https from "node:https";
 import type net from "node:net";
-import type { AddressInfo } from "node:net";
-import { once } from "node:events";
 import { test } from "node:test";
 import {
   connect,
@@ -18,8 +16,9 @@ import {
   TimeoutError,
   UnsupportedOptionError,
 } from "@holdfast/tcp";
-import { ca, certificate, privateKey } from "../support/certificate.ts";
+import { ca } from "../support/certificate.ts";
 import { skip } from "../support/skip.ts";
+import { webServer } from "../support/web.ts";
 import { hangingAddress, openDescriptors, patience, socketsOf, until, within } from "./support.ts";
 import { noKernel, notLinux } from "./support_listen.ts";
 
@@ -52,13 +51,8 @@ for (const secure of [false, true]) {
   test(`connector: a ${name}.Agent gets sockets that have the options`, {
     ...skip(notLinux),
   }, async () => {
-    const answer: http.RequestListener = (_, response) => response.end("hello");
-    const server = secure
-      ? https.createServer({ key: privateKey, cert: certificate }, answer)
-      : http.createServer(answer);
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
+    using server = await webServer(undefined, secure);
+    const { port } = server;
     const agent = new (secure ? https : http).Agent({ keepAlive: true, maxSockets: 1 });
     const dialled: net.Socket[] = [];
     const dial = connector({ timeout, keepAlive });
@@ -78,7 +72,6 @@ for (const secure of [false, true]) {
     // The kernel's own keepalive timer runs.
     assertEquals(row!.timer, 2);
     agent.destroy();
-    server.close();
   });
 }
 

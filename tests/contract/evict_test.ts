@@ -4,13 +4,12 @@
  * @module
  */
 
-import { once } from "node:events";
-import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { ServerResponse } from "node:http";
 import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import { evict, type EvictCriteria, SocketError, sockets } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
+import { webServer } from "../support/web.ts";
 import { noTables, pair, patience, until, within } from "./support.ts";
 import { noKernel } from "./support_listen.ts";
 
@@ -18,15 +17,12 @@ import { noKernel } from "./support_listen.ts";
 async function web() {
   const waiting: ServerResponse[] = [];
   let connections = 0;
-  const server = createServer((request, response) => {
+  const base = await webServer((request, response) => {
     if (request.url === "/slow") waiting.push(response);
     else response.end("hello");
   });
-  server.keepAliveTimeout = 60_000;
+  const { server, port } = base;
   server.on("connection", () => connections++);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
   return {
     port,
     waiting,
@@ -35,10 +31,7 @@ async function web() {
       const response = await fetch(`http://127.0.0.1:${port}${path}`, init);
       return await response.text();
     },
-    [Symbol.dispose]() {
-      server.close();
-      server.closeAllConnections();
-    },
+    [Symbol.dispose]: () => base[Symbol.dispose](),
   };
 }
 

@@ -5,7 +5,6 @@
  */
 
 import { once } from "node:events";
-import { createServer } from "node:http";
 import net, { type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
@@ -21,28 +20,23 @@ import {
 } from "@holdfast/tcp";
 import { ca, certificate, privateKey } from "../support/certificate.ts";
 import { skip } from "../support/skip.ts";
+import { webServer } from "../support/web.ts";
 import { pair, patience, sleep, spawnRuntime, testFile, until, within } from "./support.ts";
 import { noKernel } from "./support_listen.ts";
 
 const keepAlive = { idle: 61_000, interval: 11_000, count: 4 };
 
-/** A server of `node:http` that keeps connections, and a client of `fetch`. */
+/** A web server that keeps connections, and a client of `fetch`. */
 async function web() {
-  const server = createServer((_request, response) => response.end("hello"));
-  server.keepAliveTimeout = 60_000;
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
+  const server = await webServer();
+  const { port } = server;
   return {
     port,
     async fetch() {
       const response = await within(patience, fetch(`http://127.0.0.1:${port}/`));
       return await response.text();
     },
-    [Symbol.dispose]() {
-      server.close();
-      server.closeAllConnections();
-    },
+    [Symbol.dispose]: () => server[Symbol.dispose](),
   };
 }
 

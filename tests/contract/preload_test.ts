@@ -6,13 +6,12 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { skip } from "../support/skip.ts";
+import { webServer } from "../support/web.ts";
 import { patience, testFile, within } from "./support.ts";
 import { noKernel } from "./support_listen.ts";
 
@@ -26,10 +25,8 @@ function flags(): string[] {
 
 /** Runs the program under a guard that these variables describe. */
 async function run(env: Record<string, string>) {
-  const server = createServer((_request, response) => response.end("hello"));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
+  using server = await webServer();
+  const { port } = server;
   const args = [...flags(), testFile("programs/preloaded.ts"), String(port)];
   const ports = env["HOLDFAST_PORTS"]?.replace("PORT", String(port));
   const child = spawn(process.execPath, args, {
@@ -45,8 +42,6 @@ async function run(env: Record<string, string>) {
     return { code: code as number, ...text };
   } finally {
     child.kill("SIGKILL");
-    server.close();
-    server.closeAllConnections();
   }
 }
 

@@ -6,8 +6,7 @@
 
 import dgram from "node:dgram";
 import { once } from "node:events";
-import { createServer } from "node:http";
-import net, { type AddressInfo } from "node:net";
+import net from "node:net";
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
@@ -23,6 +22,7 @@ import {
   tcpInfo,
 } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
+import { webServer } from "../support/web.ts";
 import { pair, patience, until, within } from "./support.ts";
 import { descriptorOf, noIpv6, noKernel, rawInts } from "./support_listen.ts";
 
@@ -91,20 +91,13 @@ test("an entry of a socket that is gone is EBADF", skip(noKernel), async () => {
 });
 
 test("connections that fetch keeps are listed", skip(noKernel), async () => {
-  const server = createServer((_request, response) => response.end("hello"));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  try {
-    const response = await within(patience, fetch(`http://127.0.0.1:${port}/`));
-    await response.text();
-    const [entry] = sockets({ remotePort: port });
-    setOptions(entry!, { keepAlive: { idle: 62_000, interval: 12_000, count: 5 } });
-    assertEquals(getOptions(entry!).keepAlive, { idle: 62_000, interval: 12_000, count: 5 });
-  } finally {
-    server.close();
-    server.closeAllConnections();
-  }
+  using server = await webServer();
+  const { port } = server;
+  const response = await within(patience, fetch(`http://127.0.0.1:${port}/`));
+  await response.text();
+  const [entry] = sockets({ remotePort: port });
+  setOptions(entry!, { keepAlive: { idle: 62_000, interval: 12_000, count: 5 } });
+  assertEquals(getOptions(entry!).keepAlive, { idle: 62_000, interval: 12_000, count: 5 });
 });
 
 test("each criterion of a filter counts", skip(noKernel), async () => {

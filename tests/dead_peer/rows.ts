@@ -54,11 +54,22 @@ function fill(socket: TcpConnection, size: number = 8_000_000): Promise<number> 
 }
 
 /** Asserts that all later calls end with the same error as the pending one. */
-export async function latched(socket: TcpConnection): Promise<void> {
+async function latched(socket: TcpConnection): Promise<void> {
   for (const call of [() => read(socket), () => socket.write(new Uint8Array(1))]) {
     const error = await call().then(() => "success", (error: unknown) => error);
     if (!(error instanceof DeadPeerError)) throw new Error(`A later call ended with ${error}`);
   }
+}
+
+/** Measures how `call` ends, and asserts that all later calls end with the same error. */
+export async function endsForGood(
+  row: Row,
+  socket: TcpConnection,
+  call: Promise<unknown>,
+): Promise<Measured> {
+  const measured = await row.end(call);
+  await latched(socket);
+  return measured;
 }
 
 /** Writes now and then until that fails. */
@@ -74,25 +85,19 @@ export const rows: Plan[] = [
     using socket = await row.connect(7001, { deadPeerTimeout: T });
     const pending = read(socket);
     await row.gone();
-    const measured = await row.end(pending);
-    await latched(socket);
-    return measured;
+    return await endsForGood(row, socket, pending);
   }),
   gone("data unacknowledged", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
     const pending = read(socket);
     await row.gone();
     await socket.write(new Uint8Array(1000));
-    const measured = await row.end(pending);
-    await latched(socket);
-    return measured;
+    return await endsForGood(row, socket, pending);
   }),
   gone("data unacknowledged, nobody reads", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
     await row.gone();
-    const measured = await row.end(keepWriting(socket, 100));
-    await latched(socket);
-    return measured;
+    return await endsForGood(row, socket, keepWriting(socket, 100));
   }),
   gone("idle, T = 10 s", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: 10_000 });
@@ -113,9 +118,7 @@ export const rows: Plan[] = [
     writing.catch(() => {});
     await sleep(1_000);
     await row.gone();
-    const measured = await row.end(writing);
-    await latched(socket);
-    return measured;
+    return await endsForGood(row, socket, writing);
   }),
   gone("a write while probes are out", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: 4_000 });
@@ -123,9 +126,7 @@ export const rows: Plan[] = [
     await row.gone();
     await until(() => socket.tcpInfo().probes! > 0, "a keepalive probe");
     await socket.write(new Uint8Array(1000));
-    const measured = await row.end(pending);
-    await latched(socket);
-    return measured;
+    return await endsForGood(row, socket, pending);
   }, { timeout: 4_000 }),
   alive("closed window, alive for 3 T, then reads", async (row) => {
     using socket = await row.connect(7003, { deadPeerTimeout: T });
@@ -140,9 +141,7 @@ export const rows: Plan[] = [
     const writing = fill(socket);
     await sleep(2_000);
     await row.gone();
-    const measured = await row.end(writing);
-    await latched(socket);
-    return measured;
+    return await endsForGood(row, socket, writing);
   }),
   alive("a reader that drains every T, for 5 T", async (row) => {
     using socket = await row.connect(7004, { deadPeerTimeout: T });
@@ -322,9 +321,7 @@ export const rows: Plan[] = [
     const pending = read(socket);
     await row.gone();
     await socket.write(new Uint8Array(1000));
-    const measured = await row.end(pending);
-    await latched(socket);
-    return measured;
+    return await endsForGood(row, socket, pending);
   }),
   gone("closed window for 6 s, then gone, TCP_RTO_MAX_MS as on older kernels", async (row) => {
     using socket = await row.connect(7003, { deadPeerTimeout: T });
@@ -332,9 +329,7 @@ export const rows: Plan[] = [
     const writing = fill(socket);
     await sleep(6_000);
     await row.gone();
-    const measured = await row.end(writing);
-    await latched(socket);
-    return measured;
+    return await endsForGood(row, socket, writing);
     // The kernel probes after 0.2, 0.6, 1.4, 3.0, 6.2 and 12.6 s.
   }, { bound: 10_000 }),
   alive("closed window, alive for 7 T, TCP_RTO_MAX_MS as on older kernels", async (row) => {
@@ -389,9 +384,7 @@ export const rows: Plan[] = [
     const pending = read(socket);
     await row.removeAddress();
     await socket.write(new Uint8Array(1000));
-    const measured = await row.end(pending);
-    await latched(socket);
-    return measured;
+    return await endsForGood(row, socket, pending);
   }),
   gone("cable pulled, idle", async () => {
     using socket = await cable.connect(7001, { deadPeerTimeout: T });
@@ -420,9 +413,7 @@ async function accepted(row: Row, write: boolean): Promise<Measured> {
   const pending = read(socket);
   await row.gone();
   if (write) await socket.write(new Uint8Array(1000));
-  const measured = await row.end(pending);
-  await latched(socket);
-  return measured;
+  return await endsForGood(row, socket, pending);
 }
 
 /** Lets the peer read everything, and asserts that nothing is missing. */

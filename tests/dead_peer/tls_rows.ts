@@ -8,7 +8,7 @@ import type { TcpConnection } from "@holdfast/tcp";
 import { sleep, streamBytes } from "../contract/support.ts";
 import { ca } from "../support/certificate.ts";
 import type { Plan, Row } from "./row.ts";
-import { alive, gone, keepWriting, latched, T } from "./rows.ts";
+import { alive, endsForGood, gone, keepWriting, T } from "./rows.ts";
 
 function open(row: Row, port: number): Promise<TcpConnection> {
   return row.connect(port, { deadPeerTimeout: T, tls: { ca, serverName: "localhost" } });
@@ -25,34 +25,26 @@ export const tlsRows: Plan[] = [
     using socket = await open(row, 7011);
     const reading = pending(socket.read(new Uint8Array(1)));
     await row.gone();
-    const measured = await row.end(reading);
-    await latched(socket);
-    return measured;
+    return await endsForGood(row, socket, reading);
   }),
   gone("over TLS, data unacknowledged", async (row) => {
     using socket = await open(row, 7011);
     const reading = pending(socket.read(new Uint8Array(1)));
     await row.gone();
     await socket.write(new Uint8Array(1_000));
-    const measured = await row.end(reading);
-    await latched(socket);
-    return measured;
+    return await endsForGood(row, socket, reading);
   }),
   gone("over TLS, data unacknowledged, nobody reads", async (row) => {
     using socket = await open(row, 7011);
     await row.gone();
-    const measured = await row.end(keepWriting(socket, 100));
-    await latched(socket);
-    return measured;
+    return await endsForGood(row, socket, keepWriting(socket, 100));
   }),
   gone("over TLS, closed window, then gone", async (row) => {
     using socket = await open(row, 7013);
     const writing = pending(socket.write(streamBytes(0, 8_000_000)));
     await sleep(2_000);
     await row.gone();
-    const measured = await row.end(writing);
-    await latched(socket);
-    return measured;
+    return await endsForGood(row, socket, writing);
   }),
   alive("over TLS, a reader that drains every T, for 5 T", async (row) => {
     using socket = await open(row, 7014);

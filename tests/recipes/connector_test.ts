@@ -1,19 +1,17 @@
 /** undici's requests over sockets that our connector has dialled. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { once } from "node:events";
-import http from "node:http";
-import https from "node:https";
 import { createRequire } from "node:module";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { type Connector, connector } from "@holdfast/tcp";
 import { hangingAddress, patience, socketsOf, within } from "../contract/support.ts";
 import { notLinux } from "../contract/support_listen.ts";
-import { ca, certificate, privateKey } from "../support/certificate.ts";
+import { ca } from "../support/certificate.ts";
 import { skip } from "../support/skip.ts";
+import { webServer } from "../support/web.ts";
 
 const clients = process.env.HOLDFAST_CLIENTS;
 // Bun always uses its own undici, which has no connectors.
@@ -34,13 +32,8 @@ for (const secure of [false, true]) {
   test(`connector: undici over ${secure ? "https" : "http"}`, {
     ...skip(notLinux ?? noUndici),
   }, async () => {
-    const answer: http.RequestListener = (_, response) => response.end("hello");
-    const server = secure
-      ? https.createServer({ key: privateKey, cert: certificate }, answer)
-      : http.createServer(answer);
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
+    using server = await webServer(undefined, secure);
+    const { port } = server;
     const ports: number[] = [];
     const dial = connector({ timeout: patience, keepAlive: { idle: 61_000 } });
     const { Agent, fetch } = undici();
@@ -60,7 +53,6 @@ for (const secure of [false, true]) {
     const [row] = socketsOf(ports[0]!, "ESTABLISHED").filter((row) => row.localPort === ports[0]);
     assertEquals(row!.timer, 2);
     await dispatcher.close();
-    server.close();
   });
 }
 

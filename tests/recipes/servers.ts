@@ -17,7 +17,6 @@ import {
   writeFileSync,
 } from "node:fs";
 import { once } from "node:events";
-import { createServer } from "node:http";
 import { createServer as createHttp2Server, type ServerHttp2Session } from "node:http2";
 import { createRequire } from "node:module";
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from "node:net";
@@ -26,6 +25,7 @@ import { tmpdir } from "node:os";
 import process from "node:process";
 import { patience, sleep } from "../contract/support.ts";
 import { certificate, privateKey } from "../support/certificate.ts";
+import { webServer } from "../support/web.ts";
 
 export interface Server extends Disposable {
   port: number;
@@ -46,7 +46,7 @@ function find(program: string, ...more: string[]): string | undefined {
 
 /** A free port. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
+  const server = createTcpServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   server.close();
@@ -207,18 +207,7 @@ function give(directory: string, user: string): void {
 /** An HTTP server of this process. */
 export const web: Service = {
   missing: undefined,
-  async start() {
-    const server = createServer((_request, response) => response.end("hello"));
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return {
-      port: (server.address() as AddressInfo).port,
-      [Symbol.dispose]() {
-        server.close();
-        server.closeAllConnections();
-      },
-    };
-  },
+  start: () => webServer(),
 };
 
 /** Enough for a channel of gRPC to be ready: that is a matter of HTTP/2 alone. */

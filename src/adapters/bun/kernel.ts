@@ -7,7 +7,7 @@
 import type { KernelAccess } from "../../kernel/kernel.ts";
 import {
   errnoFunction,
-  kernelOf,
+  kernelThrough,
   type Libc,
   noLibrary,
   openLibrary,
@@ -29,12 +29,7 @@ export function loadKernel(): KernelAccess {
   if (kept !== undefined) return kept;
   const obstacle = noLibrary();
   if (obstacle !== undefined) return kept = { obstacle };
-  try {
-    return kept = { kernel: kernelOf(load()) };
-  } catch (cause) {
-    const reason = `the C library cannot be loaded: ${cause}`;
-    return kept = { obstacle: { reason, remedy: "" } };
-  }
+  return kept = kernelThrough(load);
 }
 
 function load(): Libc {

@@ -8,7 +8,7 @@ import type { KernelAccess } from "../../kernel/kernel.ts";
 import { errnoName } from "../../kernel/errno.ts";
 import {
   errnoFunction,
-  kernelOf,
+  kernelThrough,
   type Libc,
   noLibrary,
   openLibrary,
@@ -51,12 +51,7 @@ export function loadKernel(): KernelAccess {
     const reason = "the permission to call the system's C library is missing";
     return { obstacle: { reason, remedy: "needs --allow-ffi" } };
   }
-  try {
-    return kept = { kernel: kernelOf(load(Deno)) };
-  } catch (cause) {
-    const reason = `the C library cannot be loaded: ${cause}`;
-    return kept = { obstacle: { reason, remedy: "" } };
-  }
+  return kept = kernelThrough(() => load(Deno));
 }
 
 /** `send(2)` and `recv(2)`, where there are system calls. */

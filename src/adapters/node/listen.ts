@@ -18,11 +18,11 @@ import { loadKernel } from "./kernel.ts";
 import { listenTo, type NodeSocket, type NodeTransport, remoteAddr } from "./transport.ts";
 
 /** The part of `net.Server` that is used. */
-interface NodeServer {
+export interface NodeServer {
   readonly listening: boolean;
   /** A string is the path of a UNIX socket. `null` means that the server does not listen. */
   address(): { address: string; port: number } | string | null;
-  listen(options: NodeListenOptions, backlog: number | undefined): unknown;
+  listen(options: NodeListenOptions, backlog?: number): unknown;
   on(event: string, listener: (...args: never[]) => void): unknown;
   once(event: string, listener: (...args: never[]) => void): unknown;
   off(event: string, listener: (...args: never[]) => void): unknown;
@@ -35,6 +35,7 @@ interface NodeServer {
 interface NodeListenOptions {
   readonly host?: string;
   readonly port?: number;
+  readonly path?: string;
   readonly fd?: number;
   readonly backlog: number | undefined;
   readonly ipv6Only?: boolean | undefined;

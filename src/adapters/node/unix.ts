@@ -8,19 +8,8 @@ import type { Attempt, IncomingConnections, ListenerTransport, Transport } from 
 import type { NetAddr, UnixAddr } from "../../kernel/address.ts";
 import { builtin, host } from "../../kernel/system.ts";
 import { coded } from "../../kernel/system_error.ts";
-import { closeReport } from "./listen.ts";
+import { closeReport, type NodeServer } from "./listen.ts";
 import { listenTo, type NodeSocket } from "./transport.ts";
-
-interface NodeServer {
-  readonly listening: boolean;
-  listen(options: { path: string; backlog: number | undefined; exclusive: boolean }): unknown;
-  on(event: string, listener: (...args: never[]) => void): unknown;
-  once(event: string, listener: (...args: never[]) => void): unknown;
-  off(event: string, listener: (...args: never[]) => void): unknown;
-  close(): unknown;
-  ref(): unknown;
-  unref(): unknown;
-}
 
 interface NodeNet {
   connect(options: { path: string; allowHalfOpen: boolean }): NodeSocket;
