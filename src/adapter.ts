@@ -45,6 +45,8 @@ export interface Transport {
   /** The runtime's TCP socket, where `native` is a TLS socket around it. */
   readonly below?: object | undefined;
   readonly localAddr: NetAddr;
+  /** The port of `localAddr`, where `localAddr` makes an object that few connections need. */
+  readonly localPort?: number;
   readonly remoteAddr: NetAddr;
   /** What the TLS handshake has agreed on; `undefined` without TLS. */
   readonly tls?: TlsInformation | undefined;

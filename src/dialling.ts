@@ -31,13 +31,13 @@ const mostMeetings = 8;
  * (RFC 9293 section 3.5, simultaneous open).
  */
 function isItself(opened: Opened, port: number): boolean {
-  const { localAddr } = opened;
-  return port !== undefined && localAddr.port === port &&
-    localAddr.hostname === opened.remoteAddr.hostname;
+  if (port === undefined || (opened.localPort ?? opened.localAddr.port) !== port) return false;
+  return opened.localAddr.hostname === opened.remoteAddr.hostname;
 }
 
 /** What dialling needs of an open connection. */
 export interface Opened {
+  readonly localPort?: number;
   readonly localAddr: ErrorAddress;
   readonly remoteAddr: ErrorAddress;
   close(): void;

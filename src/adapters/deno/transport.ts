@@ -73,10 +73,15 @@ export class DenoTransport implements Transport {
   #own: boolean;
   #direct: Direct | undefined = undefined;
   #holding = false;
+  readonly #onRead: (size: number | null | Error) => void = this.#read.bind(this);
 
   constructor(native: DenoConn, own: boolean = false) {
     this.native = native;
     this.#own = own;
+  }
+
+  get localPort(): number {
+    return this.native.localAddr.port;
   }
 
   get localAddr(): NetAddr {
@@ -102,7 +107,7 @@ export class DenoTransport implements Transport {
       buffer = new Uint8Array(Math.min(Math.max(size, smallest), chunkSize));
     }
     this.#buffer = buffer!;
-    this.native.read(this.#buffer).then(this.#onRead, this.#onReadError);
+    this.native.read(this.#buffer).then(this.#onRead, this.#onRead);
   }
 
   receive(into: Uint8Array): number {
@@ -111,7 +116,7 @@ export class DenoTransport implements Transport {
     // The kernel has no more bytes when it gave fewer than there was room for.
     this.#ahead = size < into.length ? 0 : this.#ahead - size;
     if (size >= 0) return size;
-    this.#onReadError(systemError(size, "read"));
+    this.#readFailed(systemError(size, "read"));
     return 0;
   }
 
@@ -238,11 +243,13 @@ export class DenoTransport implements Transport {
     else this.native.unref();
   }
 
-  readonly #onRead = (size: number | null): void => {
+  /** One function for both outcomes, as every connection that waits for data has to keep it. */
+  #read(size: number | null | Error): void {
     this.#reading = false;
     if (this.#closed) return;
     const buffer = this.#buffer!;
     if (size === null) return this.#onEnd();
+    if (typeof size !== "number") return this.#readFailed(size);
     if (this.#given) {
       this.#buffer = undefined;
       this.#incoming.data(buffer.subarray(0, size), false);
@@ -254,7 +261,7 @@ export class DenoTransport implements Transport {
       }
       this.#incoming.data(size === buffer.length ? buffer : buffer.subarray(0, size), true);
     }
-  };
+  }
 
   /**
    * The kernel reports an error only once, to a read or a write. After that, reading ends as if the peer
@@ -272,12 +279,10 @@ export class DenoTransport implements Transport {
     else this.#incoming.failed(this.#writeFailure.cause);
   }
 
-  readonly #onReadError = (cause: unknown): void => {
-    this.#reading = false;
-    if (this.#closed) return;
+  #readFailed(cause: Error): void {
     this.#incoming.failed(cause);
     this.#outgoing.failed(cause);
-  };
+  }
 
   #wrote(size: number): void {
     this.#written += size;
