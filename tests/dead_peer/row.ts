@@ -89,6 +89,15 @@ export class Row {
   }
 }
 
+/**
+ * A call whose result the row asks for later. If the row fails, or the call rejects, before that, nobody else
+ * would handle the rejection, and it would end the process and with it all rows.
+ */
+export function pending<Result>(call: Promise<Result>): Promise<Result> {
+  call.catch(() => {});
+  return call;
+}
+
 export interface Measured {
   ms: number;
   /** Fails when there is a value where an error was expected. */

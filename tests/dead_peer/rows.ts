@@ -13,7 +13,7 @@ import {
   type TcpConnection,
 } from "@holdfast/tcp";
 import { firstDifference, sleep, streamBytes, until } from "../contract/support.ts";
-import { cable, control, type Measured, type Plan, pullCable, type Row } from "./row.ts";
+import { cable, control, type Measured, pending, type Plan, pullCable, type Row } from "./row.ts";
 
 const dead = ["DeadPeerError ETIMEDOUT", "DeadPeerError EHOSTUNREACH", "DeadPeerError ENETUNREACH"];
 /** How much later a busy machine may notice it, ms. */
@@ -44,13 +44,11 @@ function seconds(ms: number): string {
 }
 
 const buffer = () => new Uint8Array(65_536);
-const read = (socket: TcpConnection) => socket.read(buffer());
+const read = (socket: TcpConnection) => pending(socket.read(buffer()));
 
 /** Writes until nothing more fits. Returns the write that waits, and how many bytes were taken. */
 function fill(socket: TcpConnection, size: number = 8_000_000): Promise<number> {
-  const write = socket.write(streamBytes(0, size));
-  write.catch(() => {});
-  return write;
+  return pending(socket.write(streamBytes(0, size)));
 }
 
 /** Asserts that all later calls end with the same error as the pending one. */
@@ -83,16 +81,16 @@ export async function keepWriting(socket: TcpConnection, every: number): Promise
 export const rows: Plan[] = [
   gone("idle", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
-    const pending = read(socket);
+    const reading = read(socket);
     await row.gone();
-    return await endsForGood(row, socket, pending);
+    return await endsForGood(row, socket, reading);
   }),
   gone("data unacknowledged", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
-    const pending = read(socket);
+    const reading = read(socket);
     await row.gone();
     await socket.write(new Uint8Array(1000));
-    return await endsForGood(row, socket, pending);
+    return await endsForGood(row, socket, reading);
   }),
   gone("data unacknowledged, nobody reads", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
@@ -101,32 +99,31 @@ export const rows: Plan[] = [
   }),
   gone("idle, T = 10 s", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: 10_000 });
-    const pending = read(socket);
+    const reading = read(socket);
     await row.gone();
-    return await row.end(pending);
+    return await row.end(reading);
   }, { timeout: 10_000, bound: 11_250 }),
   gone("data unacknowledged, T = 10 s", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: 10_000 });
-    const pending = read(socket);
+    const reading = read(socket);
     await row.gone();
     await socket.write(new Uint8Array(1000));
-    return await row.end(pending);
+    return await row.end(reading);
   }, { timeout: 10_000, bound: 11_250 }),
   gone("writing every 200 ms", async (row) => {
     using socket = await row.connect(7002, { deadPeerTimeout: T });
-    const writing = keepWriting(socket, 200);
-    writing.catch(() => {});
+    const writing = pending(keepWriting(socket, 200));
     await sleep(1_000);
     await row.gone();
     return await endsForGood(row, socket, writing);
   }),
   gone("a write while probes are out", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: 4_000 });
-    const pending = read(socket);
+    const reading = read(socket);
     await row.gone();
     await until(() => socket.tcpInfo().probes! > 0, "a keepalive probe");
     await socket.write(new Uint8Array(1000));
-    return await endsForGood(row, socket, pending);
+    return await endsForGood(row, socket, reading);
   }, { timeout: 4_000 }),
   alive("closed window, alive for 3 T, then reads", async (row) => {
     using socket = await row.connect(7003, { deadPeerTimeout: T });
@@ -153,17 +150,17 @@ export const rows: Plan[] = [
   gone("half closed by us (FIN-WAIT-2)", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
     await socket.closeWrite();
-    const pending = read(socket);
+    const reading = read(socket);
     await until(() => socket.tcpInfo().state === "FIN-WAIT-2", "FIN-WAIT-2");
     await row.gone();
-    return await row.end(pending);
+    return await row.end(reading);
   }),
   gone("our FIN unacknowledged (FIN-WAIT-1)", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
-    const pending = read(socket);
+    const reading = read(socket);
     await row.gone();
     await socket.closeWrite();
-    return await row.end(pending);
+    return await row.end(reading);
   }),
   gone("half closed by the peer (CLOSE-WAIT), idle", async (row) => {
     using socket = await row.connect(7006, { deadPeerTimeout: T });
@@ -187,11 +184,11 @@ export const rows: Plan[] = [
   }, { accepted: ["TimeoutError ETIMEDOUT"], bound: 2_000, min: 1_990 }),
   gone("rebooted: RST at the next probe", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
-    const pending = read(socket);
+    const reading = read(socket);
     await row.gone();
     await row.command("reset");
     await row.heal();
-    return await row.end(pending);
+    return await row.end(reading);
   }, { accepted: ["SocketError ECONNRESET"], bound: T, min: 0 }),
   alive("a 2 s outage that heals", async (row) => {
     using socket = await row.connect(7005, { deadPeerTimeout: 4_000 });
@@ -289,21 +286,21 @@ export const rows: Plan[] = [
   }),
   gone("rebooted with data in flight: RST at the next retransmission", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
-    const pending = read(socket);
+    const reading = read(socket);
     await row.gone();
     await socket.write(new Uint8Array(1_000));
     await row.command("reset");
     await row.heal();
-    return await row.end(pending);
+    return await row.end(reading);
   }, { accepted: ["SocketError ECONNRESET"], bound: T, min: 0 }),
   gone("made anew with data in flight, at another link address", async (row) => {
     // The kernel asks for the new link address only after most of a minute, and retransmissions, whose
     // distance doubles each time, use it minutes later.
     using socket = await row.connect(7001, { deadPeerTimeout: T });
-    const pending = read(socket);
+    const reading = read(socket);
     await row.misplace();
     await socket.write(new Uint8Array(1_000));
-    return await row.end(pending);
+    return await row.end(reading);
   }),
   alive("close() with unsent data before a closed window, reads after 3 T", async (row) => {
     const socket = await row.connect(7003, { deadPeerTimeout: T, sendBufferSize: 100_000 });
@@ -318,10 +315,10 @@ export const rows: Plan[] = [
   gone("data unacknowledged, TCP_RTO_MAX_MS as on older kernels", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
     asOlderKernel(socket);
-    const pending = read(socket);
+    const reading = read(socket);
     await row.gone();
     await socket.write(new Uint8Array(1000));
-    return await endsForGood(row, socket, pending);
+    return await endsForGood(row, socket, reading);
   }),
   gone("closed window for 6 s, then gone, TCP_RTO_MAX_MS as on older kernels", async (row) => {
     using socket = await row.connect(7003, { deadPeerTimeout: T });
@@ -344,10 +341,10 @@ export const rows: Plan[] = [
   gone("the runtime's own socket, T = 15 s, data unacknowledged", async (row) => {
     using socket = await row.connect(7001, {});
     setOptions(socket.native, { deadPeerTimeout: 15_000 });
-    const pending = read(socket);
+    const reading = read(socket);
     await row.gone();
     await socket.write(new Uint8Array(1000));
-    return await row.end(pending);
+    return await row.end(reading);
   }, { timeout: 15_000 }),
   gone("the runtime's own socket, T = 15 s, closed window, then gone", async (row) => {
     using socket = await row.connect(7003, {});
@@ -359,10 +356,10 @@ export const rows: Plan[] = [
   }, { timeout: 15_000 }),
   gone("userTimeout 3 s, data unacknowledged", async (row) => {
     using socket = await row.connect(7001, { userTimeout: 3_000 });
-    const pending = read(socket);
+    const reading = read(socket);
     await row.gone();
     await socket.write(new Uint8Array(1000));
-    return await row.end(pending);
+    return await row.end(reading);
   }),
   {
     ...gone("userTimeout 3 s, closed window, alive (why it is no answer)", async (row) => {
@@ -375,29 +372,29 @@ export const rows: Plan[] = [
   },
   gone("the peer's address removed, idle", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
-    const pending = read(socket);
+    const reading = read(socket);
     await row.removeAddress();
-    return await row.end(pending);
+    return await row.end(reading);
   }),
   gone("the peer's address removed, data unacknowledged", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
-    const pending = read(socket);
+    const reading = read(socket);
     await row.removeAddress();
     await socket.write(new Uint8Array(1000));
-    return await endsForGood(row, socket, pending);
+    return await endsForGood(row, socket, reading);
   }),
   gone("cable pulled, idle", async () => {
     using socket = await cable.connect(7001, { deadPeerTimeout: T });
-    const pending = read(socket);
+    const reading = read(socket);
     await pullCable();
-    return await cable.end(pending);
+    return await cable.end(reading);
   }),
   gone("cable pulled, data unacknowledged", async () => {
     using socket = await cable.connect(7001, { deadPeerTimeout: T });
-    const pending = read(socket);
+    const reading = read(socket);
     await pullCable();
     await socket.write(new Uint8Array(1000));
-    return await cable.end(pending);
+    return await cable.end(reading);
   }),
 ];
 
@@ -410,10 +407,10 @@ async function accepted(row: Row, write: boolean): Promise<Measured> {
   });
   const [socket] = await Promise.all([listener.accept(), row.dial(7100)]);
   using _closing = socket;
-  const pending = read(socket);
+  const reading = read(socket);
   await row.gone();
   if (write) await socket.write(new Uint8Array(1000));
-  return await endsForGood(row, socket, pending);
+  return await endsForGood(row, socket, reading);
 }
 
 /** Lets the peer read everything, and asserts that nothing is missing. */

@@ -7,17 +7,11 @@
 import type { TcpConnection } from "@holdfast/tcp";
 import { sleep, streamBytes } from "../contract/support.ts";
 import { ca } from "../support/certificate.ts";
-import type { Plan, Row } from "./row.ts";
+import { pending, type Plan, type Row } from "./row.ts";
 import { alive, endsForGood, gone, keepWriting, T } from "./rows.ts";
 
 function open(row: Row, port: number): Promise<TcpConnection> {
   return row.connect(port, { deadPeerTimeout: T, tls: { ca, serverName: "localhost" } });
-}
-
-/** A read or a write that nothing but the end of the connection ends. */
-function pending<Result>(call: Promise<Result>): Promise<Result> {
-  call.catch(() => {});
-  return call;
 }
 
 export const tlsRows: Plan[] = [
