@@ -43,16 +43,17 @@ export class Silence {
     const step = this.#interval / 10;
     if (sent <= this.#sentAtTimeout) {
       this.#patience = 0;
-      // From Linux 6.15 on the kernel probes in every interval. Before, it may not probe for longer, so
-      // the peer is given up without one more probe.
-      return sent > 0 && -left > 1.25 * this.#interval ? 0 : step;
+      // From Linux 6.15 on the kernel asks in every interval. Before, it retransmits ever more seldom, and
+      // the peer is given up without one more retransmission, as some have been in vain already.
+      return retransmits > 0 && -left > 1.25 * this.#interval ? 0 : step;
     }
+    // Before Linux 6.15 the probes of a closed window may be minutes apart. A single one may have met a
+    // short outage, or may have been lost, so the peer is asked once more, however long that takes.
+    if (retransmits === 0 && probes === 1) return step;
     if (this.#patience === 0) {
-      // Of several probes, the last one gets the time of a round trip. A single one may have been lost,
-      // so there is time for the next.
-      const time = this.#sentAtTimeout === 0
-        ? this.#interval
-        : info.rtt + 4 * info.rttVariation + step / 2;
+      // Of several questions, the last one gets the time of a round trip. A single retransmission may have
+      // been lost, so there is time for the next.
+      const time = sent === 1 ? this.#interval : info.rtt + 4 * info.rttVariation + step / 2;
       this.#patience = silence + Math.min(time, this.#interval);
     }
     return Math.max(0, this.#patience - silence);

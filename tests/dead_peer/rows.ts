@@ -327,8 +327,23 @@ export const rows: Plan[] = [
     await sleep(6_000);
     await row.gone();
     return await endsForGood(row, socket, writing);
-    // The kernel probes after 0.2, 0.6, 1.4, 3.0, 6.2 and 12.6 s.
-  }, { bound: 10_000 }),
+    // The kernel probes after 0.2, 0.6, 1.4, 3.0, 6.2 and 12.6 s, and the last two have no answer.
+  }, { min: 0.75 * T, bound: 10_000 }),
+  alive(
+    "closed window, a probe meets an outage, TCP_RTO_MAX_MS as on older kernels",
+    async (row) => {
+      using socket = await row.connect(7003, { deadPeerTimeout: T });
+      asOlderKernel(socket);
+      const size = 1_000_000;
+      const writing = fill(socket, size);
+      await sleep(4_000);
+      await row.gone();
+      await until(() => socket.tcpInfo().probes! > 0, "a probe without an answer");
+      await row.heal();
+      await until(() => socket.tcpInfo().probes === 0, "an answer to the next one", 15_000);
+      return await delivered(row, socket, writing, size);
+    },
+  ),
   alive("closed window, alive for 7 T, TCP_RTO_MAX_MS as on older kernels", async (row) => {
     using socket = await row.connect(7003, { deadPeerTimeout: T });
     asOlderKernel(socket);

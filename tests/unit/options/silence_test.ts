@@ -44,16 +44,38 @@ test("a peer that answers the question after the timeout is alive", () => {
   assert(silence.look(shown(8_900, 5)) > 0);
 });
 
-test("the only question there was has an interval to be answered", () => {
+test("the only retransmission there was has an interval to be answered", () => {
   const silence = new Silence(timeout);
-  silence.look(shown(8_001, 0, { probes: 0, unacknowledged: 0, notSent: 9 }));
-  const asked = { probes: 1, unacknowledged: 0, notSent: 9 };
-  assertEquals(silence.look(shown(8_300, 0, asked)), 1_000);
-  assert(silence.look(shown(9_200, 0, asked)) > 0);
-  assertEquals(silence.look(shown(9_300, 0, asked)), 0);
+  silence.look(shown(8_001, 0));
+  assertEquals(silence.look(shown(8_300, 1)), 1_000);
+  assert(silence.look(shown(9_200, 1)) > 0);
+  assertEquals(silence.look(shown(9_300, 1)), 0);
 });
 
-test("a kernel that asks more and more seldom is not waited for", () => {
+test("a closed window: one probe without an answer may be lost, however long ago it was", () => {
+  const silence = new Silence(timeout);
+  const asked = (ms: number, probes: number) =>
+    shown(ms, 0, { probes, unacknowledged: 0, notSent: 9 });
+  silence.look(asked(8_001, 0));
+  for (let ms = 8_300; ms < 60_000; ms += 100) assert(silence.look(asked(ms, 1)) > 0);
+  // The answer to the next one.
+  assertEquals(silence.look(asked(10, 0)), 7_991);
+  silence.look(asked(8_001, 0));
+  assert(silence.look(asked(9_000, 1)) > 0);
+  const answer = silence.look(asked(20_000, 2));
+  assert(answer > 0 && answer <= 1_000, `${answer}`);
+  assertEquals(silence.look(asked(20_001 + answer, 2)), 0);
+});
+
+test("a closed window: the last probe was sent after the timeout", () => {
+  const silence = new Silence(timeout);
+  const asked = (ms: number, probes: number) =>
+    shown(ms, 0, { probes, unacknowledged: 0, notSent: 9 });
+  silence.look(asked(8_001, 3));
+  for (let ms = 8_300; ms < 60_000; ms += 100) assert(silence.look(asked(ms, 3)) > 0);
+});
+
+test("a kernel that retransmits more and more seldom is not waited for", () => {
   const silence = new Silence(timeout);
   silence.look(shown(8_001, 5));
   assert(silence.look(shown(9_000, 5)) > 0);
