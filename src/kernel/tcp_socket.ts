@@ -73,6 +73,19 @@ export function disconnect(kernel: Kernel, fd: number): void {
   if (knownSystem() === "linux") kernel.connect(fd, AF_UNSPEC);
 }
 
+/** `struct sk_meminfo`, which is an array: linux/sock_diag.h. */
+const memory = new Uint32Array(9);
+const memoryBytes = new Uint8Array(memory.buffer);
+const [sendBuffer, queued] = [3, 5];
+
+/** Whether the kernel takes more to send, as `poll` tells it. `true` where it cannot be asked. */
+export function hasRoom(kernel: Kernel, fd: number): boolean {
+  const { SOL_SOCKET, SO_MEMINFO } = constants;
+  if (SO_MEMINFO === undefined) return true;
+  const length = kernel.getsockopt(fd, SOL_SOCKET!, SO_MEMINFO, memoryBytes);
+  return length < memoryBytes.length || memory[queued]! * 3 < memory[sendBuffer]! * 2;
+}
+
 /** Whether a TCP socket listens or not. */
 export function kindOf(kernel: Kernel, fd: number): "connection" | "listener" {
   const { SOL_SOCKET, SO_ACCEPTCONN } = constants;

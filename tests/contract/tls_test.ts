@@ -10,6 +10,7 @@ import {
   type ConnectOptions,
   listen,
   type ListenOptions,
+  onlySupported,
   SocketError,
   startTls,
   type TcpConnection,
@@ -26,8 +27,9 @@ import {
   otherName,
   selfSigned,
 } from "../support/other_certificates.ts";
+import { randomFrom } from "../support/random.ts";
 import { skip } from "../support/skip.ts";
-import { noTables, patience, socketsOf, until, within } from "./support.ts";
+import { noTables, patience, sleep, socketsOf, until, within } from "./support.ts";
 import { assertCode, errorOf, noKernel } from "./support_listen.ts";
 
 const text = (value: string) => new TextEncoder().encode(value);
@@ -388,6 +390,44 @@ test("close leaves no socket, whether the peer says goodbye or not", skip(noTabl
   await client.write(text("unanswered"));
   client.close();
   await until(() => dialledTo(server.port) === 0, "the client's socket is closed");
+});
+
+test("after writes that had to wait, the end is one on both sides", async () => {
+  const small = onlySupported({ sendBufferSize: 16_384, receiveBufferSize: 16_384 });
+  const random = randomFrom(1);
+  const send = async (socket: TcpConnection) => {
+    let sent = 0;
+    while (sent < 300_000) {
+      const data = new Uint8Array(1 + Math.floor(random() * 60_000));
+      const limits = { timeout: random() * 2 };
+      sent += await socket.write(data, limits).catch((error: TimeoutError) => error.bytesWritten!);
+    }
+    await socket.closeWrite();
+    return sent;
+  };
+  const receive = async (socket: TcpConnection) => {
+    const into = new Uint8Array(40_000);
+    for (let got = 0;;) {
+      const size = await socket.read(into.subarray(0, 1 + Math.floor(random() * into.length)));
+      if (size === null) return got;
+      got += size;
+      if (random() < 0.1) await sleep(random() * 3);
+    }
+  };
+  await within(
+    3 * patience,
+    Promise.all(Array.from({ length: 24 }, async (_, i) => {
+      using listener = await secureListener({}, small);
+      const dialled = dial(listener, { ca }, i % 2 === 0 ? small : {});
+      using server = await listener.accept();
+      using client = await dialled;
+      const [there, , back] = await Promise.all([send, receive, send, receive].map((call, i) =>
+        call(i < 1 || i > 2 ? client : server)
+      ));
+      assertEquals([client.bytesWritten, server.bytesWritten], [there, back]);
+      assertEquals([client.bytesRead, server.bytesRead], [back, there]);
+    })),
+  );
 });
 
 /** A proxy that sends FIN to its client after `most` bytes, or when it is told to. */

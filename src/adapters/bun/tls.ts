@@ -169,14 +169,34 @@ class Handshake implements Attempt, Receiver {
 let turn = 0;
 let counting = false;
 
+/** Content types and lengths of records: RFC 8446 section 5.2, for the ciphers that both versions share. */
+const alert = 21;
+const applicationData = 23;
+/** What encryption adds to a record of TLS 1.3: the content type, and the tag. */
+const overhead = 17;
+/** A `close_notify` without encryption. */
+const alertSize = 2;
+
 /**
- * Tells FIN from `close_notify`, for which Bun reports the same end. A `close_notify` arrives as encrypted
- * bytes in the same turn of the event loop in which the end is reported. So an end in a turn without
- * encrypted bytes is FIN. Can go when Bun tells them apart.
+ * Tells FIN from `close_notify`, for which Bun reports the same end, sometimes a turn of the event loop
+ * later. Records show their length, and in TLS 1.2 also what they are. In TLS 1.3 a `close_notify` is as
+ * long as two bytes of data, but no data is handed out for it. One of another length, which a peer may
+ * send, is known by the turn: an end in a turn without encrypted bytes is FIN. Can go when Bun tells them
+ * apart.
  */
 class Wire implements Receiver {
   tls!: TlsInformation;
   #turn = -1;
+  /** The header of a record, of which `#known` bytes have come. */
+  readonly #header = new Uint8Array(5);
+  #known = 0;
+  /** How many bytes of the record after that have not come yet. */
+  #rest = 0;
+  /** The length of the last record. */
+  #length = 0;
+  /** How many bytes of data the records of the last chunk can have brought, and how many were handed out. */
+  #brought = 0;
+  #passed = 0;
 
   open(): void {}
   ended(): void {}
@@ -184,15 +204,47 @@ class Wire implements Receiver {
   closed(): void {}
 
   /** Called when encrypted bytes have come from the network. */
-  received(): void {
+  received(chunk: Uint8Array): void {
     this.#turn = turn;
+    this.#measure(chunk);
     if (counting) return;
     counting = true;
     nativeTimers().setImmediate(nextTurn);
   }
 
+  #measure(chunk: Uint8Array): void {
+    const header = this.#header;
+    this.#brought = this.#passed = 0;
+    for (let i = 0; i < chunk.length;) {
+      if (this.#rest === 0) {
+        header[this.#known++] = chunk[i++]!;
+        if (this.#known < header.length) continue;
+        this.#known = 0;
+        this.#rest = this.#length = header[3]! << 8 | header[4]!;
+      } else {
+        const size = Math.min(this.#rest, chunk.length - i);
+        this.#rest -= size;
+        i += size;
+        if (this.#rest === 0 && header[0] === applicationData) {
+          this.#brought += this.#length - overhead;
+        }
+      }
+    }
+  }
+
+  passed(size: number): void {
+    this.#passed += size;
+  }
+
   /** Whether an end that comes now is the peer's FIN, not its `close_notify`. */
-  get silent(): boolean {
+  get cut(): boolean {
+    if (this.#known > 0 || this.#rest > 0) return true;
+    if (this.tls.protocol === "TLSv1.2") return this.#header[0] !== alert;
+    if (this.#length === alertSize + overhead) {
+      const left = this.#brought - this.#passed;
+      // It is below 0 when Bun has handed out what came before that chunk as well.
+      if (left < 0 || left === alertSize) return false;
+    }
     return this.#turn !== turn;
   }
 }

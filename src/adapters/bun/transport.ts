@@ -10,8 +10,11 @@ import { SocketError } from "../../errors.ts";
 import { addressOf } from "../../kernel/identity.ts";
 import { netAddr, SOCKADDR_SIZE } from "../../kernel/sockaddr.ts";
 import { coded, systemError } from "../../kernel/system_error.ts";
+import { hasRoom } from "../../kernel/tcp_socket.ts";
+import { nativeTimers } from "../../time/native_timers.ts";
 import { loadKernel } from "./kernel.ts";
 import type { TlsInformation } from "../../tls/information.ts";
+import { Early } from "../early.ts";
 import { truncation, unread } from "../node/transport.ts";
 import type { BunSocket, Receiver } from "./socket.ts";
 
@@ -19,7 +22,9 @@ import type { BunSocket, Receiver } from "./socket.ts";
 interface Session {
   readonly tls: TlsInformation;
   /** Whether an end that is reported now is the peer's FIN and not its `close_notify`. */
-  readonly silent: boolean;
+  readonly cut: boolean;
+  /** Called with the number of bytes that were decrypted. */
+  passed(size: number): void;
 }
 
 /**
@@ -125,9 +130,34 @@ export class BunTransport implements Transport, Receiver {
     return taken;
   }
 
-  closeWrite(): void {
+  closeWrite(): void | Promise<void> {
+    if (this.#session !== undefined) return this.#room().then(() => this.#shutdown());
+    this.#shutdown();
+  }
+
+  #shutdown(): void {
     this.#finished = true;
     this.native.shutdown();
+  }
+
+  /**
+   * Waits until `close_notify` can be sent, for at most `most` ms. Bun sends it once, and forgets it when the
+   * kernel has no room. Before it, Bun sends what it has kept of writes, for which it gets a turn.
+   */
+  async #room(most: number = Infinity): Promise<void> {
+    const { native } = this;
+    const { kernel } = loadKernel();
+    const { setImmediate, setTimeout } = nativeTimers();
+    await new Promise<void>((resolve) => void setImmediate(resolve));
+    for (let waited = 0, seen = 0; seen < 2 && waited < most;) {
+      if (kernel === undefined || native.fd < 0) return;
+      seen = hasRoom(kernel, native.fd) ? seen + 1 : 0;
+      const pause = seen > 0 ? 0 : Math.min(2 + waited / 4, longestPause);
+      waited += pause;
+      await new Promise<void>((resolve) =>
+        void (pause === 0 ? setImmediate(resolve) : setTimeout(resolve, pause))
+      );
+    }
   }
 
   isGone(): boolean {
@@ -145,11 +175,14 @@ export class BunTransport implements Transport, Receiver {
   close(cut: boolean = false): void {
     if (cut || this.writing) return this.reset();
     this.#incoming = this.#outgoing = nobody;
-    if (this.native.getTLSVersion() === null) return this.native.end();
+    if (this.#session === undefined && this.native.getTLSVersion() === null) return this.native.end();
     // Over TLS, Bun's `end` waits for the peer's `close_notify` without a limit, and `close` alone does not
     // send ours. https://github.com/oven-sh/bun/pull/42352
-    this.native.shutdown();
-    this.native.close();
+    const { native } = this;
+    void this.#room(settling).then(() => {
+      native.shutdown();
+      native.close();
+    });
   }
 
   reset(): void {
@@ -164,12 +197,13 @@ export class BunTransport implements Transport, Receiver {
   open(): void {}
 
   received(chunk: Uint8Array): void {
+    this.#session?.passed(chunk.length);
     this.#incoming.data(chunk, false);
   }
 
   ended(): void {
     const incoming = this.#incoming;
-    if (incoming !== deaf && incoming !== nobody && this.#session?.silent) {
+    if (incoming !== deaf && incoming !== nobody && this.#session?.cut) {
       const cause = truncation();
       incoming.failed(cause);
       return this.#outgoing.failed(cause);
@@ -223,43 +257,15 @@ class Broken implements Incoming {
   }
 }
 
-/** Collects events until there is a reader and a writer to report them to. */
-class Early implements Incoming, Outgoing {
-  readonly #chunks: Uint8Array[] = [];
-  #ended = false;
-  #failure: { cause: unknown } | undefined = undefined;
-
-  get any(): boolean {
-    return this.#chunks.length > 0;
-  }
-
-  data(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
-  }
-
-  end(): void {
-    this.#ended = true;
-  }
-
-  failed(cause: unknown): void {
-    this.#failure ??= { cause };
-  }
-
-  drained(): void {}
-
-  replay(incoming: Incoming, outgoing: Outgoing): void {
-    for (const chunk of this.#chunks) incoming.data(chunk, false);
-    if (this.#ended) incoming.end();
-    if (this.#failure === undefined) return;
-    incoming.failed(this.#failure.cause);
-    outgoing.failed(this.#failure.cause);
-  }
-}
-
 const nobody: Incoming & Outgoing = { data() {}, end() {}, failed() {}, drained() {} };
 
 /** Gets the events after the end, which do not matter. */
 const deaf: Incoming = { data() {}, end() {}, failed() {} };
+
+/** The kernel is asked again after at most this time, ms. */
+const longestPause = 50;
+/** How long `close` waits for the kernel to have room, ms. */
+const settling = 20;
 
 const nowhere: NetAddr = { transport: "tcp", hostname: "", port: 0 };
 

@@ -1,12 +1,10 @@
 /**
- * TLS through `node:tls`, over a `net.Socket` or any other duplex stream. Deno's and Bun's adapters use
- * this too.
+ * TLS through `node:tls`, over a `net.Socket`. Deno's and Bun's adapters use this too.
  *
  * @module
  */
 
-import type { Attempt, Transport } from "../../adapter.ts";
-import type { Kernel } from "../../kernel/kernel.ts";
+import type { Attempt, KnownEnds, Transport } from "../../adapter.ts";
 import { builtin } from "../../kernel/system.ts";
 import { coded } from "../../kernel/system_error.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
@@ -63,12 +61,13 @@ interface NodeUtil {
 /** Starts TLS over a `net.Socket`. */
 export function secure(transport: Transport, plan: TlsPlan): Attempt {
   const socket = (transport as NodeTransport).release();
-  return new Handshake(socket, transport, plan, (native) => new NodeSession(native, socket));
+  return new Handshake(socket, plan, (native) => new NodeSession(native, transport, socket));
 }
 
-/** A session whose handshake is not over yet. */
-export interface OpeningSession extends Session {
-  tls: TlsInformation;
+/** TLS whose handshake is not over yet. */
+export interface OpeningSession {
+  /** Called when the handshake is over. Returns the transport of what follows. */
+  opened(tls: TlsInformation): Transport;
   /** Called after the certificate for a name was looked up. */
   flush?(): void;
 }
@@ -81,7 +80,6 @@ export class Handshake implements Attempt {
 
   constructor(
     wire: object,
-    { localAddr, remoteAddr }: Transport,
     plan: TlsPlan,
     open: (native: TlsSocket) => OpeningSession,
   ) {
@@ -102,15 +100,8 @@ export class Handshake implements Attempt {
         this.#over = true;
         native.off("error", fail);
         native.off("close", gone);
-        native.pause();
-        session.pause?.();
-        session.tls = inform(
-          native,
-          native.getProtocol(),
-          plan.server ? native.servername : plan.serverName,
-        );
-        const known = { local: localAddr, remote: remoteAddr };
-        resolve(listenTo(native as unknown as NodeSocket, known, session));
+        const name = plan.server ? native.servername : plan.serverName;
+        resolve(session.opened(inform(native, native.getProtocol(), name)));
       };
       // Node emits this from within OpenSSL, which before Node 26 forgets a `close_notify` that is sent
       // there.
@@ -182,51 +173,45 @@ function unverified(code: string): Error {
   return coded(code, message);
 }
 
-/** A session over a `tls.TLSSocket`, which tells whether it ended by `close_notify` or by FIN. */
-export abstract class EndSession implements OpeningSession {
-  tls!: TlsInformation;
-  truncated = false;
-  ended = false;
-
-  /**
-   * Notices the end in `push`, since the event of the end may come much later. The first one counts: after
-   * `close_notify` the peer's FIN is another.
-   */
-  constructor(native: TlsSocket) {
-    const { push } = native;
-    native.push = (chunk) => {
-      if (chunk === null && !this.ended) {
-        this.ended = true;
-        this.truncated = this.endsByFin();
-      }
-      return push.call(native, chunk);
-    };
-  }
-
-  /** Whether the end that `native` just gets is the peer's FIN and not its `close_notify`. */
-  protected abstract endsByFin(): boolean;
-  abstract isBlocked(): boolean;
-  abstract reset(kernel: () => Kernel): void;
-
-  unref(): void {}
-}
-
 /**
  * Tells FIN from `close_notify`, for which Node has the same event
  * (https://github.com/nodejs/node/issues/38870). After `close_notify` libuv still reads, and after FIN
  * it does not, which the result of starting to read shows. Can go when Node tells them apart.
  */
-class NodeSession extends EndSession {
+class NodeSession implements Session, OpeningSession {
+  tls!: TlsInformation;
+  truncated = false;
+  #ended = false;
   readonly #native: TlsSocket;
   readonly #socket: NodeSocket;
+  readonly #known: KnownEnds;
 
-  constructor(native: TlsSocket, socket: NodeSocket) {
-    super(native);
+  /**
+   * Notices the end in `push`, since the event of the end may come much later. The first one counts: after
+   * `close_notify` the peer's FIN is another.
+   */
+  constructor(native: TlsSocket, { localAddr, remoteAddr }: Transport, socket: NodeSocket) {
     this.#native = native;
     this.#socket = socket;
+    this.#known = { local: localAddr, remote: remoteAddr };
+    const { push } = native;
+    native.push = (chunk) => {
+      if (chunk === null && !this.#ended) {
+        this.#ended = true;
+        this.truncated = this.#endsByFin();
+      }
+      return push.call(native, chunk);
+    };
   }
 
-  protected override endsByFin(): boolean {
+  opened(tls: TlsInformation): Transport {
+    this.tls = tls;
+    this.#native.pause();
+    return listenTo(this.#native as unknown as NodeSocket, this.#known, this);
+  }
+
+  /** Whether the end that `native` just gets is the peer's FIN and not its `close_notify`. */
+  #endsByFin(): boolean {
     // The socket does not read from the network, so the end cannot come from there.
     if (this.#native._handle?.reading === false) return false;
     const result = this.#socket._handle?.readStart?.();
@@ -235,12 +220,12 @@ class NodeSession extends EndSession {
       builtin<NodeUtil>("node:util")!.getSystemErrorName(result) !== "EALREADY";
   }
 
-  override isBlocked(): boolean {
+  isBlocked(): boolean {
     return (this.#socket._handle?.writeQueueSize ?? 0) > 0;
   }
 
   /** Resets when the TLS socket is destroyed, as Node crashes if the TCP socket goes first. */
-  override reset(): void {
+  reset(): void {
     // Not documented.
     this.#socket.resetAndClosing = true;
   }

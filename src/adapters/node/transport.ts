@@ -88,30 +88,12 @@ interface NodeNet {
 /** TLS that this library has started on a socket. */
 export interface Session {
   readonly tls: TlsInformation;
-  /** The runtime's TCP socket, where the TLS socket does not lead to it. */
-  readonly below?: object | undefined;
   /** Whether the stream has ended without `close_notify`. */
   readonly truncated: boolean;
-  /** Whether the peer has ended, though what came before may not have been read yet. */
-  readonly ended: boolean;
-  /** Stops receiving for now. Only where the TLS socket does not pause the socket below. */
-  pause?(): void;
-  resume?(): void;
-  /** Calls `done` when the kernel has what was written, where the TLS socket does not wait for that. */
-  whenSent?(done: () => void): void;
-  /** Sends FIN after all that was written, where the TLS socket sends none. */
-  finish?(): Promise<void>;
-  /** To be called when nothing can be sent any more and what has arrived can still be read. */
-  failWrite?: (cause: unknown) => void;
   /** Bytes wait for the peer to make room. */
   isBlocked(): boolean;
-  /** Whether the kernel has no connection any more, where the TLS socket cannot tell. */
-  isGone?(): boolean;
-  /** Closes the TCP socket, where destroying the TLS socket may leave it open. */
-  close?(): void;
-  /** Makes the TCP socket end with RST, now or when the TLS socket is destroyed. */
-  reset(kernel: () => Kernel): void;
-  unref(): void;
+  /** Makes the TCP socket end with RST when the TLS socket is destroyed. */
+  reset(): void;
 }
 
 /** Memory for the copy of one write, shared by all connections until a write has to wait. */
@@ -128,9 +110,6 @@ const chunkSize = 61_440;
 const large: Scratch = { size: chunkSize, memory: undefined };
 /** For short writes, so that one that has to wait does not keep a whole chunk. */
 const small: Scratch = { size: 4_096, memory: undefined };
-
-/** Long enough for some turns of the event loop, ms. */
-const settling = 20;
 
 const nothing = new Uint8Array(0);
 
@@ -168,7 +147,6 @@ export class NodeTransport implements Transport {
   constructor(native: NodeSocket, known: KnownEnds = {}, session?: Session) {
     this.native = native;
     this.#session = session;
-    if (session?.whenSent) session.failWrite = (cause) => this.#failWrite(cause);
     this.#plain = native.encrypted !== true;
     this.localAddr = known.local ?? localAddr(native) ?? nowhere;
     this.remoteAddr = known.remote ?? remoteAddr(native) ?? nowhere;
@@ -182,10 +160,6 @@ export class NodeTransport implements Transport {
 
   get tls(): TlsInformation | undefined {
     return this.#session?.tls;
-  }
-
-  get below(): object | undefined {
-    return this.#session?.below;
   }
 
   start(incoming: Incoming, outgoing: Outgoing): void {
@@ -219,14 +193,12 @@ export class NodeTransport implements Transport {
     if (this.#flowing || this.#closed) return;
     this.#flowing = true;
     this.native.resume();
-    this.#session?.resume?.();
   }
 
   pause(): void {
     if (!this.#flowing || this.#closed) return;
     this.#flowing = false;
     this.native.pause();
-    this.#session?.pause?.();
   }
 
   write(data: Uint8Array): number {
@@ -239,13 +211,7 @@ export class NodeTransport implements Transport {
     if (!this.#plain) {
       const chunk = part(data, 0).slice(0, chunkSize);
       this.writing = true;
-      const onWritten = this.#onWritten ??= (error) => this.#written(error);
-      const session = this.#session;
-      if (session?.whenSent === undefined) native.write(chunk, onWritten);
-      else {
-        native.write(chunk);
-        session.whenSent(onWritten);
-      }
+      native.write(chunk, this.#onWritten ??= (error) => this.#written(error));
       return chunk.length;
     }
     if (this.#hasEnded()) return 0;
@@ -282,17 +248,13 @@ export class NodeTransport implements Transport {
       if (this.#hasEnded()) return done(true);
       // An empty write fails when the peer has reset, and `shutdown` does not.
       if (this.#plain) native.write(nothing);
-      const session = this.#session;
-      native.end((error) => {
-        if (error || session?.finish === undefined) done(error);
-        else session.finish().then(() => done(), done);
-      });
+      native.end(done);
     });
   }
 
   isGone(): boolean {
     const { destroyed, _handle } = this.native;
-    return destroyed || this.#session?.isGone?.() || (_handle?.getpeername?.({}) ?? 0) < 0;
+    return destroyed || (_handle?.getpeername?.({}) ?? 0) < 0;
   }
 
   /** TLS is written by a later turn of the event loop, also where the kernel has room. */
@@ -314,16 +276,12 @@ export class NodeTransport implements Transport {
     const destroy = () => {
       this.#settled?.reject(destroyed());
       native.destroy();
-      this.#session?.close?.();
     };
     if (this.#plain || cut || blocked || native.destroyed) return destroy();
     // `end` sends `close_notify`, which tells the peer that the stream is complete. It is sent within a few
     // turns of the event loop. If the kernel has no room for it by then, it is lost.
     native.end(ignore);
-    const { setImmediate, setTimeout } = nativeTimers();
-    // In Deno, messages of TLS itself that were not read would make `close` a reset, so they are read
-    // before that.
-    if (this.#session?.whenSent !== undefined) return void setTimeout(destroy, settling);
+    const { setImmediate } = nativeTimers();
     let turns = 4;
     const turn = () => {
       if (--turns === 0) return destroy();
@@ -335,14 +293,14 @@ export class NodeTransport implements Transport {
 
   reset(kernel: () => Kernel): void {
     const { native } = this;
-    if (this.#closed || this.#reset(kernel)) return;
+    if (this.#closed || this.#reset()) return;
     const isTcp = this.remoteAddr.transport === "tcp";
     if (!native.destroyed && isTcp) lingerZero(kernel(), handle(native)!.fd());
     this.close();
   }
 
   /** Resets the connection if Node can. Returns `false` for TLS sockets that were not made here. */
-  #reset(kernel?: () => Kernel): boolean {
+  #reset(): boolean {
     const { native } = this;
     const session = this.#session;
     // There is no RST on a Unix socket.
@@ -350,7 +308,7 @@ export class NodeTransport implements Transport {
     if (session === undefined && (!plain || native.resetAndDestroy === undefined)) return false;
     const reset = () => {
       if (session === undefined) return void native.resetAndDestroy!();
-      session.reset(kernel!);
+      session.reset();
       native.destroy();
     };
     // While FIN is being sent, libuv refuses to reset, and Node then leaks the descriptor:
@@ -365,7 +323,6 @@ export class NodeTransport implements Transport {
   /** A write that waits still keeps the process alive, since libuv does not count it to its socket. */
   unref(): void {
     this.native.unref();
-    this.#session?.unref();
   }
 
   /**
@@ -465,10 +422,7 @@ export class NodeTransport implements Transport {
   /** Called at `close`. Unless both halves have ended, the program has destroyed the socket. */
   gone(): void {
     if (this.#closed || (this.native.readableEnded && this.native.writableFinished)) return;
-    if (!this.#session?.ended || this.#session.truncated) return this.#fail(destroyed());
-    // Deno closes a TLS socket when both sides have finished, also with bytes that were not read yet.
-    this.#takeRest();
-    if (!this.#closed) this.#incoming.end();
+    this.#fail(destroyed());
   }
 
   #fail(cause: unknown): void {
@@ -599,6 +553,7 @@ export function unread(): SocketError {
   return new SocketError({ code: "EPROTO", operation: "connect", detail });
 }
 
-function destroyed(): Error {
+/** The error for a socket that the program has closed without `close` of its connection. */
+export function destroyed(): Error {
   return coded("ECANCELED", "the socket was destroyed");
 }

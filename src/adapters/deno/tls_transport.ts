@@ -1,0 +1,366 @@
+/**
+ * A transport that encrypts by the object inside of a TLS socket of `node:tls`.
+ *
+ * @module
+ */
+
+import type { Incoming, Outgoing, Transport } from "../../adapter.ts";
+import type { NetAddr } from "../../kernel/address.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
+import { part } from "../../memory.ts";
+import { nativeTimers } from "../../time/native_timers.ts";
+import type { TlsInformation } from "../../tls/information.ts";
+import { Early } from "../early.ts";
+import type { OpeningSession, TlsSocket } from "../node/tls.ts";
+import { destroyed, truncation } from "../node/transport.ts";
+
+/**
+ * The object inside of a TLS socket over a stream. Not documented. Each method has done its work when it
+ * returns, and copies what it is given.
+ */
+interface Wrap {
+  /** Called with bytes that were decrypted, or without any when `close_notify` has come. */
+  onread: (bytes?: ArrayBuffer) => void;
+  onerror: (cause: unknown) => void;
+  readStart(): number;
+  isEstablished(): boolean;
+  /** Takes encrypted bytes. Calls `onread` and `onerror` before it returns. */
+  readBuffer(encrypted: Uint8Array): void;
+  /** Returns the encrypted bytes that are to be sent, which may be none. */
+  drainEncOut(): Uint8Array;
+  writeBuffer(request: object, data: Uint8Array): number;
+  /** Writes `close_notify`. */
+  shutdown(request: object): number;
+}
+
+/** How much is encrypted at a time: as much as Deno takes at once. */
+const chunkSize = 49_152;
+/** The largest record of TLS. */
+const recordSize = 16_384;
+/** How many bytes are read before they are asked for. */
+const mostAhead = 4_096;
+/** The smallest and the largest read of encrypted bytes. */
+const smallest = 1_024;
+const largest = 65_536;
+/** How long `close` waits for the kernel to take what was written, and reads messages of TLS, ms. */
+const settling = 20;
+
+/** Holds what is encrypted, since the caller's memory may be shared with a thread. */
+const clear = new Uint8Array(chunkSize);
+/** Holds what is received directly. */
+const encrypted = new Uint8Array(largest);
+const nothing = new Uint8Array(0);
+/** Deno keeps such an object for each write, and calls its `oncomplete` if it has one. */
+const request = {};
+
+/**
+ * Passes encrypted bytes between a connection and the object that encrypts them. The TLS socket's own
+ * streams are not used, since they do not keep `close_notify` and FIN in order, and cost several turns of
+ * the event loop. It does the handshake, tells what was agreed on, and can be closed by the program.
+ */
+export class TlsTransport implements Transport, OpeningSession {
+  readonly native: TlsSocket;
+  tls!: TlsInformation;
+  readonly #lower: Transport;
+  readonly #wrap: Wrap;
+  /** Its methods, without what the TLS socket has put around them. */
+  readonly #methods: Wrap;
+  #incoming: Incoming;
+  #outgoing: Outgoing;
+  /** Encrypted bytes that `lower` has not taken yet. */
+  #queue: Uint8Array[] = [];
+  #wanted = false;
+  /** How many bytes have arrived since the reader asked for some. */
+  #ahead = 0;
+  #room = smallest;
+  /** Whether encrypted bytes are being processed right now. */
+  #feeding = false;
+  /** Whether `close_notify` has come. */
+  #ended = false;
+  /** Whether `close_notify` was written. */
+  #finished = false;
+  /** Set when nothing can be sent any more. */
+  #failedWrite: { cause: unknown } | undefined = undefined;
+  #closed = false;
+  /** Whether `lower` was closed. */
+  #over = false;
+  /** Settles the promise of `closeWrite`. */
+  #finishing: { resolve(): void; reject(cause: unknown): void } | undefined = undefined;
+  /** Settles the promise of `flushed`. */
+  #flushing: { resolve(): void; reject(cause: unknown): void } | undefined = undefined;
+
+  /** `native` has to be new. What it writes to its stream has to be passed to `send`. */
+  constructor(native: TlsSocket, lower: Transport) {
+    this.native = native;
+    this.#lower = lower;
+    this.#incoming = this.#outgoing = new Early();
+    const wrap = this.#wrap = native._handle as unknown as Wrap;
+    const methods = this.#methods = Object.getPrototypeOf(wrap) as Wrap;
+    wrap.onread = (bytes) => this.#decrypted(bytes);
+    const { onerror } = wrap;
+    wrap.onerror = (cause) => {
+      if (methods.isEstablished.call(wrap)) this.#fail(cause);
+      else onerror.call(wrap, cause);
+    };
+    methods.readStart.call(wrap);
+    native.on("close", () => this.gone());
+    lower.start({
+      data: (chunk) => this.#received(chunk),
+      end: () => this.#endOfStream(),
+      failed: (cause) => this.#failRead(cause),
+    }, {
+      drained: () => this.#drained(),
+      failed: (cause) => this.#failWrite(cause),
+    });
+    lower.pull(this.#room);
+  }
+
+  get below(): object {
+    return this.#lower.native;
+  }
+
+  get localAddr(): NetAddr {
+    return this.#lower.localAddr;
+  }
+
+  get remoteAddr(): NetAddr {
+    return this.#lower.remoteAddr;
+  }
+
+  get writing(): boolean {
+    return this.#lower.writing || this.#queue.length > 0;
+  }
+
+  opened(tls: TlsInformation): Transport {
+    this.tls = tls;
+    // Without a listener, an error would end the process.
+    this.native.on("error", () => {});
+    return this;
+  }
+
+  start(incoming: Incoming, outgoing: Outgoing): void {
+    const early = this.#incoming as Early;
+    this.#incoming = incoming;
+    this.#outgoing = outgoing;
+    early.replay(incoming, outgoing);
+  }
+
+  pull(size: number): void {
+    this.#wanted = true;
+    this.#ahead = 0;
+    this.#room = size === 0 ? largest : Math.min(Math.max(size, smallest), largest);
+    if (!this.#feeding) this.#readMore();
+  }
+
+  /** Reading stops by itself. */
+  pause(): void {}
+
+  write(data: Uint8Array): number {
+    let taken = 0;
+    while (taken < data.length && !this.writing && this.#failedWrite === undefined) {
+      const size = Math.min(data.length - taken, chunkSize);
+      clear.set(size === data.length ? data : part(data, taken, taken + size));
+      if (this.#methods.writeBuffer.call(this.#wrap, request, clear.subarray(0, size)) < 0) {
+        // The program has destroyed the TLS socket, whose event will end the wait.
+        this.#queue.push(nothing);
+        return taken;
+      }
+      taken += size;
+      this.flush(size > recordSize);
+    }
+    return taken;
+  }
+
+  /** Sends what was encrypted. With `all`, what Deno has kept for later is encrypted too. */
+  flush(all: boolean = false): void {
+    const { drainEncOut, readBuffer } = this.#methods;
+    for (let rest = all;;) {
+      const bytes = drainEncOut.call(this.#wrap);
+      if (bytes.length > 0) {
+        this.send(bytes);
+        rest = all;
+      } else if (rest) {
+        // Deno goes on with it when encrypted bytes arrive.
+        readBuffer.call(this.#wrap, nothing);
+        rest = false;
+      } else return;
+    }
+  }
+
+  /** Sends encrypted bytes, which belong to this transport from now on. */
+  send(bytes: Uint8Array): void {
+    if (this.#over || this.#failedWrite !== undefined) return;
+    if (this.writing) this.#queue.push(bytes);
+    else this.#offer(bytes);
+  }
+
+  #offer(bytes: Uint8Array): void {
+    let rest = bytes;
+    while (rest.length > 0 && this.#failedWrite === undefined) {
+      rest = rest.subarray(this.#lower.write(rest));
+      if (!this.#lower.writing) continue;
+      if (rest.length > 0) this.#queue.unshift(rest);
+      return;
+    }
+  }
+
+  #drained(): void {
+    while (!this.#lower.writing && this.#queue.length > 0) this.#offer(this.#queue.shift()!);
+    if (this.writing || this.#failedWrite !== undefined) return;
+    this.#sendFin();
+    if (!this.#closed) return this.#outgoing.drained();
+    this.#flushing?.resolve();
+    this.#sayGoodbye();
+  }
+
+  async closeWrite(): Promise<void> {
+    this.#sayGoodbye();
+    await new Promise<void>((resolve, reject) => {
+      this.#finishing = { resolve, reject };
+      if (this.#failedWrite !== undefined) reject(this.#failedWrite.cause);
+      else if (!this.writing) this.#sendFin();
+    });
+  }
+
+  #sendFin(): void {
+    const finishing = this.#finishing;
+    if (finishing === undefined) return;
+    this.#finishing = undefined;
+    Promise.resolve(this.#lower.closeWrite()).then(finishing.resolve, finishing.reject);
+  }
+
+  /** Sends `close_notify`, which tells the peer that the stream is complete. */
+  #sayGoodbye(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#methods.shutdown.call(this.#wrap, request);
+    this.flush();
+  }
+
+  isGone(): boolean {
+    return this.native.destroyed || this.#lower.isGone();
+  }
+
+  flushed(): Promise<void> | undefined {
+    if (!this.writing || this.#closed) return undefined;
+    return new Promise((resolve, reject) => this.#flushing = { resolve, reject });
+  }
+
+  close(cut: boolean = false): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (cut || this.#failedWrite !== undefined) return this.#shut(cut);
+    if (!this.writing) this.#sayGoodbye();
+    if (this.#ended && this.#finished && !this.writing) return this.#shut(false);
+    // Messages of TLS itself that were not read would make `close` a reset.
+    this.#readMore();
+    nativeTimers().setTimeout(() => this.#shut(this.writing), settling);
+  }
+
+  #shut(cut: boolean): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#flushing?.reject(destroyed());
+    this.#finishing?.reject(destroyed());
+    this.#finishing = undefined;
+    this.#lower.close(cut);
+    this.native.destroy();
+  }
+
+  reset(kernel: () => Kernel): void {
+    if (this.#closed) return;
+    this.#lower.reset(kernel);
+    this.#closed = true;
+    // The connection has no end that could still be sent.
+    this.#finishing?.resolve();
+    this.#finishing = undefined;
+    this.#shut(true);
+  }
+
+  unref(): void {
+    this.#lower.unref();
+  }
+
+  /** Called when the TLS socket is closed. If this transport was not, the program has closed it. */
+  gone(): void {
+    // A last message of TLS may still have to be sent.
+    if (this.#feeding) return queueMicrotask(() => this.gone());
+    if (this.#over) return;
+    if (!this.#closed) this.#fail(destroyed());
+    this.#closed = true;
+    this.#shut(false);
+  }
+
+  #received(chunk: Uint8Array): void {
+    if (this.#closed) {
+      this.#ahead += chunk.length;
+      return this.#readMore();
+    }
+    const { receive } = this.#lower;
+    this.#feed(chunk);
+    // What has arrived already is received without a turn of the event loop for each chunk.
+    while (receive !== undefined && this.#wanted && !this.#ended && !this.#closed) {
+      const size = receive.call(this.#lower, encrypted);
+      if (size === 0) break;
+      this.#feed(encrypted.subarray(0, size));
+    }
+    this.#readMore();
+  }
+
+  #feed(chunk: Uint8Array): void {
+    this.#feeding = true;
+    this.#methods.readBuffer.call(this.#wrap, chunk);
+    // It may have an answer of TLS's own.
+    this.flush();
+    this.#feeding = false;
+  }
+
+  #readMore(): void {
+    if (this.#over) return;
+    if (this.#ended || !this.#wanted && this.#ahead > mostAhead) this.#lower.pause();
+    else this.#lower.pull(this.#room);
+  }
+
+  /** Called when bytes were decrypted, or without any when `close_notify` has come. */
+  #decrypted(bytes?: ArrayBuffer): void {
+    if (this.#closed) return;
+    if (bytes === undefined) {
+      this.#ended = true;
+      return this.#incoming.end();
+    }
+    this.#wanted = false;
+    this.#ahead += bytes.byteLength;
+    this.#incoming.data(new Uint8Array(bytes), false);
+  }
+
+  /** Called at the peer's FIN. All that came before has been processed. */
+  #endOfStream(): void {
+    if (this.#closed) return this.#shut(this.writing);
+    if (!this.#methods.isEstablished.call(this.#wrap)) this.native.destroy();
+    else if (!this.#ended) this.#fail(truncation());
+  }
+
+  #failRead(cause: unknown): void {
+    if (this.#closed) return this.#shut(false);
+    if (!this.#methods.isEstablished.call(this.#wrap)) this.native.destroy(cause);
+    else if (!this.#ended) this.#incoming.failed(cause);
+  }
+
+  #failWrite(cause: unknown): void {
+    if (this.#failedWrite !== undefined) return;
+    this.#failedWrite = { cause };
+    this.#queue = [];
+    this.#finishing?.reject(cause);
+    this.#finishing = undefined;
+    this.#flushing?.reject(cause);
+    if (this.#closed) this.#shut(false);
+    else this.#outgoing.failed(cause);
+  }
+
+  /** The connection is of no use any more. */
+  #fail(cause: unknown): void {
+    if (this.#closed) return;
+    this.#incoming.failed(cause);
+    this.#failWrite(cause);
+  }
+}
