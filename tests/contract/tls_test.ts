@@ -421,9 +421,9 @@ test("after writes that had to wait, the end is one on both sides", async () => 
       const dialled = dial(listener, { ca }, i % 2 === 0 ? small : {});
       using server = await listener.accept();
       using client = await dialled;
-      const [there, , back] = await Promise.all([send, receive, send, receive].map((call, i) =>
-        call(i < 1 || i > 2 ? client : server)
-      ));
+      const [there, , back] = await Promise.all(
+        [send, receive, send, receive].map((call, i) => call(i < 1 || i > 2 ? client : server)),
+      );
       assertEquals([client.bytesWritten, server.bytesWritten], [there, back]);
       assertEquals([client.bytesRead, server.bytesRead], [back, there]);
     })),

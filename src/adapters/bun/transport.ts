@@ -6,7 +6,6 @@
 
 import type { Incoming, KnownEnds, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
-import { SocketError } from "../../errors.ts";
 import { addressOf } from "../../kernel/identity.ts";
 import { netAddr, SOCKADDR_SIZE } from "../../kernel/sockaddr.ts";
 import { coded, systemError } from "../../kernel/system_error.ts";
@@ -175,7 +174,9 @@ export class BunTransport implements Transport, Receiver {
   close(cut: boolean = false): void {
     if (cut || this.writing) return this.reset();
     this.#incoming = this.#outgoing = nobody;
-    if (this.#session === undefined && this.native.getTLSVersion() === null) return this.native.end();
+    if (this.#session === undefined && this.native.getTLSVersion() === null) {
+      return this.native.end();
+    }
     // Over TLS, Bun's `end` waits for the peer's `close_notify` without a limit, and `close` alone does not
     // send ours. https://github.com/oven-sh/bun/pull/42352
     const { native } = this;
@@ -285,6 +286,6 @@ function writeError(): Error {
   return fatal.has(error.code) ? error : brokenPipe();
 }
 
-function brokenPipe(): SocketError {
-  return new SocketError({ code: "EPIPE", operation: "write" });
+function brokenPipe(): Error {
+  return coded("EPIPE", "write EPIPE");
 }
