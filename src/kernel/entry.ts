@@ -11,7 +11,7 @@ import { errnoName } from "./errno.ts";
 import { addressOf, type Identity, identityOf } from "./identity.ts";
 import type { Kernel } from "./kernel.ts";
 import { readTcpInfo, type TcpState } from "./tcp_info.ts";
-import { closed, isTcp, kindOf } from "./tcp_socket.ts";
+import { closed, isTcp } from "./tcp_socket.ts";
 
 /**
  * A TCP socket of this process, as `sockets()` found it. It stands for that one socket only: once the
@@ -56,18 +56,21 @@ export class Entry implements SocketEntry {
     if (remoteAddr !== undefined) this.remoteAddr = remoteAddr;
   }
 
-  /** The TCP socket that is `fd` right now, or `undefined` when there is none. */
-  static of(kernel: Kernel, fd: number): Entry | undefined {
-    const identity = identityOf(kernel, fd);
+  /** The TCP socket that is `fd` right now, or `undefined` when there is none, or not `identity`. */
+  static of(
+    kernel: Kernel,
+    fd: number,
+    identity: Identity | undefined = identityOf(kernel, fd),
+  ): Entry | undefined {
     if (!identity || isTcp(kernel, fd) !== true) return undefined;
     const localAddr = addressOf(kernel.getsockname, fd);
     if (localAddr === undefined) return undefined;
     const remoteAddr = addressOf(kernel.getpeername, fd);
-    const kind = kindOf(kernel, fd);
     const info = readTcpInfo(kernel, fd);
     if (typeof info === "number") return undefined;
     // Another thread may have closed the socket meanwhile, and a new one have got its number.
     if (identityOf(kernel, fd) !== identity) return undefined;
+    const kind = info.state === "LISTEN" ? "listener" : "connection";
     return new Entry(identity, fd, kind, info.state, localAddr, remoteAddr);
   }
 

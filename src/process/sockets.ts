@@ -75,7 +75,7 @@ export function entries(kernel: Kernel): Entry[] {
     const identity = identityOf(kernel, fd);
     if (identity !== undefined) open = fd;
     if (!identity || found.has(identity)) continue;
-    const entry = Entry.of(kernel, fd);
+    const entry = Entry.of(kernel, fd, identity);
     if (entry !== undefined) found.set(entry.identity, entry);
   }
   return [...found.values()];
