@@ -59,5 +59,7 @@ export async function contest({ peer, raw }: Tools): Promise<Contest> {
 
 export async function run(tools: Tools): Promise<Row[]> {
   const costs = await compare(await contest(tools), { rounds: tools.rounds(13), warmup: 5 });
-  return [rateRow(costs, "cpu", ["accept", "raw", "connections/s of CPU"], { least: 0.97 })];
+  // Bun forgets the peer's address when the connection ends, so each accept has to ask for it.
+  const goal = { least: tools.runtime === "bun" ? 0.9 : 0.97 };
+  return [rateRow(costs, "cpu", ["accept", "raw", "connections/s of CPU"], goal)];
 }

@@ -1,15 +1,14 @@
-/** The share of a core that a guard uses while other libraries' sockets do not change. */
+/** What it costs to look at every socket of the process, once and all the time. */
 
 import process from "node:process";
-import { guard } from "../../../mod.ts";
+import { guard, sockets as list } from "../../../mod.ts";
+import { sleep } from "../measure.ts";
 import { many } from "../peer.ts";
 import { dialNet } from "../raw/callback.ts";
 import { type Row, valueRow } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
-export const title = "A guard, per cent of a core";
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+export const title = "Every socket of the process: a guard, per cent of a core, and one sockets()";
 
 function cpu(): number {
   const { user, system } = process.cpuUsage();
@@ -19,7 +18,7 @@ function cpu(): number {
 /** CPU time per wall clock time, in per cent. */
 async function load(ms: number): Promise<number> {
   const [start, used] = [performance.now(), cpu()];
-  await pause(ms);
+  await sleep(ms);
   return 100 * (cpu() - used) / (performance.now() - start);
 }
 
@@ -37,17 +36,23 @@ export async function run(tools: Tools): Promise<Row[]> {
     for (const [what, options] of Object.entries(kinds)) {
       const values: number[] = [];
       using _guarded = guard({ every: 1_000, ...options });
-      // Runs the code until the engine has optimized it.
-      await load(3_000);
-      for (let round = 0; round < rounds(5); round++) {
-        values.push(await load(4_000));
-      }
+      // Until the engine has optimized the code, and so that the guard's looks are in the middle of rounds.
+      await sleep(2_500);
+      for (let round = 0; round < rounds(10); round++) values.push(await load(1_000));
       const name = `${open.toLocaleString("en")} sockets, every 1,000 ms: ${what}`;
       rows.push(valueRow(name, "%", values, open > 1_000 ? undefined : { most: 1 }));
     }
     const idle: number[] = [];
-    for (let round = 0; round < rounds(5); round++) idle.push(await load(2_000));
+    for (let round = 0; round < rounds(10); round++) idle.push(await load(300));
     rows.push(valueRow(`${open.toLocaleString("en")} sockets: without a guard`, "%", idle));
+    const times: number[] = [];
+    for (let round = 0; round < rounds(12); round++) {
+      const before = cpu();
+      const { length } = list(match);
+      times.push(1_000 * (cpu() - before) / length);
+    }
+    const each = `${open.toLocaleString("en")} sockets: sockets()`;
+    rows.push(valueRow(each, "us CPU a socket", times, open > 10 ? { most: 10 } : undefined));
   }
   for (const socket of sockets) socket.destroy();
   return rows;
