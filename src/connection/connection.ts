@@ -119,10 +119,10 @@ export interface TcpConnection {
   closeWrite(): Promise<void>;
   /**
    * Closes the connection now. Pending calls reject with {@linkcode SocketError} `ECANCELED`, later ones
-   * with `EBADF`. The kernel still delivers what it has, with two exceptions. When the kernel does not
-   * have all bytes of a write that waits or timed out, the connection is reset (the peer sees
-   * `ECONNRESET`), so that the peer cannot take a part for everything; Deno without `--allow-ffi` sends
-   * FIN instead, and subtracts what is lost from `bytesWritten`. When bytes have arrived that were not
+   * with `EBADF`. The kernel still delivers what it has, with two exceptions. When a write still waits, or
+   * one timed out or was aborted after a part of its bytes and was not continued, the connection is reset
+   * (the peer sees `ECONNRESET`), so that the peer cannot take a part for everything; Deno without
+   * `--allow-ffi` sends FIN instead, and subtracts what is lost from `bytesWritten`. When bytes have arrived that were not
    * read, Linux itself resets the connection, and the peer loses what it has not read yet (RFC 2525
    * section 2.17). Idempotent.
    */

@@ -34,6 +34,8 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
   watch: Watch | undefined = undefined;
   /** Set when FIN waits for its turn or was sent. */
   #fin: Promise<void> | undefined = undefined;
+  /** Whether the last bytes are the beginning of a write that was given up. */
+  #cut = false;
 
   protected override get operation(): "write" {
     return "write";
@@ -90,6 +92,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
       if (this.closed) throw this.refused("ECANCELED");
       this.watch?.wake();
       await this.transport.closeWrite();
+      this.#cut = false;
     } catch (error) {
       // No FIN was sent, so later calls get the error that ended the connection.
       this.#fin = undefined;
@@ -107,12 +110,15 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
     return this.transport.writing;
   }
 
-  /** Passes on what only waits for a turn of the event loop. Returns whether anything still waits. */
+  /**
+   * Passes on what only waits for a turn of the event loop. Returns whether a write was not passed on whole:
+   * one that still waits, or one that was given up and not continued.
+   */
   flush(): boolean {
     if (!this.transport.writing) this.drained(true);
     let call = this.head;
     while (call !== undefined && call.offset === call.size) call = call.next;
-    return call !== undefined;
+    return call !== undefined || this.#cut;
   }
 
   /** Called when the kernel has taken everything so far. */
@@ -124,7 +130,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
         if (call.data.length !== call.size) {
           this.leave(call);
           call.reject(changed("write", "data"));
-          this.#clear(call);
+          this.left(call);
           continue;
         }
         call.offset = this.#hand(call.data, call.offset);
@@ -167,6 +173,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
 
   override left(call: WriteCall): void {
     if (call.fin) this.#fin = undefined;
+    if (call.offset > 0 && call.offset < call.size) this.#cut = true;
     this.#clear(call);
   }
 
@@ -187,6 +194,7 @@ export class Writer extends Half<number, WriteCall> implements Outgoing {
       const end = Math.min(offset + piece, size);
       const taken = this.transport.write(end - offset === size ? data : part(data, offset, end));
       offset += taken;
+      if (taken > 0) this.#cut = false;
       this.bytesWritten += taken;
       spend(taken);
     } while (offset < size && !this.transport.writing && this.failure === undefined && !over);

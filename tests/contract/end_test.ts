@@ -77,6 +77,26 @@ for (const end of ["client", "server"] as const) {
       },
     );
 
+    test(
+      `close: after a part of a write, the peer sees a reset: ${of}`,
+      skip(noReset),
+      async () => {
+        const { sockets, ours, peer, sent } = await open();
+        using _ = sockets;
+        const { bytesWritten = 0 } = await assertRejects(
+          () => ours.write(streamBytes(sent, tooMuch), { timeout: 200 }),
+          TimeoutError,
+        );
+        // The kernel has everything that was counted.
+        const into = new Uint8Array(262_144);
+        for (let size = 0; size < sent + bytesWritten;) {
+          size += (await within(patience, peer.read(into)))!;
+        }
+        ours.close();
+        assertReset((await readOn(peer))[1]);
+      },
+    );
+
     test(`close: while a write waits, the peer sees a reset: ${of}`, skip(noReset), async () => {
       const { sockets, ours, peer, sent } = await open();
       using _ = sockets;
@@ -111,6 +131,39 @@ for (const end of ["client", "server"] as const) {
     });
   }
 }
+
+for (const how of ["closeWrite", "end"] as const) {
+  test(`close: after a part of a write and ${how}, a clean end`, async () => {
+    using sockets = await pair();
+    const { client, server } = sockets;
+    const { bytesWritten } = await assertRejects(
+      () => client.write(streamBytes(0, tooMuch), { timeout: 200 }),
+      TimeoutError,
+    );
+    const ended = client[how]();
+    const into = new Uint8Array(262_144);
+    let size = 0;
+    while (size < bytesWritten!) size += (await server.read(into))!;
+    if (how === "end") await server.closeWrite();
+    await ended;
+    client.close();
+    assertEquals(await readOn(server), [0, undefined]);
+  });
+}
+
+test("close: writes of which nothing was sent leave a clean end", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const writing = client.write(streamBytes(0, tooMuch));
+  const next = [{ timeout: 50 }, { signal: AbortSignal.timeout(50) }];
+  for (const options of next) {
+    await assertRejects(() => client.write(new Uint8Array(1), options));
+  }
+  const reading = readOn(server);
+  await writing;
+  client.close();
+  assertEquals(await reading, [tooMuch, undefined]);
+});
 
 test("close: of a loop of writes that has to let the event loop turn loses nothing", async () => {
   using sockets = await pair();
