@@ -126,25 +126,40 @@ export async function readExactly(socket: TcpConnection, size: number): Promise<
   return bytes;
 }
 
-/** The byte at `position` of a stream that does not repeat within 16 MB, so that gaps and repeats show. */
-function streamByte(position: number): number {
-  let x = Math.imul(position + 1, 0x9e3779b1);
-  x = Math.imul(x ^ (x >>> 15), 0x85ebca6b);
-  return (x ^ (x >>> 13)) & 0xff;
+/** A stream repeats after so many bytes. */
+const period = 2 ** 24;
+let stream = new Uint8Array(0);
+
+/** Returns bytes of a stream without repeats within its period, so that gaps and repeats show. */
+function streamUpTo(end: number): Uint8Array {
+  const known = stream.length;
+  if (end <= known) return stream;
+  const longer = new Uint8Array(Math.min(period, Math.max(end, 2 * known, 65_536)));
+  longer.set(stream);
+  for (let i = known; i < longer.length; i++) {
+    let x = Math.imul(i + 1, 0x9e3779b1);
+    x = Math.imul(x ^ (x >>> 15), 0x85ebca6b);
+    longer[i] = x ^ (x >>> 13);
+  }
+  return stream = longer;
 }
 
 /** `size` bytes of that stream, from `position` on. */
 export function streamBytes(position: number, size: number): Uint8Array {
   const bytes = new Uint8Array(size);
-  for (let i = 0; i < size; i++) bytes[i] = streamByte(position + i);
+  for (let filled = 0; filled < size;) {
+    const start = (position + filled) % period;
+    const end = Math.min(period, start + size - filled);
+    bytes.set(streamUpTo(end).subarray(start, end), filled);
+    filled += end - start;
+  }
   return bytes;
 }
 
 /** The first place where `bytes` differs from that stream, or -1. */
 export function firstDifference(bytes: Uint8Array, position: number): number {
-  for (let i = 0; i < bytes.length; i++) {
-    if (bytes[i] !== streamByte(position + i)) return position + i;
-  }
+  const expected = streamBytes(position, bytes.length);
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== expected[i]) return position + i;
   return -1;
 }
 
