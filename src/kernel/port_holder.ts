@@ -12,6 +12,9 @@ interface NodeFs {
   readlinkSync(path: string): string;
 }
 
+/** How many descriptors are looked at: the search holds the event loop, a few us for each. */
+const mostLinks = 20_000;
+
 const LISTEN = "0A";
 const TIME_WAIT = "06";
 
@@ -19,12 +22,16 @@ const TIME_WAIT = "06";
  * Describes in a few words which process or connection keeps a listener from the port. `undefined` when
  * `/proc` does not show any. The caller makes sure that this process may read `/proc`.
  */
-export function portHolder(port: number, reuseAddress: boolean): string | undefined {
+export function portHolder(
+  port: number,
+  reuseAddress: boolean,
+  most: number = mostLinks,
+): string | undefined {
   const fs = builtin<NodeFs>("node:fs")!;
   try {
     const rows = rowsOf(fs, port);
     const listening = rows.find(({ state }) => state === LISTEN);
-    if (listening !== undefined) return ownerOf(fs, listening);
+    if (listening !== undefined) return ownerOf(fs, listening, most);
     const waiting = rows.filter(({ state }) => state === TIME_WAIT).length;
     if (waiting > 0 && !reuseAddress) {
       return `${waiting} of its connections ${waiting === 1 ? "is" : "are"} in TIME_WAIT, ` +
@@ -70,27 +77,31 @@ function rowsOf(fs: NodeFs, port: number): Row[] {
   });
 }
 
-/** How many descriptors are looked at: the search holds the event loop, a few us for each. */
-const mostLinks = 20_000;
-
-/** Describes the process that has the socket, as far as this process may see. */
-function ownerOf(fs: NodeFs, { inode, user }: Row): string {
+/**
+ * Describes the process that has the socket, as far as this process may see. It looks at itself first, and
+ * leaves out processes with more descriptors than it may still look at.
+ */
+function ownerOf(fs: NodeFs, { inode, user }: Row, most: number): string {
   const link = `socket:[${inode}]`;
-  let left = mostLinks;
-  for (const pid of fs.readdirSync("/proc")) {
-    if (left <= 0) return "another process listens there";
-    if (!/^\d+$/.test(pid)) continue;
+  const own = String(host().pid);
+  const others = fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name) && name !== own);
+  let left = most;
+  let skipped = false;
+  for (const pid of [own, ...others]) {
     try {
       const fds = fs.readdirSync(`/proc/${pid}/fd`);
+      if (fds.length > left) {
+        skipped = true;
+        continue;
+      }
       left -= fds.length;
       if (!fds.some((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`) === link)) continue;
       const name = fs.readFileSync(`/proc/${pid}/comm`, "latin1").trim();
-      return pid === String(host().pid)
-        ? "this process listens there"
-        : `process ${pid} (${name}) listens there`;
+      return pid === own ? "this process listens there" : `process ${pid} (${name}) listens there`;
     } catch {
       // The process has ended, or belongs to another user.
     }
   }
+  if (skipped) return "another process listens there";
   return `a process of user ${user} listens there`;
 }
