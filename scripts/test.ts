@@ -2,7 +2,8 @@
  * `deno task test`: runs the same test files on Deno, Bun and Node, and the npm package on every supported
  * version, side by side. Needs only Deno and npm. Everything else is installed from npm.
  *
- *     --quick          only the sources, and no test that needs servers or namespaces
+ *     --quick          only the sources, not over TLS, and no file that takes long or needs servers or
+ *                      namespaces
  *     --runtime deno   only the sources on this runtime
  *     --filter TEXT    only files whose path contains TEXT
  *     --package        only the package
@@ -47,8 +48,8 @@ if (chosen.length === 0) {
     }: current value is ${values.runtime}`,
   );
 }
-// Most files spend half of their time waiting for timeouts.
-const jobs = Number(values.jobs ?? Math.min(16, 1 + 2 * availableParallelism()));
+// Most files spend three quarters of their time waiting for timeouts.
+const jobs = Number(values.jobs ?? Math.min(32, 4 * availableParallelism()));
 if (!Number.isInteger(jobs) || jobs < 1) {
   throw new RangeError(
     `Cannot test as '--jobs' must be 1 or more: current value is ${values.jobs}`,

@@ -77,7 +77,7 @@ export async function packageTargets(
     const targets: (Target | Skipped)[] = [
       ...[deno, bun, node].map((runtime) => contract(project, runtime)),
       ...olderNodes.map((runtime) => contract(project, runtime, " without koffi")),
-    ].flatMap(inAllVariants);
+    ].flatMap((target) => inAllVariants(target));
     // koffi changes nothing about TLS, so once for each version is enough.
     targets.push(...olderNodes.map((runtime) => contract(withKoffi, runtime, " with koffi")));
     targets.push(...elsewhere.filter((one) => "reason" in one || one.files.length > 0));

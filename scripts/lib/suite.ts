@@ -10,7 +10,7 @@ import { runFile } from "./file.ts";
 import { ownNetwork } from "./isolation.ts";
 import { Pool } from "./pool.ts";
 import { Progress } from "./progress.ts";
-import type { Skipped, Target } from "./targets.ts";
+import { long, type Skipped, type Target } from "./targets.ts";
 
 export interface SuiteOptions {
   /** How many files run at the same time. */
@@ -28,20 +28,6 @@ const alone = ["tests/unit/time/accuracy_test.ts"];
  * this are no accident.
  */
 const mostSecondRuns = 6;
-
-/** The files that take longest start first. The numbers are seconds. */
-const long: Record<string, number> = {
-  "tests/package/package_test.ts": 40,
-  "tests/dead_peer/dead_peer_test.ts": 30,
-  "tests/recipes/hidden_test.ts": 30,
-  "tests/recipes/recipes_test.ts": 20,
-  "tests/dialling/dialling_test.ts": 20,
-  "tests/process/restart_test.ts": 20,
-  "tests/dead_peer/guard_test.ts": 15,
-  "tests/docs/examples_test.ts": 10,
-  "tests/contract/connect_test.ts": 8,
-  "tests/contract/read_write_test.ts": 7,
-};
 
 /** A target's results so far. */
 export interface Summary {

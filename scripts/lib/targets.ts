@@ -57,9 +57,24 @@ const variants: readonly Variant[] = [
   },
 ];
 
-/** Returns the target once for each way for which it has files. */
-export function inAllVariants(target: Target): Target[] {
-  return variants
+/** The files that take longest, in seconds. They start first, and `--quick` leaves them out. */
+export const long: Readonly<Record<string, number>> = {
+  "tests/dead_peer/dead_peer_test.ts": 32,
+  "tests/package/types_test.ts": 27,
+  "tests/recipes/hidden_test.ts": 25,
+  "tests/recipes/recipes_test.ts": 22,
+  "tests/package/package_test.ts": 18,
+  "tests/package/loading_test.ts": 18,
+  "tests/process/restart_test.ts": 15,
+  "tests/dead_peer/options_test.ts": 15,
+  "tests/dead_peer/guard_test.ts": 14,
+  "tests/docs/examples_test.ts": 13,
+  "tests/dead_peer/stopped_test.ts": 11,
+};
+
+/** Returns the target once for each way for which it has files. `quick` takes the first way only. */
+export function inAllVariants(target: Target, quick: boolean = false): Target[] {
+  return variants.slice(0, quick ? 1 : undefined)
     .map(({ name, env, files }) => ({
       ...target,
       label: target.label + name,
@@ -80,7 +95,7 @@ export async function testFiles(pattern: string, filter: string, cwd: string): P
 /** Resolves imports for Node, which has neither an import map nor `paths`. */
 export const nodeResolver: string = new URL("../../tests/std/resolve.ts", import.meta.url).href;
 
-/** The sources on the named runtimes. `quick` leaves out files that need servers or namespaces. */
+/** The sources on the named runtimes. `quick` leaves out TLS, and files that take long or need others. */
 export async function sourceTargets(
   names: readonly Runtime["name"][],
   { filter, quick, jsrProblem }: {
@@ -95,7 +110,7 @@ export async function sourceTargets(
     .filter((file) => !file.startsWith("tests/package/"));
   if (quick) {
     const needs = await Promise.all(files.map(needsServersOrNamespaces));
-    files = files.filter((_, i) => !needs[i]);
+    files = files.filter((file, i) => !needs[i] && long[file] === undefined);
   }
   if (files.length === 0) return [];
   const recipes = files.some((file) => /^tests\/(recipes|dialling)\/|fake_timers/.test(file));
@@ -115,7 +130,7 @@ export async function sourceTargets(
       denoArgs,
       nodeImports: [nodeResolver],
       env,
-    })
+    }, quick)
   );
 }
 
