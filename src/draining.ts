@@ -9,7 +9,7 @@ import type { ListenerTransport } from "./adapter.ts";
 import type { Kernel } from "./kernel/kernel.ts";
 import { constants } from "./kernel/constants.ts";
 import { droppedPackets, dropSyns, spread, steer, takeSyns } from "./kernel/listen_filter.ts";
-import { listenersOn } from "./kernel/port_holder.ts";
+import { handshakesOn, listenersOn } from "./kernel/port_holder.ts";
 import { readTcpInfo } from "./kernel/tcp_info.ts";
 import { readInt } from "./kernel/tcp_socket.ts";
 import { knownSystem } from "./kernel/system.ts";
@@ -18,8 +18,10 @@ import type { CallOptions } from "./time/calls.ts";
 import { nativeTimers } from "./time/native_timers.ts";
 import { timers } from "./time/timers.ts";
 
-/** How long to wait for handshakes that have begun, ms: the client sends the last packet of them. */
+/** How long to wait for handshakes that may have begun, ms: the client sends the last packet of them. */
 const grace = 200;
+/** How long to wait for those that the kernel shows, ms: longer than the round trip to any client. */
+const longGrace = 1_000;
 /** The time between two looks at the kernel, ms. */
 const often = 20;
 
@@ -50,7 +52,11 @@ export class Draining {
   #steeredTo: number | undefined = undefined;
   /** How many packets the kernel had dropped at the last look. */
   #dropped = 0;
+  /** The clients whose handshakes had begun when SYNs were dropped, and have not ended. */
+  #handshakes: readonly string[] = [];
   #stopped = false;
+  /** A duplicate of the listener's descriptor, while it closes. */
+  #copy = -1;
 
   constructor(listener: Drainable) {
     this.#listener = listener;
@@ -68,26 +74,48 @@ export class Draining {
       // Deno accepts a connection only after `pull`.
       if (idle) transport.pull();
       // Returns true only at a later look, since Deno takes a turn of the event loop to free the port.
-      if (this.#isQuiet()) this.stop();
+      if (this.#isQuiet()) this.#close();
       return false;
     }
+    this.#free();
     return idle && !transport.handshakes?.running;
   }
 
   /** Stops listening. Connections that have come can still be accepted. */
   stop(): void {
+    this.#close();
+    this.#free();
+  }
+
+  /** Closes the listener, while a copy of its descriptor still keeps new connections away. */
+  #close(): void {
     if (this.#stopped) return;
     this.#stopped = true;
     const { transport } = this.#listener;
-    const fd = this.#fd();
+    const fd = this.#dropping ? this.#fd() : undefined;
     if (fd !== undefined) {
-      if (this.#steeredTo !== undefined) spread(this.#kernel!, fd);
-      // Another process that has inherited this socket goes on with it. With SO_REUSEPORT the others have
-      // sockets of their own, so this one drops SYNs until it is closed.
-      if (this.#dropping && !this.#sharesPort) takeSyns(this.#kernel!, fd);
+      this.#copy = this.#kernel!.dup(fd);
+      // There was no descriptor left.
+      if (this.#copy < 0) this.#takeBack(fd);
     }
     if (transport.stop === undefined) transport.close();
     else transport.stop();
+  }
+
+  /** Closes the copy, which frees the port. */
+  #free(): void {
+    if (this.#copy < 0) return;
+    this.#takeBack(this.#copy);
+    this.#kernel!.close(this.#copy);
+    this.#copy = -1;
+  }
+
+  /** Takes back what was set. */
+  #takeBack(fd: number): void {
+    if (this.#steeredTo !== undefined) spread(this.#kernel!, fd);
+    // Another process that has inherited this socket goes on with it. With SO_REUSEPORT the others have
+    // sockets of their own, so this one drops SYNs until it is closed.
+    if (!this.#sharesPort) takeSyns(this.#kernel!, fd);
   }
 
   #isQuiet(): boolean {
@@ -102,7 +130,11 @@ export class Draining {
     }
     if (came !== this.#last.came || waiting! > 0) this.#last = { came, at: now };
     this.#checkSteering();
-    return now - this.#last.at >= grace;
+    if (now - this.#last.at < grace) return false;
+    if (this.#handshakes.length === 0 || now - this.#start >= longGrace) return true;
+    const left = new Set(handshakesOn(this.#listener.transport.addr.port));
+    this.#handshakes = this.#handshakes.filter((client) => left.has(client));
+    return this.#handshakes.length === 0;
   }
 
   /**
@@ -115,9 +147,12 @@ export class Draining {
     const { SOL_SOCKET, SO_REUSEPORT } = constants;
     this.#sharesPort = readInt(this.#kernel!, fd, SOL_SOCKET!, SO_REUSEPORT!) > 0;
     const { port } = this.#listener.transport.addr;
+    const readable = mayReadTables();
+    const sharing = readable ? listenersOn(port) : undefined;
     // The newer one has number 1.
-    if (this.#sharesPort && (countListeners(port) ?? 2) === 2) this.#steer(fd, 1);
+    if (this.#sharesPort && (sharing ?? 2) === 2) this.#steer(fd, 1);
     this.#dropping = dropSyns(this.#kernel!, fd) >= 0;
+    if (this.#dropping && readable) this.#handshakes = handshakesOn(port);
   }
 
   /**
@@ -153,14 +188,14 @@ export class Draining {
   }
 }
 
-function countListeners(port: number): number | undefined {
+/** Whether the kernel's tables may be read: Deno must not prompt for it. */
+function mayReadTables(): boolean {
   try {
-    // Throws where Deno may not read there, since it must not prompt for it.
     adapter().list("/proc/self/fd");
+    return true;
   } catch {
-    return undefined;
+    return false;
   }
-  return listenersOn(port);
 }
 
 /** Waits until `done`, keeping the process alive. Resolves to whether that was within the limit. */

@@ -114,7 +114,8 @@ export interface TcpListener extends AsyncIterable<TcpConnection> {
    * Stops listening without losing a connection: new ones are kept away, and those that the kernel has
    * completed can still be accepted, so the program has to go on accepting. When none is left, the
    * listener closes: a pending `accept` rejects with `ECANCELED`, and iteration ends. Accepted
-   * connections stay open. It takes at least 0.2 s, for handshakes that have begun.
+   * connections stay open. It takes at least 0.2 s, for handshakes that have begun, and up to 1 s while
+   * the kernel shows some.
    *
    * On Linux with system calls: when two listeners share the port by `reusePort`, the other one gets new
    * connections at once. Otherwise SYNs are dropped, which clients send again after a second. But a

@@ -16,6 +16,7 @@ interface NodeFs {
 const mostLinks = 20_000;
 
 const LISTEN = "0A";
+const SYN_RECV = "03";
 const TIME_WAIT = "06";
 
 /**
@@ -58,7 +59,18 @@ export function listenersOn(port: number): number | undefined {
   }
 }
 
+/** The other sides of the handshakes with a port that have begun. As for {@linkcode listenersOn}. */
+export function handshakesOn(port: number): string[] {
+  try {
+    const rows = rowsOf(builtin<NodeFs>("node:fs")!, port);
+    return rows.filter(({ state }) => state === SYN_RECV).map(({ remote }) => remote);
+  } catch {
+    return [];
+  }
+}
+
 interface Row {
+  readonly remote: string;
   readonly state: string;
   readonly user: string;
   readonly inode: string;
@@ -70,8 +82,10 @@ function rowsOf(fs: NodeFs, port: number): Row[] {
   return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((file) => {
     const rows: Row[] = [];
     for (const line of fs.readFileSync(file, "latin1").split("\n").slice(1)) {
-      const [, local, , state, , , , user, , inode] = line.trim().split(/\s+/);
-      if (local?.endsWith(end)) rows.push({ state: state!, user: user!, inode: inode! });
+      if (!line.includes(end)) continue;
+      const [, local, remote, state, , , , user, , inode] = line.trim().split(/\s+/);
+      if (!local!.endsWith(end)) continue;
+      rows.push({ remote: remote!, state: state!, user: user!, inode: inode! });
     }
     return rows;
   });

@@ -10,6 +10,7 @@ import {
   type SocketError,
   startTls,
   type TcpConnection,
+  type TcpListener,
   TimeoutError,
 } from "@holdfast/tcp";
 import { ca, certificate as cert, privateKey as key } from "../support/certificate.ts";
@@ -160,15 +161,40 @@ test(
   },
 );
 
+test("drain: a handshake that has begun is waited for, but not for ever", {
+  ...skip(notLinux),
+}, async () => {
+  for (const ends of [true, false]) {
+    const listener = await open();
+    completeLate(listener);
+    using client = await dial(listener.addr.port);
+    const start = performance.now();
+    const drained = listener.drain();
+    const accepted = listener.accept();
+    if (ends) {
+      await sleep(500);
+      await client.write(new Uint8Array([7]));
+      using server = await within(patience, accepted);
+      assertEquals(await server.read(new Uint8Array(8)), 1);
+    } else await assertCode(accepted, "ECANCELED");
+    await within(patience, drained);
+    assertLess(performance.now() - start, 8_000);
+  }
+});
+
+/** Makes the kernel complete a connection when its first bytes come, as if the client was far away. */
+function completeLate(listener: TcpListener): void {
+  const TCP_DEFER_ACCEPT = 9;
+  setsockopt(listener, constants.IPPROTO_TCP!, TCP_DEFER_ACCEPT, 10);
+}
+
 test(
   "drain: with reusePort, handshakes that end late do not call back new connections",
   skip(notLinux ?? noBind("reusePort")),
   async () => {
     const older = await open({ reusePort: true });
     const { port } = older.addr;
-    // The kernel then completes a connection when its first bytes come.
-    const TCP_DEFER_ACCEPT = 9;
-    setsockopt(older, constants.IPPROTO_TCP!, TCP_DEFER_ACCEPT, 10);
+    completeLate(older);
     using newer = await open({ port, reusePort: true });
     const early = await dialAll(port, 30);
     const mine: TcpConnection[] = [];
