@@ -131,7 +131,10 @@ export interface ListenerTransport {
 
 /** Gets the connections that a listener accepts. */
 export interface IncomingConnections {
-  /** As many connections wait as may wait: a transport that can do without the next one shall. */
+  /**
+   * Whether as many connections wait for `accept` as may. A transport that can leave the next ones to the
+   * kernel then does so.
+   */
   readonly full: boolean;
   accepted(transport: Transport): void;
   failed(cause: unknown): void;

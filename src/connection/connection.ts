@@ -190,9 +190,9 @@ export class Connection implements TcpConnection, Guarded {
   #streams: Streams | undefined = undefined;
   #handle: Handle | undefined = undefined;
   readonly #peerName: string | undefined;
-  /** Made when `closed` is first read. */
   /** The listener's set of open connections, which this one is in while it is open. */
   #among: Set<Connection> | undefined = undefined;
+  /** Made when `closed` is first read. */
   #closing: { readonly promise: Promise<Error | undefined>; tell(): void } | undefined = undefined;
 
   constructor(

@@ -1,5 +1,5 @@
 /**
- * What both halves of a connection have in common: a transport, a limit, and how they end.
+ * What reading and writing have in common: a transport, a limit, and how they end.
  *
  * @module
  */
@@ -13,8 +13,8 @@ import { publishDeadPeer } from "../events.ts";
 import type { TimerQueue } from "../time/timers.ts";
 import { afterTurn } from "../time/turn.ts";
 
-/** The calls of one half of a connection. */
-export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Result, C> {
+/** The calls in one direction of a connection. */
+export abstract class Direction<Result, C extends Call<Result>> extends CallQueue<Result, C> {
   /** The limit of calls without one of their own, ms. */
   timeout: number | null;
   /** Whether `close` was called. */
@@ -34,7 +34,7 @@ export abstract class Half<Result, C extends Call<Result>> extends CallQueue<Res
     this.timeout = timeout;
   }
 
-  /** The code of the reason why this half cannot be handed over now, or `undefined`. */
+  /** The code of the reason why this direction cannot be handed over now, or `undefined`. */
   notIdle(): string | undefined {
     if (this.closed) return "EBADF";
     if (this.head !== undefined) return "EBUSY";

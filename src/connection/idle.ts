@@ -8,13 +8,13 @@ import { readTcpInfo } from "../kernel/tcp_info.ts";
 import { adapter } from "../runtime.ts";
 import { Alarm, type TimerQueue } from "../time/timers.ts";
 
-/** One half of a connection. */
+/** One direction of a connection. */
 interface Waiting {
   readonly head: unknown;
   expireAll(timeout: number): void;
 }
 
-/** The sending half: whether bytes wait for the kernel to take them. */
+/** The direction that sends. `waiting`: bytes wait for the kernel to take them. */
 interface Sending extends Waiting {
   readonly waiting: boolean;
 }

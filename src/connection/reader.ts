@@ -8,7 +8,7 @@ import type { Incoming } from "../adapter.ts";
 import { Backlog, copyInto, highWater } from "./receive_buffer.ts";
 import { Call, type CallOptions } from "../time/calls.ts";
 import { changed } from "../memory.ts";
-import { Half } from "./direction.ts";
+import { Direction } from "./direction.ts";
 import { over, spend } from "../time/turn.ts";
 
 /** The result of a read: a count (`read`), a chunk (`readChunk`), or `null` at the end. */
@@ -26,7 +26,7 @@ const worthReceiving = 16_384;
 const nothing = new Backlog();
 
 /** Serves reads in order from what has arrived. Nothing that arrives is lost. */
-export class Reader extends Half<Result, ReadCall> implements Incoming {
+export class Reader extends Direction<Result, ReadCall> implements Incoming {
   /** How many bytes callers have got so far. */
   bytesRead = 0;
   /** What has arrived and was not read. */

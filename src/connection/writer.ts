@@ -9,7 +9,7 @@ import { Call, type CallOptions } from "../time/calls.ts";
 import { changed, part } from "../memory.ts";
 import type { Watch } from "./watch.ts";
 import { type TimeoutErrorOptions, toSocketError } from "../errors.ts";
-import { Half } from "./direction.ts";
+import { Direction } from "./direction.ts";
 import { over, spend } from "../time/turn.ts";
 
 const nothing = new Uint8Array(0);
@@ -27,7 +27,7 @@ class WriteCall extends Call<number> {
 }
 
 /** Sends the data of writes in order. The error of a write that fails says how many bytes were taken. */
-export class Writer extends Half<number, WriteCall> implements Outgoing {
+export class Writer extends Direction<number, WriteCall> implements Outgoing {
   /** How many bytes the connection has taken to send so far. */
   bytesWritten = 0;
   /** The watch over data in flight, which is woken by every write. */

@@ -6,7 +6,7 @@
 
 import type { Attempt, Target } from "../../adapter.ts";
 import { isLiteral, race } from "../../dial/happy_eyeballs.ts";
-import { Line } from "../../dial/line.ts";
+import { ConnectQueue } from "../../dial/connect_queue.ts";
 import { identityOf } from "../../kernel/identity.ts";
 import { descriptors } from "./descriptor.ts";
 import { dialPrepared } from "./dial_prepared.ts";
@@ -26,7 +26,7 @@ function ignore(): void {}
  * (https://docs.rs/tokio/1/tokio/task/coop/index.html). Can go when 300 loops of connects to loopback
  * take turns.
  */
-const line = new Line(64);
+const queue = new ConnectQueue(64);
 
 /**
  * Dials the addresses of a name here if every address may be dialled, so that the error of each is known.
@@ -34,8 +34,8 @@ const line = new Line(64);
  */
 export function connect(target: Target): Attempt {
   if (target.before !== undefined) return dialPrepared(target, target.before);
-  if (isLiteral(target.hostname) || !mayDialAll()) return line.enter(() => dial(target));
-  return race(target, (hostname, _family, port) => line.enter(() => dial({ hostname, port })));
+  if (isLiteral(target.hostname) || !mayDialAll()) return queue.enter(() => dial(target));
+  return race(target, (hostname, _family, port) => queue.enter(() => dial({ hostname, port })));
 }
 
 function mayDialAll(): boolean {

@@ -94,7 +94,7 @@ function versionBeside(file: string): string {
 }
 
 /**
- * Before 3.1.3 koffi could take the whole process with it when it was loaded where musl is the C library:
+ * Before 3.1.3 koffi could abort the whole process when it was loaded where musl is the C library:
  * https://github.com/Koromix/koffi/issues/273. Can go when nobody has such a version any more.
  *
  * @throws {Error} This is such a version and such a place.

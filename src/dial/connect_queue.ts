@@ -11,7 +11,7 @@ import { nativeTimers } from "../time/native_timers.ts";
 const swift = 50;
 
 /** Limits how many attempts run at once, not counting those that wait for the network. */
-export class Line {
+export class ConnectQueue {
   readonly #limit: number;
   /** The attempts that still count. */
   readonly #running: Set<object> = new Set();
@@ -65,18 +65,18 @@ export class Line {
 class Waiting implements Attempt {
   readonly opened: Promise<Transport>;
   readonly #start: () => Attempt;
-  readonly #line: Set<Waiting>;
+  readonly #queue: Set<Waiting>;
   #attempt: Attempt | undefined = undefined;
   #resolve!: (transport: Promise<Transport>) => void;
 
-  constructor(start: () => Attempt, line: Set<Waiting>) {
+  constructor(start: () => Attempt, queue: Set<Waiting>) {
     this.#start = start;
-    this.#line = line.add(this);
+    this.#queue = queue.add(this);
     this.opened = new Promise((resolve) => this.#resolve = resolve);
   }
 
   go(begin: (start: () => Attempt) => Attempt): void {
-    this.#line.delete(this);
+    this.#queue.delete(this);
     try {
       this.#attempt = begin(this.#start);
       this.#resolve(this.#attempt.opened);
@@ -90,7 +90,7 @@ class Waiting implements Attempt {
   }
 
   abort(): void {
-    this.#line.delete(this);
+    this.#queue.delete(this);
     this.#attempt?.abort();
   }
 }

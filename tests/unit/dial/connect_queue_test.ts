@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import type { Attempt, Transport } from "../../../src/adapter.ts";
-import { Line } from "../../../src/dial/line.ts";
+import { ConnectQueue } from "../../../src/dial/connect_queue.ts";
 import { sleep } from "../../contract/support.ts";
 
 /** An attempt that a test ends. */
@@ -24,10 +24,10 @@ class Manual implements Attempt {
   }
 }
 
-function start(line: Line, count: number) {
+function start(queue: ConnectQueue, count: number) {
   const started: Manual[] = [];
   const attempts = Array.from({ length: count }, () =>
-    line.enter(() => {
+    queue.enter(() => {
       const attempt = new Manual();
       started.push(attempt);
       return attempt;
@@ -36,8 +36,8 @@ function start(line: Line, count: number) {
   return { started, attempts };
 }
 
-test("a line starts so many at once, and the next when one is over", async () => {
-  const { started, attempts } = start(new Line(2), 4);
+test("a queue starts so many at once, and the next when one is over", async () => {
+  const { started, attempts } = start(new ConnectQueue(2), 4);
   assertEquals(started.length, 2);
   assertEquals(attempts[2]!.fd!(), undefined);
   started[0]!.fail(new Error("refused"));
@@ -54,15 +54,15 @@ test("a line starts so many at once, and the next when one is over", async () =>
 });
 
 test("attempts that wait for the network hold nobody up", async () => {
-  const { started } = start(new Line(2), 5);
+  const { started } = start(new ConnectQueue(2), 5);
   await sleep(1_000);
   assertEquals(started.length, 5);
 });
 
 test("what the start of a waiting attempt throws is its failure", async () => {
-  const line = new Line(1);
-  const { started } = start(line, 1);
-  const waiting = line.enter(() => {
+  const queue = new ConnectQueue(1);
+  const { started } = start(queue, 1);
+  const waiting = queue.enter(() => {
     throw new Error("no descriptor");
   });
   started[0]!.fail(new Error("refused"));
