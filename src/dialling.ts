@@ -14,7 +14,7 @@ import type { RetryOptions } from "./options/types.ts";
 import { kernelFor } from "./options/support.ts";
 import { type NativeTimer, nativeTimers } from "./time/native_timers.ts";
 import type { Deadline } from "./time/deadline.ts";
-import { Alarm, timers } from "./time/timers.ts";
+import { Alarm, glance, timers } from "./time/timers.ts";
 
 /** Errors that may pass, so that another attempt may succeed. */
 const curable = new Set([
@@ -86,11 +86,16 @@ export class Dialling<Result extends Opened = Transport> extends Alarm {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    if (this.#until < Infinity) timers.arm(this, this.#until);
+    this.#arm();
     this.#signal?.addEventListener("abort", this);
     this.#start = start;
     this.#dial();
     return promise;
+  }
+
+  #arm(): void {
+    if (this.#until < Infinity) timers.arm(this, this.#until);
+    else if (this.#signal !== undefined) timers.arm(this, timers.now() + glance);
   }
 
   #dial(): void {
@@ -152,6 +157,7 @@ export class Dialling<Result extends Opened = Transport> extends Alarm {
 
   override ring(): void {
     if (this.#signal?.aborted) return this.handleEvent();
+    if (this.#until === Infinity) return this.#arm();
     const timeout = this.#timeout;
     const failures = this.#failures;
     const cause = this.#last;

@@ -8,7 +8,7 @@ import type { Deadline } from "./deadline.ts";
 import { retraced, type TimeoutErrorOptions } from "../errors.ts";
 import { timeoutError } from "../events.ts";
 import { hold, letGo, release } from "./hold.ts";
-import { Alarm, type TimerQueue } from "./timers.ts";
+import { Alarm, glance, type TimerQueue } from "./timers.ts";
 
 /**
  * Limits of one call, of which the earliest counts. `timeout` replaces the connection's.
@@ -64,7 +64,7 @@ function rejectTraced(error: unknown): never {
 /** One pending call: its promise, its alarm and its signal. */
 export class Call<Result> extends Alarm {
   resolve!: (result: Result | Rejection | Promise<never>) => void;
-  /** The limit that counts, in ms. */
+  /** The limit that counts, in ms; 0 without one. */
   limit = 0;
   signal: AbortSignal | undefined = undefined;
   next: this | undefined = undefined;
@@ -162,7 +162,7 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
         call.limit = deadline.timeout;
       }
       this.timers.arm(call, due);
-    }
+    } else if (signal !== undefined) this.timers.arm(call, this.timers.now() + glance);
     if (signal !== undefined) {
       signal.addEventListener("abort", call);
       call.signal = signal;
@@ -232,6 +232,7 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
   expired(call: C): void {
     // Another listener may have stopped the abort event before it came here.
     if (call.signal?.aborted) return this.aborted(call);
+    if (call.limit === 0) return this.timers.arm(call, this.timers.now() + glance);
     this.#timedOut(call, { ...this.describe(call), timeout: call.limit });
   }
 

@@ -39,6 +39,12 @@ const longest = 2 ** 31 - 1;
  */
 const patience = 1_000;
 
+/**
+ * A call without a limit looks this often whether its signal has aborted, ms: another listener may have
+ * stopped the event.
+ */
+export const glance = 1_000;
+
 /** A binary heap of alarms, for which one native timer runs. */
 export class TimerQueue {
   /** How late the native timer fired last, in ms. */

@@ -8,7 +8,7 @@ import type { Attempt, Transport } from "../adapter.ts";
 import { type TimeoutErrorOptions, toSocketError } from "../errors.ts";
 import { timeoutError } from "../events.ts";
 import { adapter } from "../runtime.ts";
-import { Alarm, type TimerQueue } from "../time/timers.ts";
+import { Alarm, glance, type TimerQueue } from "../time/timers.ts";
 import type { TlsPlan } from "./options.ts";
 
 /** A handshake that a limit or a signal can end. */
@@ -19,6 +19,7 @@ export class LimitedHandshake extends Alarm {
   readonly #attempt: Attempt | undefined;
   readonly #error: TimeoutErrorOptions;
   readonly #signal: AbortSignal | undefined;
+  readonly #due: number;
   #reject!: (reason: unknown) => void;
   #over = false;
 
@@ -35,6 +36,7 @@ export class LimitedHandshake extends Alarm {
     this.#timers = timers;
     this.#error = error;
     this.#signal = signal;
+    this.#due = due;
     let resolve!: (transport: Transport) => void;
     this.opened = new Promise((settle, reject) => {
       resolve = settle;
@@ -53,7 +55,7 @@ export class LimitedHandshake extends Alarm {
       this.#end();
       resolve(secured);
     }, (cause) => this.callOff(this.#ours(cause)));
-    if (due < Infinity) timers.arm(this, due);
+    this.#arm();
     signal?.addEventListener("abort", this);
   }
 
@@ -61,7 +63,15 @@ export class LimitedHandshake extends Alarm {
     return toSocketError(cause, this.#error.operation as "connect" | "accept", this.#error.address);
   }
 
+  #arm(): void {
+    if (this.#due < Infinity) this.#timers.arm(this, this.#due);
+    else if (this.#signal !== undefined) this.#timers.arm(this, this.#timers.now() + glance);
+  }
+
   override ring(): void {
+    // Another listener may have stopped the abort event before it came here.
+    if (this.#signal?.aborted) return this.handleEvent();
+    if (this.#due === Infinity) return this.#arm();
     this.callOff(timeoutError(this.#error));
   }
 

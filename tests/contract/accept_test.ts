@@ -9,7 +9,14 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { connect, Deadline, listen, type TcpConnection, TimeoutError } from "@holdfast/tcp";
+import {
+  type CallOptions,
+  connect,
+  Deadline,
+  listen,
+  type TcpConnection,
+  TimeoutError,
+} from "@holdfast/tcp";
 import { pair, patience, readExactly, sleep, spySignal, within } from "./support.ts";
 import { assertCode, errorOf } from "./support_listen.ts";
 
@@ -317,14 +324,33 @@ test("iteration: after an error it is over, and a next beside another gets its o
   for (const client of clients) client.close();
 });
 
-test("accept: a signal whose abort event somebody stops is seen when the limit rings", async () => {
-  using listener = await open();
-  const controller = new AbortController();
-  const { signal } = controller;
-  signal.addEventListener("abort", (event) => event.stopImmediatePropagation());
-  const waiting = errorOf(listener.accept({ timeout: 60, signal }));
-  controller.abort("stop");
-  assertEquals(await waiting, "stop");
+for (const timeout of [60, null]) {
+  test(`accept, read, write: an abort whose event somebody stops is seen, timeout ${timeout}`, async () => {
+    using sockets = await pair();
+    const { client, listener } = sockets;
+    const calls = [
+      (options: CallOptions) => listener.accept(options),
+      (options: CallOptions) => client.read(new Uint8Array(1), options),
+      (options: CallOptions) => client.write(new Uint8Array(2 ** 24), options),
+    ];
+    await Promise.all(calls.map(async (call) => {
+      const controller = new AbortController();
+      const { signal } = controller;
+      signal.addEventListener("abort", (event) => event.stopImmediatePropagation());
+      const waiting = errorOf(call({ timeout, signal }));
+      controller.abort("stop");
+      assertEquals(await within(patience, waiting), "stop");
+    }));
+  });
+}
+
+test("a signal and no limit: nothing ends the wait", async () => {
+  using sockets = await pair();
+  const { signal } = new AbortController();
+  const waiting = sockets.client.read(new Uint8Array(9), { timeout: null, signal });
+  await sleep(2_500);
+  await sockets.server.write(new Uint8Array(3));
+  assertEquals(await waiting, 3);
 });
 
 test("accept: limits and addresses of sockets cannot be changed from outside", async () => {

@@ -675,6 +675,18 @@ test("startTls has limits", async () => {
   assertEquals(await readText(second.server), "as before");
 });
 
+for (const timeout of [200, null]) {
+  test(`startTls sees an abort whose event somebody stops, timeout ${timeout}`, async () => {
+    using pair = await plainPair();
+    const controller = new AbortController();
+    const { signal } = controller;
+    signal.addEventListener("abort", (event) => event.stopImmediatePropagation());
+    const securing = errorOf(startTls(pair.client, { ca }, { timeout, signal }));
+    controller.abort("stop");
+    assertEquals(await within(patience, securing), "stop");
+  });
+}
+
 test("startTls leaves a busy connection as it was", async () => {
   using pair = await plainPair();
   const reading = readText(pair.client);
