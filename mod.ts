@@ -30,7 +30,7 @@ export type { Connector, ConnectorOptions, ConnectorTarget } from "./src/connect
 export { type ListenFd, listenFds } from "./src/listen_fds.ts";
 export { startTls } from "./src/tls/upgrade.ts";
 export { wrap, type WrapOptions } from "./src/wrap.ts";
-export type { TcpConnection } from "./src/connection/connection.ts";
+export type { TcpConnection } from "./src/connection/types.ts";
 export type { ListenerStats, Shutdown, TcpListener } from "./src/listener.ts";
 export type { UnixConnection, UnixListener } from "./src/unix.ts";
 export type { NetAddr, UnixAddr } from "./src/kernel/address.ts";

@@ -5,7 +5,8 @@
  */
 
 import type { Transport } from "./adapter.ts";
-import { Connection, type TcpConnection } from "./connection/connection.ts";
+import { Connection } from "./connection/connection.ts";
+import type { TcpConnection } from "./connection/types.ts";
 import { Dialling } from "./dialling.ts";
 import { retraced, toSocketError } from "./errors.ts";
 import { timeoutError } from "./events.ts";

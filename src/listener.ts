@@ -7,7 +7,8 @@
 import type { IncomingConnections, ListenerTransport, Transport } from "./adapter.ts";
 import type { NetAddr } from "./kernel/address.ts";
 import { Call, type CallOptions, CallQueue } from "./time/calls.ts";
-import { Connection, type TcpConnection } from "./connection/connection.ts";
+import { Connection } from "./connection/connection.ts";
+import type { TcpConnection } from "./connection/types.ts";
 import type { Guarded } from "./options/dead_peer.ts";
 import { SocketError, temporaryCodes, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import type { KernelOptions, ListenTimeouts, SocketOptions } from "./options/types.ts";
@@ -20,20 +21,7 @@ import { getOptions, setOptions } from "./options/any_socket.ts";
 import { Alarm, type TimerQueue, timers as sharedTimers } from "./time/timers.ts";
 import { checkCall } from "./options/validate.ts";
 
-/**
- * What has become of a listener's connections.
- *
- * @example How many are being served
- * ```ts
- * import { connect, listen, type ListenerStats } from "@holdfast/tcp";
- *
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 5_000 });
- * using client = await connect({ port: listener.addr.port, timeout: 5_000 });
- * using server = await listener.accept();
- * const { accepted, open }: ListenerStats = listener.stats;
- * console.log(accepted, open); // 1 1
- * ```
- */
+/** What has become of a listener's connections. */
 export interface ListenerStats {
   /** Connections that `accept` and iteration have returned so far. */
   readonly accepted: number;
@@ -47,18 +35,7 @@ export interface ListenerStats {
   readonly failedHandshakes: number;
 }
 
-/**
- * How a {@linkcode TcpListener.shutdown} ended.
- *
- * @example All connections had finished
- * ```ts
- * import { listen, type Shutdown } from "@holdfast/tcp";
- *
- * const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 5_000 });
- * const { finished, reset }: Shutdown = await listener.shutdown();
- * console.log(finished, reset); // 0 0
- * ```
- */
+/** How a {@linkcode TcpListener.shutdown} ended. */
 export interface Shutdown {
   /** Connections that were closed, or whose peer ended them, within the limit. */
   readonly finished: number;

@@ -6,7 +6,8 @@
 
 import type { Target } from "./adapter.ts";
 import { connectUnix, listenUnix } from "./adapters/node/unix.ts";
-import { Connection, type TcpConnection } from "./connection/connection.ts";
+import { Connection } from "./connection/connection.ts";
+import type { TcpConnection } from "./connection/types.ts";
 import { Dialling } from "./dialling.ts";
 import { toSocketError } from "./errors.ts";
 import { timeoutError } from "./events.ts";

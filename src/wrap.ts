@@ -5,7 +5,8 @@
  */
 
 import { describe } from "./check.ts";
-import { Connection, taken, type TcpConnection } from "./connection/connection.ts";
+import { Connection, taken } from "./connection/connection.ts";
+import type { TcpConnection } from "./connection/types.ts";
 import type { Timeouts } from "./options/types.ts";
 import { adapter } from "./runtime.ts";
 import { checkWrap } from "./options/validate.ts";

@@ -11,14 +11,6 @@ import type { Deadline } from "../time/deadline.ts";
  * Values of keepalive. Times are rounded up to whole seconds, in which the kernel counts. A value that is
  * left out keeps what it is (Linux's defaults are 7200 s, 75 s and 9). There is one exception: in Node.js
  * without FFI, an idle time alone also sets Node's own interval and count, usually 1 s and 10.
- *
- * @example A probe after a minute, given up after 90 seconds
- * ```ts
- * import type { KeepAliveOptions } from "@holdfast/tcp";
- *
- * const values: KeepAliveOptions = { idle: 60_000, interval: 10_000, count: 3 };
- * console.log(values.idle! + values.interval! * values.count!); // 90000
- * ```
  */
 export interface KeepAliveOptions {
   /**
@@ -36,16 +28,6 @@ export interface KeepAliveOptions {
  * Options of a TCP socket. An option that is left out does not change. An option that this runtime on this
  * system cannot set is refused with {@linkcode UnsupportedOptionError} before anything changes, and never
  * ignored; {@linkcode capabilities} lists which can be set.
- *
- * @example Options for many sockets
- * ```ts
- * import { connect, listen, type SocketOptions } from "@holdfast/tcp";
- *
- * const options: SocketOptions = { keepAlive: true, noDelay: true };
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
- * using socket = await connect({ port: listener.addr.port, timeout: 1_000, ...options });
- * console.log(socket.remoteAddr.port === listener.addr.port); // true
- * ```
  */
 export interface SocketOptions {
   /**
@@ -132,20 +114,7 @@ export interface KernelOptions extends SocketOptions {
   readonly ipv6Only?: boolean;
 }
 
-/**
- * Limits of reads and writes, in ms. `null` is no limit.
- *
- * @example Change the limits of an open connection
- * ```ts
- * import { connect, listen, type Timeouts } from "@holdfast/tcp";
- *
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
- * using socket = await connect({ port: listener.addr.port, timeout: 1_000 });
- * const timeouts: Timeouts = { read: null, write: 5_000 };
- * socket.setTimeouts(timeouts);
- * console.log(socket.timeouts.write); // 5000
- * ```
- */
+/** Limits of reads and writes, in ms. `null` is no limit. */
 export interface Timeouts {
   /** Longest wait of a read. */
   read: number | null;
@@ -161,19 +130,7 @@ export interface Timeouts {
   idle?: number | null;
 }
 
-/**
- * Limits of a dialled connection, in ms. `null` is no limit.
- *
- * @example Each limit by name
- * ```ts
- * import { connect, type ConnectTimeouts, listen } from "@holdfast/tcp";
- *
- * const timeout: ConnectTimeouts = { connect: 5_000, read: 30_000, write: 10_000 };
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
- * using socket = await connect({ port: listener.addr.port, timeout });
- * console.log(socket.timeouts.read); // 30000
- * ```
- */
+/** Limits of a dialled connection, in ms. `null` is no limit. */
 export interface ConnectTimeouts extends Timeouts {
   /** Longest time of the whole `connect`: name resolution, every address tried, the handshake. */
   connect: number | null;
@@ -191,19 +148,7 @@ export interface ListenTimeouts extends Timeouts {
   handshake?: number;
 }
 
-/**
- * How long to wait before dialling again, in ms.
- *
- * @example Wait for a service that is still starting
- * ```ts
- * import { connect, listen, type RetryOptions } from "@holdfast/tcp";
- *
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
- * const retry: RetryOptions = { delay: 50, max: 1_000 };
- * using socket = await connect({ port: listener.addr.port, timeout: 10_000, retry });
- * console.log(socket.remoteAddr.port === listener.addr.port); // true
- * ```
- */
+/** How long to wait before dialling again, in ms. */
 export interface RetryOptions {
   /**
    * Wait before the second attempt.

@@ -8,17 +8,7 @@ import { checkInteger, copyOptions, fail } from "../check.ts";
 import type { SocketEntry } from "../kernel/entry.ts";
 import { parse, unmapped } from "../kernel/sockaddr.ts";
 
-/**
- * Selects the sockets that meet all criteria, or those for which a function returns `true`.
- *
- * @example Connections to one subnet
- * ```ts
- * import { type SocketFilter, sockets } from "@holdfast/tcp";
- *
- * const filter: SocketFilter = { remotePort: [5432, 6379], remoteAddress: "10.0.0.0/8" };
- * console.log(sockets(filter).length); // 0
- * ```
- */
+/** Selects the sockets that meet all criteria, or those for which a function returns `true`. */
 export type SocketFilter = SocketCriteria | ((entry: SocketEntry) => boolean);
 
 /**

@@ -10,20 +10,7 @@ import { timeoutError } from "../events.ts";
 import { hold, letGo, release } from "./hold.ts";
 import { Alarm, glance, type TimerQueue } from "./timers.ts";
 
-/**
- * Limits of one call, of which the earliest counts. `timeout` replaces the connection's.
- *
- * @example The earliest limit counts
- * ```ts
- * import { type CallOptions, connect, Deadline, listen } from "@holdfast/tcp";
- *
- * using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
- * using socket = await connect({ port: listener.addr.port, timeout: 1_000 });
- * const limits: CallOptions = { timeout: 20, deadline: Deadline.after(60_000) };
- * const late = await socket.read(new Uint8Array(1), limits).catch((error) => error);
- * console.log(late.timeout); // 20
- * ```
- */
+/** Limits of one call, of which the earliest counts. `timeout` replaces the connection's. */
 export interface CallOptions {
   /** Longest wait in ms, or `null` for no limit. Default: the connection's or listener's timeout. */
   timeout?: number | null;

@@ -49,21 +49,7 @@ export interface TlsOptions {
   rejectUnauthorized?: boolean;
 }
 
-/**
- * A certificate and its private key, as PEM text.
- *
- * @example Read from files
- * ```ts
- * import { readFileSync } from "node:fs";
- * import type { TlsCertificate } from "@holdfast/tcp";
- *
- * const load = (name: string): TlsCertificate => ({
- *   cert: readFileSync(`${name}.crt`, "utf8"),
- *   key: readFileSync(`${name}.key`, "utf8"),
- * });
- * console.log(typeof load); // function
- * ```
- */
+/** A certificate and its private key, as PEM text. */
 export interface TlsCertificate {
   /** The certificate, followed by the certificates that lead to its authority. */
   cert: string;

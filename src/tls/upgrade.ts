@@ -6,7 +6,8 @@
 
 import { hold, release } from "../time/hold.ts";
 import { fail } from "../check.ts";
-import { Connection, type TcpConnection } from "../connection/connection.ts";
+import { Connection } from "../connection/connection.ts";
+import type { TcpConnection } from "../connection/types.ts";
 import { checkCall } from "../options/validate.ts";
 import type { CallOptions } from "../time/calls.ts";
 import { timeoutError } from "../events.ts";
