@@ -5,7 +5,7 @@
  */
 
 import { hold, release } from "../time/hold.ts";
-import { fail } from "../check.ts";
+import { checkPlain, fail } from "../check.ts";
 import { Connection } from "../connection/connection.ts";
 import type { TcpConnection } from "../connection/types.ts";
 import { checkCall } from "../options/validate.ts";
@@ -54,10 +54,7 @@ export async function startTls(
   if (!(connection instanceof Connection)) {
     fail(TypeError, verb, "connection", "must be a TcpConnection", connection);
   }
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    fail(TypeError, verb, "options", "must be an object", options);
-  }
-  const { server, ...rest } = options as ServerTlsOptions & { server?: unknown };
+  const { server, ...rest } = checkPlain(options, verb) as ServerTlsOptions & { server?: unknown };
   if (server !== undefined && typeof server !== "boolean") {
     fail(TypeError, verb, "server", "must be a boolean", server);
   }

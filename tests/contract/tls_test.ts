@@ -687,6 +687,17 @@ for (const timeout of [200, null]) {
   });
 }
 
+test("startTls takes plain objects only", async () => {
+  using pair = await plainPair();
+  const { signal } = new AbortController();
+  for (const wrong of [signal, new Date(), Object(5), new Map(), [], null, undefined, "ca"]) {
+    const error = await errorOf(startTls(pair.client, wrong as Record<string, never>));
+    assertInstanceOf(error, TypeError);
+  }
+  await pair.client.write(text("as before"));
+  assertEquals(await readText(pair.server), "as before");
+});
+
 test("startTls leaves a busy connection as it was", async () => {
   using pair = await plainPair();
   const reading = readText(pair.client);
