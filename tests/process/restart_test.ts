@@ -7,8 +7,17 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { capabilities, connect, listen } from "@holdfast/tcp";
-import { patience, readExactly, sleep, startRuntime, until, within } from "../contract/support.ts";
-import { noBind, notLinux } from "../contract/support_listen.ts";
+import {
+  firstLine,
+  patience,
+  readExactly,
+  sleep,
+  startRuntime,
+  testFile,
+  until,
+  within,
+} from "../contract/support.ts";
+import { descriptorOf, noBind, notLinux } from "../contract/support_listen.ts";
 import { skip } from "../support/skip.ts";
 import versions from "../../scripts/versions.json" with { type: "json" };
 import { openListening } from "../../src/kernel/listening.ts";
@@ -83,6 +92,26 @@ test(
     kernel.close(fd);
     assertEquals(rest, none);
     assert(made > 50, `${made} connections`);
+  },
+);
+
+test(
+  "a process that has inherited a socket gets its connections when the one that opened it has drained",
+  skip(notLinux ?? noBind("fd")),
+  async () => {
+    const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
+    const { port } = listener.addr;
+    const script = testFile("../process/programs/successor.ts");
+    const child = startRuntime(script, [String(port), "inherited"], { fd: descriptorOf(listener) });
+    try {
+      await firstLine(child);
+      await listener.drain();
+      using client = await connect({ port, timeout: patience });
+      await client.write(new Uint8Array(64));
+      assertEquals((await readExactly(client, 64)).length, 64);
+    } finally {
+      child.kill("SIGKILL");
+    }
   },
 );
 
