@@ -116,14 +116,14 @@ function mustSet(kernel: Kernel, fd: number, place: Place, name: RowName, value:
 export function inheritPlan(listener: Handle, { steps }: SupportedPlan, longest: number): number {
   if (steps.length === 0) return 0;
   // On every other system accepted sockets inherit only some of the options.
-  const inherits = knownSystem() === "linux";
+  if (knownSystem() !== "linux") return Infinity;
   // The runtime's own setters do it, so FFI, for which Node prints a warning, need not be loaded.
-  if (steps.every(({ setter }) => setter !== undefined)) {
-    if (!inherits || !steps.every(({ setter }) => listener[setter!])) return Infinity;
+  const native = steps.every(({ setter }) => setter !== undefined);
+  if (native && steps.every(({ setter }) => listener[setter!])) {
     applyPlan(listener, { steps });
     return longest;
   }
-  if (!inherits || adapter().loadKernel().obstacle !== undefined) return Infinity;
+  if (adapter().loadKernel(native).obstacle !== undefined) return Infinity;
   applyPlan(listener, { steps: steps.map(({ entry }) => ({ entry })) });
   // Some runtimes set TCP_NODELAY on what they accept.
   if (steps.some(({ entry: { name, value } }) => name === "noDelay" && value === false)) {

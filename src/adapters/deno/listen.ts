@@ -9,6 +9,7 @@ import type { ListenPlan } from "../../kernel/listening.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import { withListening } from "../../kernel/listening.ts";
 import { resolve } from "../../dial/happy_eyeballs.ts";
+import { identityOf } from "../../kernel/identity.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
 import { listenOnDescriptor, open } from "../node/listen.ts";
 import { descriptors } from "./descriptor.ts";
@@ -133,7 +134,13 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
     return await open({ host: hostname, port, reusePort, backlog }, keepErrors);
   }
   const tcpBacklog = backlog === undefined ? {} : { tcpBacklog: backlog };
-  return new DenoListenerTransport(Deno.listen({ hostname, port, ...tcpBacklog }));
+  // The socket is made within the call, and gets the lowest free descriptor.
+  const { kernel: calls } = loadKernel();
+  const next = calls?.lowestFree() ?? -1;
+  const native = Deno.listen({ hostname, port, ...tcpBacklog });
+  const identity = calls && identityOf(calls, next);
+  if (identity !== undefined) descriptors().guess(native, next, identity);
+  return new DenoListenerTransport(native);
 }
 
 /**
