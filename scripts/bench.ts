@@ -25,7 +25,8 @@ import type { Ports } from "./bench/peer.ts";
 import { plot } from "./bench/plot.ts";
 import { printProfile, profile, profiled, profilesMarkdown } from "./bench/profile.ts";
 import type { Profiles } from "./bench/profile.ts";
-import { lastRun, markdown, missed, print, type Report, summary } from "./bench/report.ts";
+import { lastRun, markdown, missed, missedMarkdown, print } from "./bench/report.ts";
+import { type Report, summary } from "./bench/report.ts";
 import type { Row } from "./bench/row.ts";
 import type { Job } from "./bench/worker.ts";
 import { json } from "./lib/json.ts";
@@ -210,6 +211,7 @@ async function write(measured: Partial<Report>): Promise<void> {
     );
   }
   await fill("docs/measurements.md", "numbers", markdown(report));
+  await fill("docs/measurements.md", "missed", missedMarkdown(report));
   const headlines = summary(report);
   for (const page of ["README.md", "docs/performance.md"]) await fill(page, "numbers", headlines);
   await must(process.execPath, ["fmt", "--quiet", "docs", "README.md"]);

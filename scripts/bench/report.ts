@@ -106,7 +106,7 @@ export function summary({ tables }: Report): string {
 }
 
 /** Lists the rows that miss their goal. */
-export function missed({ tables }: Report): string[] {
+export function missed({ tables }: Pick<Report, "tables">): string[] {
   return tables.flatMap(({ name, runtimes }) =>
     Object.entries(runtimes).flatMap(([runtime, rows]) =>
       rows.filter((row) => reached(row) === false).map((row) =>
@@ -114,4 +114,21 @@ export function missed({ tables }: Report): string[] {
       )
     )
   );
+}
+
+/** The same as a list in Markdown, with a link to the profile that shows whose time it is. */
+export function missedMarkdown({ tables, profiles }: Report): string {
+  const lines = tables.flatMap((table) => {
+    const profile = profiles?.tables.find(({ name }) => name === table.name);
+    const link = profile === undefined
+      ? ""
+      : ` ([profile](#${anchor(`Profile: ${profile.title}`)}))`;
+    return missed({ tables: [table] }).map((line) => `- ${line}${link}\n`);
+  });
+  return lines.length === 0 ? "Every goal is reached.\n" : lines.join("");
+}
+
+/** The anchor that GitHub gives a heading. */
+function anchor(heading: string): string {
+  return heading.toLowerCase().replace(/[^\w\- ]/g, "").replaceAll(" ", "-");
 }
