@@ -7,7 +7,7 @@
 import { brand } from "./brand.ts";
 import { errnoName } from "./kernel/errno.ts";
 import { tlsCode } from "./tls/codes.ts";
-import type { NetAddr } from "./kernel/address.ts";
+import type { NetAddr, UnixAddr } from "./kernel/address.ts";
 
 /** The call that failed. */
 export type Operation =
@@ -24,8 +24,8 @@ export type Operation =
   | "drain"
   | "idle";
 
-/** The address that an error is about. */
-export type ErrorAddress = Pick<NetAddr, "hostname" | "port">;
+/** The address that an error is about. Of a Unix socket it has `path` instead of the other two. */
+export type ErrorAddress = Pick<NetAddr, "hostname" | "port"> & Partial<Pick<UnixAddr, "path">>;
 
 /** Arguments of the constructor of {@linkcode TimeoutError}. */
 export interface TimeoutErrorOptions {
@@ -268,8 +268,8 @@ brand(UnsupportedOptionError, "UnsupportedOptionError");
 /** Copies what an error shows of an address, so that the error does not share an object with a socket. */
 function copyOf(address: ErrorAddress | undefined): ErrorAddress | undefined {
   if (address === undefined) return undefined;
-  const { hostname, port } = address;
-  return Object.freeze({ hostname, port });
+  const { hostname, port, path } = address;
+  return Object.freeze((path === undefined ? { hostname, port } : { path }) as ErrorAddress);
 }
 
 /** Errors of an `accept` that may not happen to the next one. */
@@ -374,8 +374,7 @@ function codeOf(cause: unknown): string | undefined {
 function formatAddress(operation: Operation, address: ErrorAddress | undefined): string {
   if (address === undefined) return "";
   const { hostname, port } = address;
-  // A Unix socket has a path instead of both.
-  const path = (address as { path?: string }).path?.replaceAll("\0", "@");
+  const path = address.path?.replaceAll("\0", "@");
   const host = hostname?.includes(":") ? `[${hostname}]` : hostname;
   const where = path ?? `${host}:${port}`;
   const preposition = operation === "read"

@@ -31,6 +31,8 @@ export function diagnose(native: object, timers: TimerQueue): string {
   } catch (error) {
     what = error instanceof UnsupportedOptionError
       ? outOfReach(error)
+      : error instanceof TypeError
+      ? "the kernel tells nothing about a Unix socket"
       : "the socket is closed already";
   }
   const late = Math.round(timers.late);

@@ -19,6 +19,7 @@ import {
   firstDifference,
   patience,
   readExactly,
+  sleep,
   startRuntime,
   streamBytes,
   testFile,
@@ -161,6 +162,40 @@ test("unix: nobody there is ENOENT, with the path", skip(noUnix), async () => {
   assertEquals(error.operation, "connect");
   assert(error.message.includes(directory.path), error.message);
 });
+
+test(
+  "unix: errors have the path, and claim nothing that the kernel has not said",
+  skip(noUnix),
+  async () => {
+    using directory = place();
+    const { path } = directory;
+    const nobody = await assertCode(connect({ path, timeout: patience }), "ENOENT");
+    assertEquals(nobody.address as unknown, { path });
+    using both = await pairOn(path);
+    const late = await errorOf(both.client.read(new Uint8Array(1), { timeout: 20 }));
+    assertInstanceOf(late, TimeoutError);
+    assertEquals(late.address as unknown, { path });
+    assert(late.diagnosis?.includes("Unix"), late.diagnosis);
+    const taken = await assertCode(listen({ path, timeout: patience }), "EADDRINUSE");
+    assertEquals(taken.address as unknown, { path });
+    await assertCode(listen({ path: join(path, "..", "missing", "s"), timeout: 1 }), "ENOENT");
+  },
+);
+
+test(
+  "unix: closeWrite when the peer has gone is no error, before and after the end was read",
+  skip(noUnix),
+  async () => {
+    using directory = place();
+    for (const [read, pause] of [[false, 0], [true, 0], [true, 100]] as const) {
+      using both = await pairOn(directory.path);
+      both.client.close();
+      if (read) assertEquals(await both.server.read(new Uint8Array(1)), null);
+      await sleep(pause);
+      await both.server.closeWrite();
+    }
+  },
+);
 
 test("unix: what is TCP's is refused by name", skip(noUnix), async () => {
   using directory = place();

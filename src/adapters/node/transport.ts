@@ -246,8 +246,9 @@ export class NodeTransport implements Transport {
       // On a destroyed socket `end` does not call its callback.
       if (native.destroyed) return done(true);
       if (this.#hasEnded()) return done(true);
-      // An empty write fails when the peer has reset, and `shutdown` does not.
-      if (this.#plain) native.write(nothing);
+      // An empty write fails when the peer has reset, and `shutdown` does not. On a Unix socket it fails
+      // also when the peer has finished.
+      if (this.#plain && this.remoteAddr.transport === "tcp") native.write(nothing);
       native.end(done);
     });
   }

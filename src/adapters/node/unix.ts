@@ -97,9 +97,15 @@ function open(path: string, backlog: number | undefined): Promise<ListenerTransp
     if (host().versions.bun !== undefined && !isAbstract(path) && fileOf(path) !== undefined) {
       return reject(coded("EADDRINUSE", `listen EADDRINUSE: address already in use ${path}`));
     }
-    server.once("error", reject);
+    const failed = (cause: { code?: string }) => {
+      // libuv says EACCES for a directory that does not exist (`uv_pipe_bind2`), as Windows does.
+      const missing = cause.code === "EACCES" &&
+        fileOf(path.slice(0, path.lastIndexOf("/") + 1) || ".") === undefined;
+      reject(missing ? coded("ENOENT", `listen ENOENT: no such directory ${path}`) : cause);
+    };
+    server.once("error", failed);
     server.once("listening", () => {
-      server.off("error", reject);
+      server.off("error", failed);
       resolve(new UnixListener(server, path));
     });
     server.listen({ path, backlog, exclusive: true });
