@@ -17,13 +17,7 @@ import { adoptSocket } from "../node/transport.ts";
 import { keepErrors } from "./node_errors.ts";
 import { descriptors } from "./descriptor.ts";
 import { loadKernel, untilWritable } from "./kernel.ts";
-
-interface DenoPermissions {
-  permissions: {
-    requestSync(descriptor: { name: "net"; host: string }): { state: string };
-  };
-  errors: { NotCapable: new (message: string) => Error };
-}
+import { askForNet } from "./permission.ts";
 
 interface NodeNet {
   Socket: new (options: { fd: number; allowHalfOpen: boolean; manualStart: boolean }) => {
@@ -40,16 +34,6 @@ export function dialPrepared(target: Target, before: BeforeHandshake): Attempt {
   return race(
     target,
     (address, _family, port) => new PreparedAttempt(calls, address, port, before),
-  );
-}
-
-/** Asks for permission as `Deno.connect` would, since system calls go around Deno's permissions. */
-function askForNet({ hostname, port }: Target): void {
-  const { Deno } = globalThis as unknown as { Deno: DenoPermissions };
-  const host = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
-  if (Deno.permissions.requestSync({ name: "net", host }).state === "granted") return;
-  throw new Deno.errors.NotCapable(
-    `Requires net access to "${host}", run again with the --allow-net flag`,
   );
 }
 

@@ -15,6 +15,7 @@ import { listenOnDescriptor, open } from "../node/listen.ts";
 import { descriptors } from "./descriptor.ts";
 import { loadKernel } from "./kernel.ts";
 import { keepErrors } from "./node_errors.ts";
+import { askForNet } from "./permission.ts";
 import { type DenoConn, DenoTransport } from "./transport.ts";
 
 /** The part of `Deno.Listener` that is used. */
@@ -27,7 +28,6 @@ export interface DenoListener {
 }
 
 interface DenoListen {
-  permissions: { querySync(descriptor: { name: "net"; host: string }): { state: string } };
   listen(options: {
     hostname: string;
     port: number;
@@ -119,6 +119,7 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
     return await adoptDescriptor(fd, backlog);
   }
   if (kernel !== undefined) {
+    askForNet(plan);
     const address = await resolve(hostname);
     return await withListening(kernel, plan, address, (fd) => adoptDescriptor(fd, backlog));
   }
@@ -126,11 +127,8 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   // https://github.com/denoland/deno/blob/v2.9.6/ext/net/ops.rs. node:net accepts it.
   const { Deno } = globalThis as unknown as { Deno: DenoListen };
   if (reusePort) {
-    // In node:net a missing permission would be an uncaught exception. Deno.listen prompts or throws.
-    const host = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
-    if (Deno.permissions.querySync({ name: "net", host }).state !== "granted") {
-      Deno.listen({ hostname, port }).close();
-    }
+    // In node:net a missing permission would be an uncaught exception.
+    askForNet(plan);
     return await open({ host: hostname, port, reusePort, backlog }, keepErrors);
   }
   const tcpBacklog = backlog === undefined ? {} : { tcpBacklog: backlog };

@@ -1,4 +1,4 @@
-/** Dialling by system calls respects Deno's permissions. */
+/** Dialling and listening by system calls respect Deno's permissions. */
 
 import { spawnSync } from "node:child_process";
 import process from "node:process";
@@ -9,6 +9,7 @@ import { connect, listen } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
 
 const program = fileURLToPath(new URL("dial.ts", import.meta.url));
+const listening = fileURLToPath(new URL("listen.ts", import.meta.url));
 const notDeno = "Deno" in globalThis ? undefined : "this runtime has no such permissions";
 
 for (const prepared of ["native", "prepared"]) {
@@ -36,5 +37,28 @@ for (const prepared of ["native", "prepared"]) {
       timeout: 10_000,
     });
     assertEquals(client.remoteAddr.hostname, "127.0.0.2");
+  });
+}
+
+for (const ffi of [[], ["--allow-ffi"]]) {
+  test(`permissions: listening on an address that is allowed, and on one that is not${ffi}`, {
+    ...skip(notDeno),
+  }, () => {
+    const results = ["127.0.0.1", "127.0.0.2"].map((hostname) => {
+      const flags = ["--allow-net=127.0.0.1:0", ...ffi];
+      const { stdout } = spawnSync(
+        process.execPath,
+        ["run", "--no-check", "--no-prompt", ...flags, listening, hostname],
+        { encoding: "utf8" },
+      );
+      return stdout.trim().split("\n");
+    });
+    const [allowed, denied] = results;
+    // Without FFI there is no `reuseAddress: false`.
+    const without = (lines: string[]) => ffi.length > 0 ? lines : lines.toSpliced(1, 1);
+    assertEquals(without(allowed!), without(["listening", "listening", "listening"]));
+    for (const line of without(denied!)) {
+      assertMatch(line, /^NotCapable Requires net access to "127\.0\.0\.2:0"/);
+    }
   });
 }
