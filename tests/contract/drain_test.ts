@@ -225,6 +225,32 @@ test(
 );
 
 test(
+  "drain: with reusePort, a newer listener that drains soon leaves connections to the older one",
+  skip(notLinux ?? noBind("reusePort")),
+  async () => {
+    using older = await open({ reusePort: true });
+    const { port } = older.addr;
+    const newer = await open({ port, reusePort: true });
+    // Handshakes that do not end keep it draining for a second.
+    completeLate(newer);
+    const early = await dialAll(port, 30);
+    (async () => {
+      for await (const _ of older);
+    })();
+    let draining = true;
+    const drained = newer.drain().finally(() => draining = false);
+    // The SYN of this one is dropped, which shows the way of the next. It is sent again a second later.
+    const first = dial(port);
+    await sleep(200);
+    const second = await within(patience, dial(port));
+    assert(draining, "connections were kept waiting until the newer one had closed");
+    const late = [second, await within(patience, first)];
+    await within(patience, drained);
+    for (const socket of [...early, ...late]) socket.close();
+  },
+);
+
+test(
   "drain: with three on a port, the two that stay share connections",
   skip(notLinux ?? noBind("reusePort")),
   async () => {
