@@ -75,11 +75,13 @@ export async function packageTargets(
       recursive: true,
     });
     const targets: (Target | Skipped)[] = [
+      // Not over TLS, which the sources show on the same runtimes.
       ...[deno, bun, node].map((runtime) => contract(project, runtime)),
-      ...olderNodes.map((runtime) => contract(project, runtime, " without koffi")),
-    ].flatMap((target) => inAllVariants(target));
-    // koffi changes nothing about TLS, so once for each version is enough.
-    targets.push(...olderNodes.map((runtime) => contract(withKoffi, runtime, " with koffi")));
+      ...olderNodes.map((runtime) => contract(project, runtime, " without koffi"))
+        .flatMap((target) => inAllVariants(target)),
+      // Nor here, since koffi changes nothing about TLS.
+      ...olderNodes.map((runtime) => contract(withKoffi, runtime, " with koffi")),
+    ];
     targets.push(...elsewhere.filter((one) => "reason" in one || one.files.length > 0));
 
     if (own.length > 0) {
