@@ -23,7 +23,7 @@ const curable = new Set([
 ]);
 
 /** How often to dial again after connecting to itself, as a small range may yield the same port again. */
-const mostMeetings = 8;
+const mostSelfConnects = 8;
 
 /**
  * Whether a connection is connected to itself. If no program listens at a port in the range from which the
@@ -59,7 +59,7 @@ export class Dialling<Result extends Opened = Transport> extends Alarm {
   #last: Error | undefined = undefined;
   #pause: NativeTimer | undefined = undefined;
   /** How often the connection was connected to itself. */
-  #met = 0;
+  #selfConnects = 0;
   #over = false;
   #resolve!: (transport: Result) => void;
   #reject!: (reason: unknown) => void;
@@ -132,7 +132,7 @@ export class Dialling<Result extends Opened = Transport> extends Alarm {
     } catch {
       transport.close();
     }
-    if (++this.#met < mostMeetings) return this.#dial();
+    if (++this.#selfConnects < mostSelfConnects) return this.#dial();
     const cause = new Error("every attempt connected to itself");
     this.#failed(Object.assign(cause, { code: "ECONNREFUSED" }));
   }

@@ -32,7 +32,7 @@ export interface NoEmulator {
 }
 
 /**
- * Not run: what Windows has no calls for, so that every test skips itself (any_socket, bind, evict,
+ * Left out are: what Windows has no calls for, so that every test skips itself (any_socket, bind, evict,
  * guard, sockets, ...); what measures Wine instead (exit, memory, random, turn, many_...); and what
  * depends on the order in which Wine tells of a reset and of the bytes before it (states,
  * write_error).

@@ -11,7 +11,7 @@ export const title = "The descriptor of a socket that is not ours, and one getso
 
 /** A connection as the runtime opens it, and how to close it. */
 async function dial({ raw }: Tools, port: number): Promise<{ socket: object; close(): void }> {
-  // In Deno that is the runtime's own connection.
+  // This is Deno, whose raw side is the runtime's own connection.
   if (raw.style === "await") {
     const conn = await raw.dial(port);
     return { socket: conn, close: () => conn.close() };

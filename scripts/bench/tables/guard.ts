@@ -36,7 +36,7 @@ export async function run(tools: Tools): Promise<Row[]> {
     for (const [what, options] of Object.entries(kinds)) {
       const values: number[] = [];
       using _guarded = guard({ every: 1_000, ...options });
-      // Until the engine has optimized the code, and so that the guard's looks are in the middle of rounds.
+      // Waits until the engine has optimized the code, and so long that the guard looks in the middle of each round.
       await sleep(2_500);
       for (let round = 0; round < rounds(10); round++) values.push(await load(1_000));
       const name = `${open.toLocaleString("en")} sockets, every 1,000 ms: ${what}`;

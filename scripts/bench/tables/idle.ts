@@ -61,7 +61,7 @@ export async function run({ peer, raw, runtime, rounds }: Tools): Promise<Row[]>
   // Deno's reads cannot be cancelled, so each takes memory of its own.
   const most = runtime === "deno" ? 1_000 : 512;
   return [
-    // One for all limits, and one that keeps the process alive while calls wait.
+    // There is one timer for all limits, and one that keeps the process alive while calls wait.
     valueRow("native timers", "", [native], { most: 2 }),
     valueRow("heap above raw", unit, [limited.heap - bare.heap], { most }),
     ...least.map(({ heap }) => valueRow("heap above raw, least", unit, [heap - bare.heap])),

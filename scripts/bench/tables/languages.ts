@@ -33,7 +33,7 @@ export async function run({ peer, raw, rounds, languages }: Tools): Promise<Row[
   );
   if (programs.length === 0) return [];
   try {
-    // Memory first: what other jobs leave free would be used again.
+    // Memory is measured first, since what other jobs have freed would be used again and not show.
     const memory = await memoryRows(peer, programs);
     const how = { rounds: rounds(15), warmup: 4 };
     const bare = `${raw.style === "await" ? "raw" : "promises"}, no limit`;
@@ -80,8 +80,9 @@ function side(name: string, program: Program, command: string, count: number): S
 }
 
 /**
- * What a call with a limit costs in calls without: here, and there. Without is the same call with `timeout: null`,
- * as in Go and tokio, or the runtime's own call, which also counts what this library costs besides its limits.
+ * How many times as much a call costs with a limit as without, here and there. The call without a limit is
+ * the same with `timeout: null`, as in Go and tokio, or it is the runtime's own, and then the ratio also
+ * has what this library costs besides its limits.
  */
 function priceRow(costs: Costs, [what, bare]: [string, string], name: string): Row {
   const price = (limited: string, without: string) =>
@@ -137,7 +138,7 @@ async function memoryRows(peer: Peer, programs: Programs): Promise<Row[]> {
     rss: () => number,
     open: (count: number) => Promise<unknown>,
   ) => {
-    // The first ones bring code and queues with them.
+    // The first ones also load code and make queues, so they do not count.
     await open(100);
     const before = rss();
     await open(idle);
