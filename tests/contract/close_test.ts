@@ -18,6 +18,7 @@ import {
   openDescriptors,
   pair,
   patience,
+  portTo,
   readExactly,
   secure,
   sleep,
@@ -114,7 +115,8 @@ test("close: twice is once, by any name", async () => {
 
 test("close: 'using' and 'await using' close", async () => {
   using sockets = await pair();
-  const { hostname, port } = sockets.listener.addr;
+  const { hostname } = sockets.listener.addr;
+  const port = await portTo(sockets.listener);
   for (const kind of ["sync", "async"]) {
     const accepted = sockets.listener.accept();
     if (kind === "sync") {

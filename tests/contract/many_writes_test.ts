@@ -7,6 +7,7 @@ import {
   firstDifference,
   pair,
   patience,
+  portTo,
   readExactly,
   secure,
   streamBytes,
@@ -90,7 +91,7 @@ test("many writes: what others have closed is not written to, whoever has its de
   (native.close ?? native.destroy ?? native.end)!.call(native);
   // The next socket gets the descriptor that is free now.
   using other = await connect({
-    port: both.listener.addr.port,
+    port: await portTo(both.listener),
     timeout: patience,
     ...secure.connect,
   });

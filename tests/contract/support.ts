@@ -19,6 +19,7 @@ import {
   type TcpListener,
 } from "@holdfast/tcp";
 import { ca, certificate, privateKey } from "../support/certificate.ts";
+import { OpenSsl } from "./support_openssl.ts";
 
 /** A time in which everything that should happen does happen, also on a busy machine. */
 export const patience = 10_000;
@@ -57,13 +58,31 @@ export async function until(
   }
 }
 
+const { HOLDFAST_TLS: tlsWith = "" } = process.env;
+
 /** Whether pairs use TLS. The tests are the same, since the contract is. */
-export const overTls: boolean = process.env["HOLDFAST_TLS"] === "1";
+export const overTls: boolean = tlsWith !== "";
+
+/** OpenSSL as the other end of TLS, in its two roles; otherwise both ends are ours. */
+const openssl = tlsWith === "OpenSSL's server"
+  ? new OpenSsl("server")
+  : tlsWith === "OpenSSL's client"
+  ? new OpenSsl("client")
+  : undefined;
+
+const server = { tls: { cert: certificate, key: privateKey } };
+const client = { tls: { ca } };
 
 /** The TLS options of both ends. */
-export const secure: { listen: Partial<ListenOptions>; connect: Partial<ConnectOptions> } = overTls
-  ? { listen: { tls: { cert: certificate, key: privateKey } }, connect: { tls: { ca } } }
-  : { listen: {}, connect: {} };
+export const secure: { listen: Partial<ListenOptions>; connect: Partial<ConnectOptions> } = {
+  listen: overTls && tlsWith !== "OpenSSL's server" ? server : {},
+  connect: overTls && tlsWith !== "OpenSSL's client" ? client : {},
+};
+
+/** The port at which a client with `secure.connect` reaches `listener`. */
+export function portTo({ addr: { port } }: TcpListener): Promise<number> {
+  return within(patience, openssl?.portTo(port) ?? Promise.resolve(port));
+}
 
 /** Both ends of a connection over loopback. */
 export interface Pair extends Disposable {
@@ -83,7 +102,8 @@ export async function pair(
     ...options.listen,
   });
   try {
-    const { hostname, port } = listener.addr;
+    const { hostname } = listener.addr;
+    const port = await portTo(listener);
     const [client, server] = await Promise.all([
       connect({ hostname, port, timeout: patience, ...secure.connect, ...options.connect }),
       listener.accept(),

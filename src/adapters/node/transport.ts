@@ -111,6 +111,9 @@ const large: Scratch = { size: chunkSize, memory: undefined };
 /** For short writes, so that one that has to wait does not keep a whole chunk. */
 const small: Scratch = { size: 4_096, memory: undefined };
 
+/** How long `close` waits over TLS for the kernel to take what was written, ms. */
+const settling = 20;
+
 const nothing = new Uint8Array(0);
 
 /**
@@ -187,6 +190,8 @@ export class NodeTransport implements Transport {
   /** Called when bytes have arrived. With `lent` they are in memory that the next ones overwrite. */
   received(chunk: Uint8Array, lent: boolean): void {
     if (!this.#closed) this.#incoming.data(chunk, lent);
+    // What else comes makes `close` a reset, which tells the peer that nobody reads it.
+    else this.native.pause();
   }
 
   pull(): void {
@@ -279,17 +284,11 @@ export class NodeTransport implements Transport {
       native.destroy();
     };
     if (this.#plain || cut || blocked || native.destroyed) return destroy();
-    // `end` sends `close_notify`, which tells the peer that the stream is complete. It is sent within a few
-    // turns of the event loop. If the kernel has no room for it by then, it is lost.
+    // `end` sends `close_notify`, which tells the peer that the stream is complete. Messages of TLS itself
+    // that were not read would make `close` a reset, so they are read until then.
     native.end(ignore);
-    const { setImmediate } = nativeTimers();
-    let turns = 4;
-    const turn = () => {
-      if (--turns === 0) return destroy();
-      if (native.writableFinished) turns = 1;
-      setImmediate(turn);
-    };
-    setImmediate(turn);
+    if (native.readableLength === 0) native.resume();
+    nativeTimers().setTimeout(destroy, settling);
   }
 
   reset(kernel: () => Kernel): void {
