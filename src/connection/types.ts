@@ -78,7 +78,8 @@ export interface TcpConnection {
   read(into: Uint8Array, options?: CallOptions): Promise<number | null>;
   /**
    * Writes all of `data` and resolves to `data.length` once the kernel has it, never to less. The limit is
-   * for the whole call. Data is sent in the order of the calls.
+   * for the whole call. Data is sent in the order of the calls. A write of no bytes waits for those before
+   * it, so it may be the rest of one that timed out.
    *
    * @param data May be reused as soon as the promise settles, also after a timeout.
    * @param options Limits of this call, of which the earliest counts. Default: the write timeout.
@@ -97,11 +98,11 @@ export interface TcpConnection {
   /**
    * Closes the connection now. Pending calls reject with {@linkcode SocketError} `ECANCELED`, later ones
    * with `EBADF`. The kernel still delivers what it has, with two exceptions. When a write still waits, or
-   * one timed out or was aborted after a part of its bytes and was not continued, the connection is reset
-   * (the peer sees `ECONNRESET`), so that the peer cannot take a part for everything; Deno without
-   * `--allow-ffi` sends FIN instead, and subtracts what is lost from `bytesWritten`. When bytes have arrived that were not
-   * read, Linux itself resets the connection, and the peer loses what it has not read yet (RFC 2525
-   * section 2.17). Idempotent.
+   * one timed out or was aborted when the kernel had only a part of it, and was not continued, the
+   * connection is reset (the peer sees `ECONNRESET`), so that the peer cannot take a part for everything;
+   * Deno without `--allow-ffi` sends FIN instead, and subtracts what is lost from `bytesWritten`. When bytes
+   * have arrived that were not read, Linux itself resets the connection, and the peer loses what it has not
+   * read yet (RFC 2525 section 2.17). Idempotent.
    */
   close(): void;
   /**

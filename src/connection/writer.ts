@@ -45,10 +45,12 @@ export class Writer extends Direction<number, WriteCall> implements Outgoing {
   write(data: Uint8Array, options: CallOptions | undefined): Promise<number> {
     const refusal = this.refusal(options);
     if (refusal !== undefined) return Promise.reject(refusal.reason);
-    if (data.length === 0) return Promise.resolve(0);
+    if (data.length === 0 && (this.failure !== undefined || !this.#isBusy)) {
+      return Promise.resolve(0);
+    }
     if (this.failure !== undefined) return Promise.reject(this.error());
     let taken = 0;
-    if (this.head === undefined && !this.transport.writing && !over) {
+    if (!this.#isBusy && !over) {
       taken = this.#hand(data, 0);
       if (this.failure !== undefined) return Promise.reject(this.error());
       if (taken === data.length && !this.transport.writing) return Promise.resolve(taken);
@@ -82,7 +84,7 @@ export class Writer extends Direction<number, WriteCall> implements Outgoing {
   }
 
   async #finish(options: CallOptions | undefined): Promise<void> {
-    if (this.head !== undefined || this.transport.writing) {
+    if (this.#isBusy) {
       const call = this.take();
       call.fin = true;
       await this.enter(call, options, this.timeout);
@@ -103,6 +105,11 @@ export class Writer extends Direction<number, WriteCall> implements Outgoing {
   override notIdle(): string | undefined {
     return super.notIdle() ??
       (this.#fin !== undefined ? "EPIPE" : this.transport.writing ? "EBUSY" : undefined);
+  }
+
+  /** Whether a new call has to wait for earlier ones, or for bytes of one that was given up. */
+  get #isBusy(): boolean {
+    return this.head !== undefined || this.transport.writing;
   }
 
   /** Whether bytes wait for the kernel to take them. */

@@ -32,9 +32,9 @@ peer reset, read               | ECONNRESET | ECONNRESET | 0          | ECONNRES
 peer reset, written            | ECONNRESET | ECONNRESET | 0          | ECONNRESET   | ECONNRESET | ECONNRESET | no
 peer reset after we finished   | ECONNRESET | EPIPE      | EPIPE      | EPIPE        | ok         | ok         | no
 read timed out                 | late       | 1          | 0          | 1            | ok         | ok         | yes
-write timed out                | late       | late       | 0          | ECANCELED    | late       | ECANCELED  | yes
+write timed out                | late       | late       | late       | ECANCELED    | late       | ECANCELED  | yes
 read waits                     | late       | 1          | 0          | 1            | ok         | ok         | yes
-write waits                    | late       | late       | 0          | ECANCELED    | late       | ECANCELED  | yes
+write waits                    | late       | late       | late       | ECANCELED    | late       | ECANCELED  | yes
 closeWrite waits               | late       | EPIPE      | EPIPE      | EPIPE        | late       | ECANCELED  | yes
 closed                         | EBADF      | EBADF      | EBADF      | EBADF        | EBADF      | EBADF      | no
 reset                          | EBADF      | EBADF      | EBADF      | EBADF        | EBADF      | EBADF      | no
