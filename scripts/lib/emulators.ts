@@ -21,8 +21,6 @@ export interface Emulated {
   env: Record<string, string>;
   /** The test files that are run there. */
   files: RegExp;
-  /** The URL of a file, as the emulated system spells it. */
-  url(url: string): string;
 }
 
 /** Why an emulator cannot be used, and which platform is not tested then. */
@@ -82,8 +80,6 @@ async function windows(): Promise<(Emulated | NoEmulator)[]> {
     },
     env,
     files: onWindows,
-    // Wine's drive Z is the root directory.
-    url: (url) => url.replace("file:///", "file:///Z:/"),
   }));
 }
 
@@ -118,7 +114,6 @@ async function arm64(): Promise<(Emulated | NoEmulator)[]> {
     },
     env: {},
     files: onArm64,
-    url: (url) => url,
   }];
 }
 

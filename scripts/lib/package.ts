@@ -22,7 +22,7 @@ export async function packageTargets(
 ): Promise<{ targets: (Target | Skipped)[]; remove(): Promise<void> }> {
   const root = process.cwd();
   const own = await testFiles("tests/package/*_test.ts", filter, root);
-  const contracts = await testFiles("tests/contract/*_test.ts", filter, root);
+  const contracts = (await testFiles("tests/contract/*_test.ts", filter, root)).map(compiledName);
   if (own.length + contracts.length === 0) return { targets: [], remove: () => Promise.resolve() };
   const directory = await mkdtemp(join(tmpdir(), "holdfast-package-"));
   const remove = () => rm(directory, { recursive: true });
@@ -46,26 +46,21 @@ export async function packageTargets(
     const project = join(directory, "project");
     const tarball = await install(built, project);
 
-    const contract = (cwd: string, runtime: Runtime, addition = ""): Target => {
-      const old = runtime.name === "node" && Number.parseInt(runtime.version) < 22;
-      return {
-        label: `package, ${runtime.name} ${runtime.version}${addition}`,
-        runtime,
-        files: contracts,
-        cwd,
-        nodeImports: old ? [new URL("../../tests/package/load_ts.mjs", import.meta.url).href] : [],
-      };
-    };
+    const contract = (cwd: string, runtime: Runtime, addition = ""): Target => ({
+      label: `package, ${runtime.name} ${runtime.version}${addition}`,
+      runtime,
+      files: contracts,
+      cwd,
+    });
     const elsewhere = others.map((other): Target | Skipped => {
       const { platform } = other;
       if ("missing" in other) return { label: `package, ${platform}`, reason: other.missing };
-      const { runtime, env, files, through, url } = other;
+      const { runtime, env, files, through } = other;
       const target = contract(project, runtime, ` on ${platform} (${through})`);
       return {
         ...target,
         files: contracts.filter((file) => files.test(file)),
         env,
-        nodeImports: target.nodeImports?.map(url),
         elsewhere: { platform, through },
       };
     });
@@ -144,17 +139,27 @@ async function install(built: string, project: string): Promise<string> {
   return tarball;
 }
 
+/** The name that a test file has in the project. */
+function compiledName(file: string): string {
+  return file.replace(/\.ts$/, ".mjs");
+}
+
 /** The version that is built. */
 async function version(): Promise<string> {
   return (JSON.parse(await readFile("deno.json", "utf8")) as { version: string }).version;
 }
 
-/** Compiles tests in place, since Node 20 cannot strip types, and before 24 there is no `using`. */
+/**
+ * Compiles tests, since Node 20 cannot strip types, and before 24 there is no `using`. What they name by
+ * `.ts`, such as the programs that they start, is compiled too.
+ */
 const toJavaScript = `
-const { readFileSync, writeFileSync } = require("node:fs");
+const { readFileSync, rmSync, writeFileSync } = require("node:fs");
 const [esbuild, ...files] = process.argv.slice(1);
 const { transformSync } = require(esbuild);
 for (const file of files) {
   const options = { loader: "ts", target: "es2022", format: "esm", sourcemap: "inline" };
-  writeFileSync(file, transformSync(readFileSync(file, "utf8"), options).code);
+  const { code } = transformSync(readFileSync(file, "utf8"), options);
+  rmSync(file);
+  writeFileSync(file.replace(/\\.ts$/, ".mjs"), code.replace(/\\.ts(?=["'])/g, ".mjs"));
 }`;
