@@ -20,6 +20,7 @@ import {
   patience,
   readExactly,
   sleep,
+  spawnRuntime,
   startRuntime,
   streamBytes,
   testFile,
@@ -197,6 +198,17 @@ test(
     }
   },
 );
+
+test("unix: listening without a descriptor left is EMFILE", skip(noUnix), async () => {
+  using directory = place();
+  const { code, output } = await spawnRuntime(
+    testFile("programs/unix_full.ts"),
+    [directory.path],
+    undefined,
+    { through: ["sh", "-c", 'ulimit -n 100; exec "$@"', "sh"] },
+  );
+  assertEquals([code, output.trim()], [0, "EMFILE"]);
+});
 
 test("unix: what is TCP's is refused by name", skip(noUnix), async () => {
   using directory = place();

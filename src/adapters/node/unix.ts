@@ -24,6 +24,8 @@ interface Stats {
 interface NodeFs {
   lstatSync(path: string, options: { throwIfNoEntry: false }): Stats | undefined;
   unlinkSync(path: string): void;
+  openSync(path: string, flags: string): number;
+  closeSync(fd: number): void;
 }
 
 /** Makes an address that the core passes on unseen, as it looks into addresses of TCP only. */
@@ -81,6 +83,17 @@ async function isStale(path: string): Promise<boolean> {
   }
 }
 
+/** Bun's error for a lack of descriptors has no code, so another call is tried that needs one. */
+function withCode(cause: unknown): unknown {
+  const { openSync, closeSync } = builtin<NodeFs>("node:fs")!;
+  try {
+    closeSync(openSync("/", "r"));
+    return cause;
+  } catch (error) {
+    return Object.assign(cause as Error, { code: (error as { code?: string }).code });
+  }
+}
+
 function isAbstract(path: string): boolean {
   return path.startsWith("\0");
 }
@@ -101,6 +114,7 @@ function open(path: string, backlog: number | undefined): Promise<ListenerTransp
       // libuv says EACCES for a directory that does not exist (`uv_pipe_bind2`), as Windows does.
       const missing = cause.code === "EACCES" &&
         fileOf(path.slice(0, path.lastIndexOf("/") + 1) || ".") === undefined;
+      if (cause.code === undefined) return reject(withCode(cause));
       reject(missing ? coded("ENOENT", `listen ENOENT: no such directory ${path}`) : cause);
     };
     server.once("error", failed);
