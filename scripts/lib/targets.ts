@@ -62,6 +62,14 @@ const variants: readonly Variant[] = [
   },
 ];
 
+// Left out are files that look at addresses, states of the kernel, or what the peer's kernel has
+// acknowledged, since a process is between the two ends.
+const openssl: readonly Variant[] = ["server", "client"].map((role) => ({
+  name: ` with OpenSSL's ${role}`,
+  env: { HOLDFAST_TLS: `OpenSSL's ${role}` },
+  files: contract(bytes),
+}));
+
 /** The files that take longest, in seconds. They start first, and `--quick` leaves them out. */
 export const long: Readonly<Record<string, number>> = {
   "tests/dead_peer/dead_peer_test.ts": 32,
@@ -77,14 +85,6 @@ export const long: Readonly<Record<string, number>> = {
   "tests/dead_peer/stopped_test.ts": 11,
   "tests/contract/exit_test.ts": 11,
 };
-
-// Left out are files that look at addresses, states of the kernel, or what the peer's kernel has
-// acknowledged, since a process is between the two ends.
-const openssl: readonly Variant[] = ["server", "client"].map((role) => ({
-  name: ` with OpenSSL's ${role}`,
-  env: { HOLDFAST_TLS: `OpenSSL's ${role}` },
-  files: contract(bytes),
-}));
 
 /**
  * Returns the target once for each way for which it has files: the first way only, those that every target

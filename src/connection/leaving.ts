@@ -7,13 +7,11 @@
 import type { Kernel } from "../kernel/kernel.ts";
 import { host } from "../kernel/system.ts";
 import { readTcpInfo } from "../kernel/tcp_info.ts";
-import { disconnect } from "../kernel/tcp_socket.ts";
+import { disconnect, SHUT_RDWR } from "../kernel/tcp_socket.ts";
 import { setInt } from "../options/dead_peer.ts";
 import { longestInterval } from "../options/probing.ts";
 import type { Silence } from "../options/silence.ts";
 import { Alarm, type TimerQueue } from "../time/timers.ts";
-
-const SHUT_RDWR = 2;
 
 /** All such connections, for the end of the process. */
 const leaving = new Set<Leaving>();

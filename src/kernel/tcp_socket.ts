@@ -1,5 +1,5 @@
 /**
- * Asks the kernel what kind of socket a descriptor is.
+ * Asks the kernel what a TCP socket is and how it ended, and ends it.
  *
  * @module
  */
@@ -14,6 +14,9 @@ import { type KnownSystem, knownSystem } from "./system.ts";
 const IPPROTO_TCP = 6;
 /** Multipath TCP takes TCP's options: https://docs.kernel.org/networking/mptcp.html */
 const IPPROTO_MPTCP = 262;
+
+/** Ends both directions. The same number on every system. */
+export const SHUT_RDWR = 2;
 
 const four = new Uint8Array(4);
 const number = new Int32Array(four.buffer);

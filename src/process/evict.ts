@@ -9,7 +9,7 @@ import type { Entry, SocketEntry } from "../kernel/entry.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { encode, familyOf, SOCK_STREAM } from "../kernel/sockaddr.ts";
 import { knownSystem } from "../kernel/system.ts";
-import { disconnect } from "../kernel/tcp_socket.ts";
+import { disconnect, SHUT_RDWR } from "../kernel/tcp_socket.ts";
 import { checkFilter, criteria, type SocketCriteria, type SocketFilter } from "./filter.ts";
 import { entries, kernelForSockets } from "./sockets.ts";
 
@@ -59,8 +59,6 @@ export function evict(filter: EvictCriteria | ((entry: SocketEntry) => boolean))
     (lost === undefined || lost.has(entry)) && end(kernel, entry)
   );
 }
-
-const SHUT_RDWR = 2;
 
 /** Ends a connection. Returns `false` when it has ended meanwhile. */
 function end(kernel: Kernel, entry: Entry): boolean {

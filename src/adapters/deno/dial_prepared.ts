@@ -12,7 +12,7 @@ import { type BeforeHandshake, startHandshake } from "../../kernel/handshake.ts"
 import type { Kernel } from "../../kernel/kernel.ts";
 import { builtin } from "../../kernel/system.ts";
 import { coded, systemError } from "../../kernel/system_error.ts";
-import { takeError } from "../../kernel/tcp_socket.ts";
+import { SHUT_RDWR, takeError } from "../../kernel/tcp_socket.ts";
 import { adoptSocket } from "../node/transport.ts";
 import { keepErrors } from "./node_errors.ts";
 import { descriptors } from "./descriptor.ts";
@@ -24,8 +24,6 @@ interface NodeNet {
     destroy(): void;
   };
 }
-
-const SHUT_RDWR = 2;
 
 /** Dials every address of the name, as RFC 8305 says. */
 export function dialPrepared(target: Target, before: BeforeHandshake): Attempt {
