@@ -30,7 +30,7 @@ export interface EvictCriteria extends Omit<SocketCriteria, "kind"> {
  *
  * @param filter Which connections: criteria, or a function of the entry. An empty object means all.
  * @returns The connections that were ended.
- * @throws {TypeError | RangeError} The filter is missing or wrong.
+ * @throws {TypeError | RangeError} The filter is missing or wrong, or a criterion is `undefined`.
  * @throws {UnsupportedOptionError} The kernel cannot be asked here.
  *
  * @example After a change of network
@@ -46,7 +46,13 @@ export function evict(filter: EvictCriteria | ((entry: SocketEntry) => boolean))
   let rest: SocketFilter = filter as SocketFilter;
   if (typeof filter !== "function") {
     const keys = [...criteria.filter((key) => key !== "kind"), "unreachable"];
-    ({ unreachable, ...rest } = copyOptions(filter, keys, verb));
+    const given = copyOptions(filter, keys, verb);
+    // A port that somebody forgot to set must not end every connection of the process.
+    const forgotten = Object.keys(filter).find((key) => given[key] === undefined);
+    if (forgotten !== undefined) {
+      fail(TypeError, verb, forgotten, "must have a value, or be left out", undefined);
+    }
+    ({ unreachable, ...rest } = given);
     if (unreachable !== undefined && typeof unreachable !== "boolean") {
       fail(TypeError, verb, "unreachable", "must be a boolean", unreachable);
     }

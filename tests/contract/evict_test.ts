@@ -101,6 +101,7 @@ test("a filter of evict that is missing or wrong is refused", skip(noKernel), ()
     [{ kind: "listener" }, "'kind' is not an option"],
     [{ unreachable: 1 }, "'unreachable'"],
     [{ port: 1 }, "'port'"],
+    [{ remotePort: undefined }, "'remotePort' must have a value, or be left out"],
   ];
   for (const [filter, message] of rows) {
     assertThrows(() => evict(filter as EvictCriteria), TypeError, message);
