@@ -16,7 +16,8 @@ export interface Memory {
   external: number;
 }
 
-function collect(): void {
+/** Collects garbage. */
+export function collect(): void {
   const { gc, Bun } = globalThis as unknown as {
     gc?(): void;
     Bun?: { gc(sync: boolean): void };

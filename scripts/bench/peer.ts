@@ -21,6 +21,10 @@ export interface Ports {
   source: number;
   control: number;
   deaf: number;
+  /** The first three over TLS. */
+  tlsEcho: number;
+  tlsSink: number;
+  tlsSource: number;
 }
 
 export class Peer {

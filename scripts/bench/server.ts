@@ -5,6 +5,7 @@
 
 import { Buffer } from "node:buffer";
 import { setOptions } from "../../mod.ts";
+import { certificate, privateKey } from "../../tests/support/certificate.ts";
 import { round } from "./peer.ts";
 import { Bun, type Handlers, type Listener, type Socket as BunSocket } from "./raw/bun_api.ts";
 
@@ -13,14 +14,15 @@ type Socket = BunSocket<{ pending: Uint8Array | undefined; count: number }>;
 const chunk = new Uint8Array(65_536).fill(7);
 const one = new Uint8Array(1);
 
-function serve(handlers: Handlers<Socket["data"]>): Listener {
+function serve(handlers: Handlers<Socket["data"]>, tls?: object): Listener {
   const open = (socket: Socket) => {
     socket.data = { pending: undefined, count: 0 };
   };
   // Resets at the end, so that nothing stays in TIME_WAIT. With tens of thousands of those, each connect
   // would search longer for a free port.
   const end = (socket: Socket) => socket.terminate();
-  return Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { open, end, ...handlers } });
+  const socket = { open, end, ...handlers };
+  return Bun.listen({ hostname: "127.0.0.1", port: 0, socket, ...tls && { tls } });
 }
 
 function send(socket: Socket, data: Uint8Array): boolean {
@@ -31,7 +33,7 @@ function send(socket: Socket, data: Uint8Array): boolean {
 }
 
 /** Sends back what it receives, and reads no more than the peer takes. */
-const echo = serve({
+const echoing: Handlers<Socket["data"]> = {
   data(socket, data) {
     const { pending } = socket.data;
     if (pending !== undefined) {
@@ -44,26 +46,26 @@ const echo = serve({
     socket.data.pending = undefined;
     if (send(socket, pending)) socket.resume();
   },
-});
+};
 
 /** Discards what it receives, and sends one byte for each complete round. */
-const sink = serve({
+const sinking: Handlers<Socket["data"]> = {
   data(socket, data) {
     socket.data.count += data.length;
     if (socket.data.count < round) return;
     socket.data.count -= round;
     socket.write(one);
   },
-});
+};
 
 /** Sends a round for each byte that it receives. */
-const source = serve({
+const pouring: Handlers<Socket["data"]> = {
   data(socket, data) {
     socket.data.count += data.length * round;
     pour(socket);
   },
   drain: pour,
-});
+};
 
 function pour(socket: Socket): void {
   while (socket.data.count > 0) {
@@ -95,5 +97,15 @@ const control = serve({
 const deaf = serve({ open: (socket) => socket.pause(), data() {} });
 setOptions(deaf as object, { receiveBufferSize: 4_096 });
 
-const all = Object.entries({ echo, sink, source, control, deaf });
+const tls = { cert: certificate, key: privateKey };
+const all = Object.entries({
+  echo: serve(echoing),
+  sink: serve(sinking),
+  source: serve(pouring),
+  control,
+  deaf,
+  tlsEcho: serve(echoing, tls),
+  tlsSink: serve(sinking, tls),
+  tlsSource: serve(pouring, tls),
+});
 console.log(JSON.stringify(Object.fromEntries(all.map(([name, { port }]) => [name, port]))));

@@ -7,10 +7,8 @@ export interface Bare {
   close(): void;
 }
 
-/** Operations on the runtime's own sockets, each in the way that its documentation shows. */
-export interface Raw {
-  /** How this runtime's raw API passes data on. */
-  readonly style: "await" | "callback";
+/** Passing bytes on the runtime's own sockets, in the way that its documentation shows. */
+export interface RawBytes {
   /** A connection with promises over the raw API. In Deno that is the raw API itself. */
   dial(port: number): Promise<Bare>;
   /** Opens `count` connections. Returns a function that does `trips` round trips on each. */
@@ -20,6 +18,14 @@ export interface Raw {
     port: number,
     data: Uint8Array,
   ): Promise<(toSend: number, toTake: number) => Promise<unknown>>;
+}
+
+/** Operations on the runtime's own sockets, each in the way that its documentation shows. */
+export interface Raw extends RawBytes {
+  /** How this runtime's raw API passes data on. */
+  readonly style: "await" | "callback";
+  /** The runtime's own TLS sockets. */
+  readonly secure: RawBytes;
   /** Opens a connection and closes it. */
   connectClose(port: number): Promise<unknown>;
   /** Returns a function that also sets noDelay and keepalive with all values, by bare system calls. */

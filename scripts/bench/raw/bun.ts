@@ -2,7 +2,8 @@
 
 import process from "node:process";
 import { many } from "../peer.ts";
-import type { Bare, Raw } from "./api.ts";
+import { ca } from "../../../tests/support/certificate.ts";
+import type { Bare, Raw, RawBytes } from "./api.ts";
 import { Bun, type Handlers, type Socket } from "./bun_api.ts";
 import { Accepted, Inbox, netStreams, Trips } from "./callback.ts";
 import { setKeepAlive, type Setsockopt } from "./keep_alive.ts";
@@ -15,6 +16,15 @@ const hostname = "127.0.0.1";
 
 function open<Data>(port: number, data: Data, socket: Handlers<Data>): Promise<Socket<Data>> {
   return Bun.connect({ hostname, port, data, socket });
+}
+
+function openTls<Data>(port: number, data: Data, socket: Handlers<Data>): Promise<Socket<Data>> {
+  return new Promise((resolve, reject) => {
+    const handshake = (native: Socket<Data>, success: boolean) =>
+      success ? resolve(native) : reject(new Error("no TLS"));
+    const all = { ...socket, handshake };
+    Bun.connect({ hostname, port, data, socket: all, tls: { ca } }).catch(reject);
+  });
 }
 
 const bare = (port: number) => open(port, undefined, { data() {} });
@@ -49,8 +59,8 @@ const wrapperHandlers: Handlers<Wrapper> = {
   drain: (socket) => socket.data.drained(),
 };
 
-export const raw: Raw = {
-  style: "callback",
+/** With `open`, which opens a connection. */
+const bytes = (open: typeof openTls): RawBytes => ({
   async dial(port) {
     const wrapper = new Wrapper();
     wrapper.socket = await open(port, wrapper, wrapperHandlers);
@@ -90,6 +100,12 @@ export const raw: Raw = {
         pour(socket);
       });
   },
+});
+
+export const raw: Raw = {
+  style: "callback",
+  ...bytes(open),
+  secure: bytes(openTls),
   async connectClose(port) {
     (await bare(port)).end();
   },

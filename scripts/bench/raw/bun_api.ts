@@ -17,6 +17,7 @@ export interface Handlers<Data> {
   data(socket: Socket<Data>, chunk: Uint8Array): unknown;
   drain?(socket: Socket<Data>): void;
   end?(socket: Socket<Data>): void;
+  handshake?(socket: Socket<Data>, success: boolean): void;
 }
 
 interface Options<Data> {
@@ -24,6 +25,7 @@ interface Options<Data> {
   port: number;
   data?: Data;
   socket: Handlers<Data>;
+  tls?: object;
 }
 
 export interface Listener {

@@ -2,7 +2,8 @@
 
 import { take, trip } from "../echoing.ts";
 import { many } from "../peer.ts";
-import type { Raw, Streams } from "./api.ts";
+import { ca } from "../../../tests/support/certificate.ts";
+import type { Raw, RawBytes, Streams } from "./api.ts";
 import { setKeepAlive, type Setsockopt } from "./keep_alive.ts";
 
 interface Conn extends Streams {
@@ -16,6 +17,9 @@ interface Conn extends Streams {
 const { Deno } = globalThis as unknown as {
   Deno: {
     connect(options: { hostname: string; port: number }): Promise<Conn>;
+    connectTls(
+      options: { hostname: string; port: number; caCerts: string[] },
+    ): Promise<Conn & { handshake(): Promise<unknown> }>;
     listen(options: object): { readonly addr: { port: number }; accept(): Promise<Conn> };
     dlopen(file: string, symbols: object): {
       symbols: { setsockopt: Setsockopt } & Record<"dup" | "close", (fd: number) => number>;
@@ -29,8 +33,14 @@ async function dial(port: number): Promise<Conn> {
   return conn;
 }
 
-export const raw: Raw = {
-  style: "await",
+async function dialTls(port: number): Promise<Conn> {
+  const conn = await Deno.connectTls({ hostname: "127.0.0.1", port, caCerts: [ca] });
+  await conn.handshake();
+  return conn;
+}
+
+/** With `dial`, which opens a connection. */
+const bytes = (dial: (port: number) => Promise<Conn>): RawBytes => ({
   dial,
   async echo(port, count) {
     const conns = await many(count, () => dial(port));
@@ -47,6 +57,12 @@ export const raw: Raw = {
     };
     return (toSend, toTake) => Promise.all([put(toSend), take(conn, toTake, into)]);
   },
+});
+
+export const raw: Raw = {
+  style: "await",
+  ...bytes(dial),
+  secure: bytes(dialTls),
   async connectClose(port) {
     (await Deno.connect({ hostname: "127.0.0.1", port })).close();
   },

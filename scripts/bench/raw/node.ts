@@ -1,8 +1,11 @@
 /** `net.connect` and `net.createServer`. */
 
+import { once } from "node:events";
 import net from "node:net";
+import tls from "node:tls";
+import { ca } from "../../../tests/support/certificate.ts";
 import { many } from "../peer.ts";
-import type { Bare, Raw } from "./api.ts";
+import type { Bare, Raw, RawBytes } from "./api.ts";
 import { Accepted, Inbox, netStreams, Trips } from "./callback.ts";
 
 /** The part of `net.Socket` that is used. The four-argument `setKeepAlive` is new. */
@@ -18,6 +21,13 @@ function open(port: number, noDelay: boolean = true): Promise<Socket> {
     socket.once("error", reject);
     socket.once("connect", () => resolve(socket));
   });
+}
+
+async function openTls(port: number): Promise<Socket> {
+  const socket = tls.connect({ port, host, ca });
+  socket.setNoDelay(true);
+  await once(socket, "secureConnect");
+  return socket as unknown as Socket;
 }
 
 /** Makes one promise for each read and each write. */
@@ -39,8 +49,8 @@ class Wrapper extends Inbox implements Bare {
   }
 }
 
-export const raw: Raw = {
-  style: "callback",
+/** With `open`, which opens a connection. */
+const bytes = (open: (port: number) => Promise<Socket>): RawBytes => ({
   dial: async (port) => new Wrapper(await open(port)),
   async echo(port, count, data) {
     const sockets = await many(count, () => open(port));
@@ -75,6 +85,12 @@ export const raw: Raw = {
         pour();
       });
   },
+});
+
+export const raw: Raw = {
+  style: "callback",
+  ...bytes(open),
+  secure: bytes(openTls),
   async connectClose(port) {
     (await open(port, false)).destroy();
   },

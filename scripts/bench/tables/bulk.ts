@@ -4,6 +4,7 @@ import type { TcpConnection } from "../../../mod.ts";
 import { chunk, dial, take } from "../echoing.ts";
 import type { Contest } from "../measure.ts";
 import { round } from "../peer.ts";
+import type { RawBytes } from "../raw/api.ts";
 import { type Row, throughputRows } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
@@ -37,14 +38,24 @@ const ways: Record<"sink" | "source" | "echo", Way> = {
   ],
 };
 
-async function contests({ peer, raw }: Tools): Promise<Contest[]> {
+function contests({ peer: { ports }, raw }: Tools): Promise<Contest[]> {
+  return transfers(ports, raw, raw.style, dial);
+}
+
+/** A contest for each way. `ports` are those of the other end, `raw` and `dial` open connections. */
+export async function transfers(
+  ports: Record<"sink" | "source" | "echo", number>,
+  raw: RawBytes,
+  style: string,
+  dial: (port: number) => Promise<TcpConnection>,
+): Promise<Contest[]> {
   const all: Contest[] = [];
   for (const end of ["sink", "source", "echo"] as const) {
     const [name, data, size, ours] = ways[end];
-    const transfer = await raw.transfer(peer.ports[end], data);
-    const conn = await dial(peer.ports[end]);
+    const transfer = await raw.transfer(ports[end], data);
+    const conn = await dial(ports[end]);
     const sides = [
-      { name: `raw ${raw.style}`, run: () => transfer(...size) },
+      { name: `raw ${style}`, run: () => transfer(...size) },
       { name, run: () => ours(conn) },
     ];
     // MiB.
