@@ -5,7 +5,7 @@
  */
 
 import type { Attempt, KnownEnds, Transport } from "../../adapter.ts";
-import { builtin } from "../../kernel/system.ts";
+import { builtin, runtime } from "../../kernel/system.ts";
 import { coded } from "../../kernel/system_error.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { inform, type TlsInformation } from "../../tls/information.ts";
@@ -181,6 +181,8 @@ function unverified(code: string): Error {
 class NodeSession implements Session, OpeningSession {
   tls!: TlsInformation;
   truncated = false;
+  /** Node has encrypted everything and passed it to the kernel then. Of other runtimes that is not known. */
+  readonly waits: boolean = runtime().name === "node";
   #ended = false;
   readonly #native: TlsSocket;
   readonly #socket: NodeSocket;

@@ -90,6 +90,8 @@ export interface Session {
   readonly tls: TlsInformation;
   /** Whether the stream has ended without `close_notify`. */
   readonly truncated: boolean;
+  /** Whether the callback of a write comes when nothing reads its memory any more. */
+  readonly waits: boolean;
   /** Bytes wait for the peer to make room. */
   isBlocked(): boolean;
   /** Makes the TCP socket end with RST when the TLS socket is destroyed. */
@@ -110,6 +112,9 @@ const chunkSize = 61_440;
 const large: Scratch = { size: chunkSize, memory: undefined };
 /** For short writes, so that one that has to wait does not keep a whole chunk. */
 const small: Scratch = { size: 4_096, memory: undefined };
+
+/** For long writes over TLS. New memory for each would cost more than the encryption. */
+const tlsChunk: Scratch = { size: 262_144, memory: undefined };
 
 /** How long `close` waits over TLS for the kernel to take what was written, ms. */
 const settling = 20;
@@ -140,6 +145,8 @@ export class NodeTransport implements Transport {
   takeError: (() => unknown) | undefined = undefined;
   /** Settles the promise of `flushed`. */
   #settled: { resolve(): void; reject(cause: unknown): void } | undefined = undefined;
+  /** The memory from which TLS is writing. */
+  #lent: Uint8Array | undefined = undefined;
   #done: Done | undefined = undefined;
   #doneWithoutError: Done | undefined = undefined;
   /** False for TLS, which takes data without sending it, and in Deno takes no empty write. */
@@ -214,7 +221,7 @@ export class NodeTransport implements Transport {
       return 0;
     }
     if (!this.#plain) {
-      const chunk = part(data, 0).slice(0, chunkSize);
+      const chunk = this.#copy(data);
       this.writing = true;
       native.write(chunk, this.#onWritten ??= (error) => this.#written(error));
       return chunk.length;
@@ -237,6 +244,18 @@ export class NodeTransport implements Transport {
       }
     }
     return taken;
+  }
+
+  /** A copy, since TLS reads what it is given until the write is over. */
+  #copy(data: Uint8Array): Uint8Array {
+    if (!this.#session?.waits || data.length <= small.size) {
+      return part(data, 0).slice(0, chunkSize);
+    }
+    const size = Math.min(data.length, tlsChunk.size);
+    const memory = this.#lent = tlsChunk.memory ?? allocate(tlsChunk.size);
+    tlsChunk.memory = undefined;
+    memory.set(part(data, 0, size));
+    return memory.subarray(0, size);
   }
 
   closeWrite(): Promise<void> {
@@ -288,7 +307,14 @@ export class NodeTransport implements Transport {
     // that were not read would make `close` a reset, so they are read until then.
     native.end(ignore);
     if (native.readableLength === 0) native.resume();
-    nativeTimers().setTimeout(destroy, settling);
+    const { setImmediate, setTimeout } = nativeTimers();
+    // On a busy machine the time may be over before the event loop has turned often enough.
+    let turns = 4;
+    const turn = () => {
+      if (--turns === 0 || native.writableFinished) return destroy();
+      setImmediate(turn);
+    };
+    setTimeout(turn, settling);
   }
 
   reset(kernel: () => Kernel): void {
@@ -345,6 +371,8 @@ export class NodeTransport implements Transport {
     // An error has been reported already, or the error event will report it.
     if (error || this.#closed || this.#failedWrite !== undefined) return;
     this.writing = false;
+    if (this.#lent !== undefined) tlsChunk.memory = this.#lent;
+    this.#lent = undefined;
     this.#outgoing.drained();
   }
 
