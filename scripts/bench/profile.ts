@@ -12,7 +12,7 @@ import type { Alone } from "./measure.ts";
 import type { Job } from "./worker.ts";
 
 /** The tables whose two sides can run alone. */
-export const profiled: string[] = ["echo", "bulk", "connect", "accept", "streams"];
+export const profiled: string[] = ["echo", "bulk", "connect", "accept", "streams", "tls"];
 
 /** The kinds of places where time is spent. */
 const groups = {
