@@ -33,6 +33,9 @@ interface Wrap {
   shutdown(request: object): number;
 }
 
+/** Methods that are called, which another version of Deno may lack. */
+const needed = ["isEstablished", "readBuffer", "drainEncOut", "writeBuffer", "shutdown"] as const;
+
 /** How much is encrypted at a time: as much as Deno takes at once. */
 const chunkSize = 49_152;
 /** The largest record of TLS. */
@@ -96,6 +99,12 @@ export class TlsTransport implements Transport, OpeningSession {
     this.#incoming = this.#outgoing = new Early();
     const wrap = this.#wrap = native._handle as unknown as Wrap;
     const methods = this.#methods = Object.getPrototypeOf(wrap) as Wrap;
+    const missing = needed.find((name) => typeof methods[name] !== "function");
+    if (missing !== undefined) {
+      throw new Error(
+        `TLS is not possible in this version of Deno, whose node:tls has no ${missing}`,
+      );
+    }
     wrap.onread = (bytes) => this.#decrypted(bytes);
     const { onerror } = wrap;
     wrap.onerror = (cause) => {
