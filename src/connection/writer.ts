@@ -5,11 +5,12 @@
  */
 
 import type { Outgoing } from "../adapter.ts";
-import { Call, type CallOptions } from "../time/calls.ts";
+import { Call, type CallOptions, CallQueue } from "../time/calls.ts";
 import { changed, part } from "../memory.ts";
 import type { Watch } from "./watch.ts";
 import { type TimeoutErrorOptions, toSocketError } from "../errors.ts";
 import { Direction } from "./direction.ts";
+import type { TimerQueue } from "../time/timers.ts";
 import { over, spend } from "../time/turn.ts";
 
 const nothing = new Uint8Array(0);
@@ -26,6 +27,36 @@ class WriteCall extends Call<number> {
   fin = false;
 }
 
+/** One wait for FIN under limits. */
+class FinWait extends CallQueue<void, Call<void>> {
+  readonly describe: () => Omit<TimeoutErrorOptions, "timeout">;
+
+  constructor(timers: TimerQueue, describe: () => Omit<TimeoutErrorOptions, "timeout">) {
+    super(timers);
+    this.describe = describe;
+  }
+
+  create(): Call<void> {
+    return new Call(this);
+  }
+
+  for(
+    sent: Promise<void>,
+    options: CallOptions | undefined,
+    timeout: number | null,
+  ): Promise<void> {
+    const call = this.take();
+    const promise = this.enter(call, options, timeout);
+    const settle = (how: () => void) => {
+      if (this.head !== call) return;
+      this.leave(call);
+      how();
+    };
+    sent.then(() => settle(() => call.resolve()), (cause) => settle(() => call.reject(cause)));
+    return promise.finally(() => this.dispose());
+  }
+}
+
 /** Sends the data of writes in order. The error of a write that fails says how many bytes were taken. */
 export class Writer extends Direction<number, WriteCall> implements Outgoing {
   /** How many bytes the connection has taken to send so far. */
@@ -34,6 +65,8 @@ export class Writer extends Direction<number, WriteCall> implements Outgoing {
   watch: Watch | undefined = undefined;
   /** Set when FIN waits for its turn or was sent. */
   #fin: Promise<void> | undefined = undefined;
+  /** Set when the transport was told to send FIN, which it is told once. */
+  #sent: Promise<void> | undefined = undefined;
   /** Whether the last bytes are the beginning of a write that was given up. */
   #cut = false;
 
@@ -67,11 +100,14 @@ export class Writer extends Direction<number, WriteCall> implements Outgoing {
   /** Sends FIN after all that was written before. Later calls wait for the same FIN. */
   closeWrite(options?: CallOptions): Promise<void> {
     if (this.#fin === undefined || this.closed) {
-      const refusal = this.refusal(options);
+      const refusal = super.refusal(options);
       if (refusal !== undefined) return Promise.reject(refusal.reason);
       if (this.failure !== undefined) return Promise.reject(this.error());
       this.#fin = this.#finish(options);
-    } else if (options !== undefined && this.head !== undefined) return this.#await(options);
+    } else if (options !== undefined) {
+      if (this.head !== undefined) return this.#await(options);
+      if (this.#sent !== undefined) return this.#sendFin(options);
+    }
     return this.#fin;
   }
 
@@ -93,11 +129,32 @@ export class Writer extends Direction<number, WriteCall> implements Outgoing {
       // The connection was closed meanwhile, for which the runtimes have different errors.
       if (this.closed) throw this.refused("ECANCELED");
       this.watch?.wake();
+      await this.#sendFin(options);
+    } catch (error) {
+      // Later calls wait for FIN again, or get the error that ended the connection.
+      this.#fin = undefined;
+      throw error;
+    }
+  }
+
+  /** Over TLS, FIN comes after a message that the kernel may have no room for, so this wait has a limit too. */
+  async #sendFin(options: CallOptions | undefined): Promise<void> {
+    const sent = this.#sent ??= this.#tellTransport();
+    if (this.transport.tls === undefined) return await sent;
+    sent.catch(() => {});
+    const refusal = super.refusal(options);
+    if (refusal !== undefined) throw refusal.reason;
+    const wait = new FinWait(this.timers, () => this.describe(this.create()));
+    wait.reference(this.referenced);
+    await wait.for(sent, options, this.timeout);
+  }
+
+  async #tellTransport(): Promise<void> {
+    try {
       await this.transport.closeWrite();
       this.#cut = false;
     } catch (error) {
-      // No FIN was sent, so later calls get the error that ended the connection.
-      this.#fin = undefined;
+      this.#sent = undefined;
       throw toSocketError(error, "write", this.transport.remoteAddr);
     }
   }
@@ -212,7 +269,9 @@ export class Writer extends Direction<number, WriteCall> implements Outgoing {
 
   override refusal(options: CallOptions | undefined): { reason: unknown } | undefined {
     const refusal = super.refusal(options);
-    if (refusal !== undefined || this.#fin === undefined) return refusal;
+    if (refusal !== undefined || this.#fin === undefined && this.#sent === undefined) {
+      return refusal;
+    }
     return { reason: this.refused("EPIPE") };
   }
 }

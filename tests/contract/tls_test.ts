@@ -430,6 +430,45 @@ test("after writes that had to wait, the end is one on both sides", async () => 
   );
 });
 
+test("closeWrite has a limit, also when only the message of the end has no room", async () => {
+  const small = onlySupported({ sendBufferSize: 16_384, receiveBufferSize: 16_384 });
+  /** Writes until `most` bytes were taken, or a write has to wait. Returns how many were taken. */
+  const fill = async (socket: TcpConnection, most: number) => {
+    while (socket.bytesWritten < most) {
+      const left = Math.min(1_000, most - socket.bytesWritten);
+      const wait = await socket.write(new Uint8Array(left), { timeout: 300 }).catch((error) =>
+        error
+      );
+      if (wait instanceof Error) break;
+    }
+    return socket.bytesWritten;
+  };
+  let most = Infinity;
+  // With all of it, with a little less, and with half, for which the kernel has room.
+  for (const part of [1, 0.98, 0.5]) {
+    using listener = await secureListener({}, small);
+    const dialled = dial(listener, { ca }, small);
+    using server = await listener.accept();
+    using client = await dialled;
+    const taken = await fill(client, part * most);
+    if (part === 1) most = taken;
+    client.setTimeouts({ write: 300 });
+    const first = await within(patience, client.closeWrite().catch((error) => error));
+    if (first === undefined) continue;
+    assertInstanceOf(first, TimeoutError);
+    assertEquals([first.operation, first.timeout], ["write", 300]);
+    assertInstanceOf(await errorOf(client.end({ timeout: 200 })), TimeoutError);
+    client.setTimeouts({ write: null });
+    const finished = client.closeWrite();
+    if (part < 1) await assertCode(client.write(new Uint8Array(1_000)), "EPIPE");
+    const into = new Uint8Array(65_536);
+    let got = 0;
+    for (let size; (size = await within(patience, server.read(into))) !== null;) got += size;
+    assertEquals(got, taken);
+    await within(patience, finished);
+  }
+});
+
 /** A proxy that sends FIN to its client after `most` bytes, or when it is told to. */
 async function cutter(target: number, most = Infinity) {
   let front: Socket | undefined;
