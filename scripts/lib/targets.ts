@@ -84,6 +84,15 @@ export const long: Readonly<Record<string, number>> = {
   "tests/docs/examples_test.ts": 13,
   "tests/dead_peer/stopped_test.ts": 11,
   "tests/contract/exit_test.ts": 11,
+  "tests/contract/states_test.ts": 14,
+  "tests/contract/drain_test.ts": 11,
+  "tests/contract/idle_test.ts": 10,
+  "tests/contract/fake_timers_test.ts": 10,
+  "tests/contract/turn_test.ts": 8,
+  "tests/contract/tls_test.ts": 7,
+  "tests/contract/preload_test.ts": 7,
+  "tests/any_socket/wrap_test.ts": 8,
+  "tests/dead_peer/diagnosis_test.ts": 7,
 };
 
 /**
