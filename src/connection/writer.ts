@@ -5,12 +5,12 @@
  */
 
 import type { Outgoing } from "../adapter.ts";
-import { Call, type CallOptions, CallQueue } from "../time/calls.ts";
+import { Call, type CallOptions } from "../time/calls.ts";
 import { changed, part } from "../memory.ts";
 import type { Watch } from "./watch.ts";
 import { type TimeoutErrorOptions, toSocketError } from "../errors.ts";
 import { Direction } from "./direction.ts";
-import type { TimerQueue } from "../time/timers.ts";
+import { FinWait } from "./fin_wait.ts";
 import { over, spend } from "../time/turn.ts";
 
 const nothing = new Uint8Array(0);
@@ -25,36 +25,6 @@ class WriteCall extends Call<number> {
   offset = 0;
   /** Whether the call sends FIN instead of data. */
   fin = false;
-}
-
-/** One wait for FIN under limits. */
-class FinWait extends CallQueue<void, Call<void>> {
-  readonly describe: () => Omit<TimeoutErrorOptions, "timeout">;
-
-  constructor(timers: TimerQueue, describe: () => Omit<TimeoutErrorOptions, "timeout">) {
-    super(timers);
-    this.describe = describe;
-  }
-
-  create(): Call<void> {
-    return new Call(this);
-  }
-
-  for(
-    sent: Promise<void>,
-    options: CallOptions | undefined,
-    timeout: number | null,
-  ): Promise<void> {
-    const call = this.take();
-    const promise = this.enter(call, options, timeout);
-    const settle = (how: () => void) => {
-      if (this.head !== call) return;
-      this.leave(call);
-      how();
-    };
-    sent.then(() => settle(() => call.resolve()), (cause) => settle(() => call.reject(cause)));
-    return promise.finally(() => this.dispose());
-  }
 }
 
 /** Sends the data of writes in order. The error of a write that fails says how many bytes were taken. */
