@@ -59,8 +59,8 @@ export interface Transport {
   pull(size: number): void;
   /**
    * Fills `into` with bytes that have arrived and were not passed on yet, without waiting. Returns how
-   * many: 0 when there are none, or it cannot tell. It is called only while no `pull` is open. A failure
-   * is reported to `incoming` and `outgoing`.
+   * many: 0 when there are none, or it cannot tell. It is called only while no `pull` is open. The end
+   * is reported to `incoming`, and a failure to `outgoing` as well.
    */
   receive?(into: Uint8Array): number;
   /** Ends `data` calls soon, so that TCP's flow control stops the sender. `pull` asks for data again. */

@@ -56,6 +56,15 @@ export function part(bytes: Uint8Array, start: number, end?: number): Uint8Array
   return new Uint8Array(bufferOf.call(bytes), offsetOf.call(bytes) + start, size);
 }
 
+/** Copies bytes of `chunk` from `offset` on until `into` is full. Returns how many. */
+export function copyInto(chunk: Uint8Array, offset: number, into: Uint8Array): number {
+  const size = Math.min(chunk.length - offset, into.length);
+  into.set(
+    offset === 0 && size === chunk.length ? chunk : chunk.subarray(offset, offset + size),
+  );
+  return size;
+}
+
 /** The error for memory that was transferred or resized while a call waited. */
 export function changed(verb: string, name: string): TypeError {
   return new TypeError(`Cannot ${verb} as the memory of '${name}' was taken away meanwhile`);

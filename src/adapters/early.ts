@@ -16,8 +16,8 @@ export class Early implements Incoming, Outgoing {
     return this.#chunks.length > 0;
   }
 
-  data(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
+  data(chunk: Uint8Array, lent: boolean): void {
+    this.#chunks.push(lent ? chunk.slice() : chunk);
   }
 
   end(): void {

@@ -5,9 +5,9 @@
  */
 
 import type { Incoming } from "../adapter.ts";
-import { Backlog, copyInto, highWater } from "./receive_buffer.ts";
+import { Backlog, highWater } from "./receive_buffer.ts";
 import { Call, type CallOptions } from "../time/calls.ts";
-import { changed } from "../memory.ts";
+import { changed, copyInto } from "../memory.ts";
 import { Direction } from "./direction.ts";
 import { over, spend } from "../time/turn.ts";
 
@@ -162,6 +162,7 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
           this.idle?.moved();
           return Promise.resolve(received);
         }
+        if (this.#ended) return Promise.resolve(null);
       }
       if (this.failure !== undefined) return Promise.reject(this.error());
     }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { copyInto } from "../memory.ts";
+
 /** If so many bytes are in it, the next chunk pauses the transport, so that TCP stops the sender. */
 export const highWater = 65_536;
 /** The same for the number of chunks, since tiny ones take much more memory than their bytes. */
@@ -68,13 +70,4 @@ export class Backlog {
     this.#chunks.shift();
     this.#offset = 0;
   }
-}
-
-/** Copies bytes of `chunk` from `offset` on until `into` is full. Returns how many. */
-export function copyInto(chunk: Uint8Array, offset: number, into: Uint8Array): number {
-  const size = Math.min(chunk.length - offset, into.length);
-  into.set(
-    offset === 0 && size === chunk.length ? chunk : chunk.subarray(offset, offset + size),
-  );
-  return size;
 }

@@ -5,7 +5,7 @@
  */
 
 import type { Bytes } from "../memory.ts";
-import { copyInto } from "./receive_buffer.ts";
+import { copyInto } from "../memory.ts";
 import { adapter } from "../runtime.ts";
 import type { Reader } from "./reader.ts";
 import { checkData } from "../options/validate.ts";

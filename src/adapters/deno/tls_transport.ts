@@ -7,7 +7,7 @@
 import type { Incoming, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import { part } from "../../memory.ts";
+import { copyInto, part } from "../../memory.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import type { TlsInformation } from "../../tls/information.ts";
 import { Early } from "../early.ts";
@@ -19,22 +19,29 @@ import { destroyed, truncation } from "../node/transport.ts";
  * returns, and copies what it is given.
  */
 interface Wrap {
-  /** Called with bytes that were decrypted, or without any when `close_notify` has come. */
-  onread: (bytes?: ArrayBuffer) => void;
+  /** Called when bytes were decrypted, or none are left and `close_notify` has come. */
+  onread: () => void;
   onerror: (cause: unknown) => void;
   readStart(): number;
+  /** Bytes that are decrypted are put there, before each call of `onread`. */
+  useUserBuffer(memory: Uint8Array): void;
+  /** How many bytes were decrypted so far. */
+  getBytesRead(): number;
   isEstablished(): boolean;
   /** Takes encrypted bytes. Calls `onread` and `onerror` before it returns. */
   readBuffer(encrypted: Uint8Array): void;
   /** Returns the encrypted bytes that are to be sent, which may be none. */
-  drainEncOut(): Uint8Array;
+  drainEncOut(): Uint8Array<ArrayBuffer>;
   writeBuffer(request: object, data: Uint8Array): number;
   /** Writes `close_notify`. */
   shutdown(request: object): number;
 }
 
 /** Methods that are called, which another version of Deno may lack. */
-const needed = ["isEstablished", "readBuffer", "drainEncOut", "writeBuffer", "shutdown"] as const;
+const needed = [
+  ...["isEstablished", "readBuffer", "drainEncOut", "writeBuffer", "shutdown"] as const,
+  ...["useUserBuffer", "getBytesRead"] as const,
+];
 
 /** How much is encrypted at a time: as much as Deno takes at once. */
 const chunkSize = 49_152;
@@ -48,10 +55,10 @@ const largest = 65_536;
 /** How long `close` waits for the kernel to take what was written, and reads messages of TLS, ms. */
 const settling = 20;
 
-/** Holds what is encrypted, since the caller's memory may be shared with a thread. */
-const clear = new Uint8Array(chunkSize);
 /** Holds what is received directly. */
 const encrypted = new Uint8Array(largest);
+/** Holds what is decrypted from that and from the beginning of a record that came before. */
+const decrypted = new Uint8Array(largest + recordSize);
 const nothing = new Uint8Array(0);
 /** Deno keeps such an object for each write, and calls its `oncomplete` if it has one. */
 const request = {};
@@ -76,6 +83,11 @@ export class TlsTransport implements Transport, OpeningSession {
   /** How many bytes have arrived since the reader asked for some. */
   #ahead = 0;
   #room = smallest;
+  /** How many decrypted bytes were passed on. */
+  #passed = 0;
+  /** The memory of a caller that decrypted bytes are put into, and how much of it is filled. */
+  #into: Uint8Array | undefined = undefined;
+  #filled = 0;
   /** Whether encrypted bytes are being processed right now. */
   #feeding = false;
   /** Whether `close_notify` has come. */
@@ -105,7 +117,8 @@ export class TlsTransport implements Transport, OpeningSession {
         `TLS is not possible in this version of Deno, whose node:tls has no ${missing}`,
       );
     }
-    wrap.onread = (bytes) => this.#decrypted(bytes);
+    wrap.onread = () => this.#decrypted();
+    methods.useUserBuffer.call(wrap, decrypted);
     const { onerror } = wrap;
     wrap.onerror = (cause) => {
       if (methods.isEstablished.call(wrap)) this.#fail(cause);
@@ -161,6 +174,22 @@ export class TlsTransport implements Transport, OpeningSession {
     if (!this.#feeding) this.#readMore();
   }
 
+  receive(into: Uint8Array): number {
+    const lower = this.#lower;
+    if (lower.receive === undefined || this.#feeding) return 0;
+    // Leaves room for a record of which a part has come before.
+    const room = Math.min(into.length - recordSize, largest);
+    this.#into = into;
+    this.#filled = 0;
+    while (this.#filled === 0 && room > 0 && !this.#ended && !this.#closed) {
+      const size = lower.receive(encrypted.subarray(0, room));
+      if (size === 0) break;
+      this.#feed(encrypted.subarray(0, size));
+    }
+    this.#into = undefined;
+    return this.#filled;
+  }
+
   /** Reading stops by itself. */
   pause(): void {}
 
@@ -168,8 +197,8 @@ export class TlsTransport implements Transport, OpeningSession {
     let taken = 0;
     while (taken < data.length && !this.writing && this.#failedWrite === undefined) {
       const size = Math.min(data.length - taken, chunkSize);
-      clear.set(size === data.length ? data : part(data, taken, taken + size));
-      if (this.#methods.writeBuffer.call(this.#wrap, request, clear.subarray(0, size)) < 0) {
+      const piece = unshared(part(data, taken, taken + size));
+      if (this.#methods.writeBuffer.call(this.#wrap, request, piece) < 0) {
         // The program has destroyed the TLS socket, whose event will end the wait.
         this.#queue.push(nothing);
         return taken;
@@ -183,16 +212,15 @@ export class TlsTransport implements Transport, OpeningSession {
   /** Sends what was encrypted. With `all`, what Deno has kept for later is encrypted too. */
   flush(all: boolean = false): void {
     const { drainEncOut, readBuffer } = this.#methods;
-    for (let rest = all;;) {
+    for (;;) {
       const bytes = drainEncOut.call(this.#wrap);
-      if (bytes.length > 0) {
-        this.send(bytes);
-        rest = all;
-      } else if (rest) {
-        // Deno goes on with it when encrypted bytes arrive.
-        readBuffer.call(this.#wrap, nothing);
-        rest = false;
-      } else return;
+      if (bytes.length === 0) return;
+      this.send(bytes);
+      // The collector would free it so late that sending took twice as long, with new memory each time.
+      if (bytes.length > smallest && this.#queue.length === 0) bytes.buffer.transfer(0);
+      if (!all) return;
+      // Deno goes on with it when encrypted bytes arrive.
+      readBuffer.call(this.#wrap, nothing);
     }
   }
 
@@ -330,16 +358,24 @@ export class TlsTransport implements Transport, OpeningSession {
     else this.#lower.pull(this.#room);
   }
 
-  /** Called when bytes were decrypted, or without any when `close_notify` has come. */
-  #decrypted(bytes?: ArrayBuffer): void {
+  /** Called when bytes were decrypted, or none are left and `close_notify` has come. */
+  #decrypted(): void {
+    const left = this.#methods.getBytesRead.call(this.#wrap) - this.#passed;
+    const size = Math.min(left, decrypted.length);
+    this.#passed += size;
     if (this.#closed) return;
-    if (bytes === undefined) {
+    if (size === 0) {
       this.#ended = true;
       return this.#incoming.end();
     }
     this.#wanted = false;
-    this.#ahead += bytes.byteLength;
-    this.#incoming.data(new Uint8Array(bytes), false);
+    this.#ahead += size;
+    const bytes = decrypted.subarray(0, size);
+    const into = this.#into;
+    if (into === undefined) return this.#incoming.data(bytes, true);
+    this.#into = undefined;
+    this.#filled = copyInto(bytes, 0, into);
+    if (this.#filled < size) this.#incoming.data(bytes.subarray(this.#filled), true);
   }
 
   /** Called at the peer's FIN. All that came before has been processed. */
@@ -372,4 +408,9 @@ export class TlsTransport implements Transport, OpeningSession {
     this.#incoming.failed(cause);
     this.#failWrite(cause);
   }
+}
+
+/** The same bytes, or a copy of them if a thread could change them while they are encrypted. */
+function unshared(bytes: Uint8Array): Uint8Array {
+  return bytes.buffer instanceof ArrayBuffer ? bytes : bytes.slice();
 }

@@ -105,6 +105,17 @@ test("reader: the end comes after the data, and stays", async () => {
   assertEquals(await read(reader, 4), null);
 });
 
+test("reader: a read that finds the end while it receives directly does not wait", async () => {
+  const { wire, reader } = setUp();
+  const receive = () => {
+    reader.end();
+    return 0;
+  };
+  Object.assign(wire, { receive });
+  assertEquals(await read(reader, 65_536), null);
+  assertEquals(wire.pulls, 0);
+});
+
 test("reader: an error comes after the data, and stays, for every pending call", async () => {
   const { reader } = setUp();
   const cause = Object.assign(new Error("gone"), { code: "ETIMEDOUT" });
