@@ -73,7 +73,7 @@ async function connectTcp(options: ConnectOptions): Promise<TcpConnection> {
   }
   const { later, ...how } = prepareDial(plan.dial, socket.steps);
   const prepare = ({ native }: Transport) => {
-    applyPlan(runtime.openedHandle(native), { steps: later });
+    applyPlan(runtime.openedHandle(native), { steps: later }, "connect");
   };
   const dialled = noteDialled(target.port);
   let transport: Transport | undefined;

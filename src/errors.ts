@@ -6,7 +6,7 @@
 
 import { brand } from "./brand.ts";
 import { errnoName } from "./kernel/errno.ts";
-import { tlsCode } from "./tls/codes.ts";
+import { tlsCode, tlsDetail } from "./tls/codes.ts";
 import type { NetAddr, UnixAddr } from "./kernel/address.ts";
 
 /** The call that failed. */
@@ -284,17 +284,25 @@ const meanings: Record<string, string> = {
   EACCES: "permission denied",
   EADDRINUSE: "address already in use",
   EADDRNOTAVAIL: "no such address on this machine",
+  EAFNOSUPPORT: "the address is of another family",
+  EAI_AGAIN: "the name server does not answer",
   EBADF: "the socket is closed",
   ECANCELED: "the socket was closed meanwhile",
   ECONNABORTED: "connection aborted",
   ECONNREFUSED: "connection refused",
   ECONNRESET: "connection reset by peer",
   EHOSTUNREACH: "no route to host",
+  EHOSTDOWN: "the host is down",
   EINVAL: "invalid argument",
   EMFILE: "too many open files",
+  ENETDOWN: "the network is down",
   ENETUNREACH: "network unreachable",
+  ENFILE: "too many open files in the system",
+  ENODEV: "no such network interface",
+  ENOENT: "there is no such thing",
   ENOTCONN: "the socket is not connected",
   ENOTFOUND: "host name not found",
+  EPERM: "operation not permitted",
   EPIPE: "the sending side is closed",
   EPROTO: "the peer breaks the protocol",
   ETIMEDOUT: "the kernel gave the peer up",
@@ -326,7 +334,7 @@ export function toSocketError(
   if (code === undefined && cause instanceof Error) return cause;
   const established = operation === "read" || operation === "write";
   const Class = established && deadPeerCodes.has(code ?? "") ? DeadPeerError : SocketError;
-  const detail = isTlsError(cause) ? (cause as Error).message : undefined;
+  const detail = isTlsError(cause) ? tlsDetail(code!, (cause as Error).message) : undefined;
   return new Class({ code: code ?? "EIO", operation, address, cause, detail });
 }
 

@@ -160,7 +160,8 @@ class Race<Result extends Closable> implements Attempt<Result> {
     const failures = this.#failures;
     const { cause } = failures.find(({ cause }) => !isNoWay(cause)) ?? failures[0]!;
     const error = toSocketError(cause, "connect", this.#target);
-    if (!(error instanceof SocketError)) return cause;
+    // `prepare` may have thrown an error of ours, and the caller wants that one.
+    if (!(error instanceof SocketError) || error === cause) return cause;
     const { port } = this.#target;
     const errors = failures.flatMap(({ cause, hostname, elapsed }) => {
       const { code } = toSocketError(cause, "connect") as { code?: string };
@@ -221,7 +222,8 @@ const system: Surroundings = {
         { all: true, verbatim: true },
         (error, addresses) => {
           if (error === null) resolve(addresses);
-          else reject(error);
+          // Node.js 20 and 22 say EINVAL of a name that is no valid international one, such as "xn--a".
+          else reject((error as { code?: string }).code === "EINVAL" ? notFound(name) : error);
         },
       );
     }),

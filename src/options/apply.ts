@@ -7,7 +7,7 @@
 import type { Handle } from "../adapter.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { deadPeerObstacle } from "./dead_peer.ts";
-import { SocketError, toSocketError } from "../errors.ts";
+import { type Operation, SocketError, toSocketError } from "../errors.ts";
 import { errnoName } from "../kernel/errno.ts";
 import { unsupported } from "../kernel/obstacle.ts";
 import type { Place, RowName } from "./table.ts";
@@ -61,24 +61,34 @@ export function supportedStep(entry: PlannedOption, setters: Setters): Step {
 /**
  * Sets all options of a plan.
  *
+ * @param operation What the error says failed: with `connect` and `listen`, no socket is left to use.
  * @throws {SocketError} What the kernel or the runtime refused.
  */
-export function applyPlan(handle: Handle, { steps }: Pick<SupportedPlan, "steps">): void {
+export function applyPlan(
+  handle: Handle,
+  { steps }: Pick<SupportedPlan, "steps">,
+  operation: Operation = "setsockopt",
+): void {
   let fd = -1;
   for (const { entry, setter } of steps) {
     if (setter !== undefined) {
-      setNatively(handle, setter, entry);
+      setNatively(handle, setter, entry, operation);
       continue;
     }
     const { name, value } = entry;
     const kernel = kernelFor(name);
     if (fd < 0) fd = handle.fd();
-    if (name !== "keepAlive") setRow(kernel, fd, name, value);
-    else for (const [row, part] of keepAliveRows(value)) setRow(kernel, fd, row, part);
+    const rows = name === "keepAlive" ? keepAliveRows(value) : [[name, value] as const];
+    for (const [row, part] of rows) setRow(kernel, fd, row, part, operation);
   }
 }
 
-function setNatively(handle: Handle, setter: Setter, { name, value }: PlannedOption): void {
+function setNatively(
+  handle: Handle,
+  setter: Setter,
+  { name, value }: PlannedOption,
+  operation: Operation,
+): void {
   try {
     if (name !== "keepAlive") return handle.setNoDelay!(value as boolean);
     if (setter === "setKeepAlive") return handle.setKeepAlive!(value.on);
@@ -86,26 +96,39 @@ function setNatively(handle: Handle, setter: Setter, { name, value }: PlannedOpt
     if (setter === "setKeepAliveIdle") return handle.setKeepAliveIdle!(idle);
     handle.tuneKeepAlive!(idle, toKernelTime(value.interval!, "s"), value.count!);
   } catch (cause) {
-    throw toSocketError(cause, "setsockopt");
+    throw toSocketError(cause, operation);
   }
 }
 
-function setRow(kernel: Kernel, fd: number, name: RowName, value: Value): void {
+function setRow(
+  kernel: Kernel,
+  fd: number,
+  name: RowName,
+  value: Value,
+  operation: Operation,
+): void {
   const [place4, place6] = placesOf(name)!;
   const family = place6 === undefined ? "4" : familyOf(kernel, fd);
-  if (family === "4") return mustSet(kernel, fd, place4!, name, value);
+  if (family === "4") return mustSet(kernel, fd, place4!, name, value, operation);
   // An IPv6 socket has the options of both families, and the peer's address decides which count.
   const [first, second] = family === "6" ? [place6!, place4!] : [place4!, place6!];
-  mustSet(kernel, fd, first, name, value);
+  mustSet(kernel, fd, first, name, value, operation);
   setIn(kernel, fd, second, name, value);
 }
 
-function mustSet(kernel: Kernel, fd: number, place: Place, name: RowName, value: Value): void {
+function mustSet(
+  kernel: Kernel,
+  fd: number,
+  place: Place,
+  name: RowName,
+  value: Value,
+  operation: Operation,
+): void {
   const result = setIn(kernel, fd, place, name, value);
   if (result >= 0) return;
   const code = errnoName(-result);
   const detail = `the kernel refuses ${place.name} for '${name}'`;
-  throw new SocketError({ code, operation: "setsockopt", detail });
+  throw new SocketError({ code, operation, detail });
 }
 
 /**
@@ -120,11 +143,11 @@ export function inheritPlan(listener: Handle, { steps }: SupportedPlan, longest:
   // The runtime's own setters do it, so FFI, for which Node prints a warning, need not be loaded.
   const native = steps.every(({ setter }) => setter !== undefined);
   if (native && steps.every(({ setter }) => listener[setter!])) {
-    applyPlan(listener, { steps });
+    applyPlan(listener, { steps }, "listen");
     return longest;
   }
   if (adapter().loadKernel(native).obstacle !== undefined) return Infinity;
-  applyPlan(listener, { steps: steps.map(({ entry }) => ({ entry })) });
+  applyPlan(listener, { steps: steps.map(({ entry }) => ({ entry })) }, "listen");
   // Some runtimes set TCP_NODELAY on what they accept.
   if (steps.some(({ entry: { name, value } }) => name === "noDelay" && value === false)) {
     return Infinity;

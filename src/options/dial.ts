@@ -138,7 +138,7 @@ export function prepareDial({ source, prepare }: DialPlan, steps: readonly Step[
     before(fd, address) {
       refusePromise(prepare?.({ fd }));
       bindSource(kernel, fd, source, address);
-      applyPlan({ kind: "connection", fd: () => fd }, { steps: first });
+      applyPlan({ kind: "connection", fd: () => fd }, { steps: first }, "connect");
     },
     later: steps.filter((step) => !first.includes(step)),
   };

@@ -169,7 +169,7 @@ const longestHandshake = 10_000;
 
 function listenTimeouts(value: unknown, secure: boolean, verb: string): ListenTimeouts {
   const named = typeof value === "object" && value !== null;
-  const { handshake, ...rest } = (named ? value : {}) as Options;
+  const { handshake, ...rest } = (named ? checkPlain(value, verb, "timeout") : {}) as Options;
   if (handshake !== undefined && !secure) {
     throw new TypeError(`Cannot ${verb} as 'timeout.handshake' is for 'tls' only`);
   }

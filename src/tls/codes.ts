@@ -25,8 +25,33 @@ const certificateCodes = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ]);
 
+/** Whether the handshake itself was fine, and only the certificate was not. */
+export function isCertificateCode(code: string | undefined): boolean {
+  return certificateCodes.has(code ?? "");
+}
+
+/** The usual problems. For these the runtimes have different words. */
+const problems: Record<string, string> = {
+  CERT_HAS_EXPIRED: "the peer's certificate has expired",
+  CERT_NOT_YET_VALID: "the peer's certificate is not valid yet",
+  CERT_REVOKED: "the peer's certificate was revoked",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "the peer's certificate has signed itself",
+  SELF_SIGNED_CERT_IN_CHAIN: "the peer's certificate leads to an authority that is not trusted",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "the authority of the peer's certificate is not known",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "the authority of the peer's certificate is not known",
+};
+
+/**
+ * Says what a TLS error is about, in the runtime's words if there are no others. Of what OpenSSL says
+ * (`thread:error:number:library:function:reason:file:line:data`) this is the reason.
+ */
+export function tlsDetail(code: string, message: string): string {
+  const [, reason] = /:error:[^:]*:[^:]*:[^:]*:([^:]+)/.exec(message) ?? [];
+  return problems[code] ?? reason ?? message.trim();
+}
+
 /** The code for a runtime's TLS error: a certificate's problem has its own, and the rest have `EPROTO`. */
 export function tlsCode(code: string): string | undefined {
-  if (certificateCodes.has(code)) return code;
+  if (isCertificateCode(code)) return code;
   return /^ERR_(TLS|SSL|OSSL|BORINGSSL)(_|$)/.test(code) ? "EPROTO" : undefined;
 }

@@ -219,6 +219,21 @@ test("bad input: every option of listen, before a socket exists", async () => {
   verdict();
 });
 
+test("bad input: limits of connect and of listen are a plain object", async () => {
+  class Limits {
+    readonly connect = null;
+    readonly accept = null;
+    readonly read = null;
+    readonly write = null;
+  }
+  for (const timeout of [new Limits(), [], new Map(), new Date(), Promise.resolve(5)] as never[]) {
+    for (const call of [connect, listen] as ((options: object) => Promise<unknown>)[]) {
+      const error = await errorOf(call({ port: 1, timeout }));
+      assert(error instanceof TypeError && / 'timeout' must be/.test(error.message), String(error));
+    }
+  }
+});
+
 test("bad input: every socket option, of a connection and of a listener; nothing is half-applied", async () => {
   using sockets = await pair();
   const { client, listener } = sockets;

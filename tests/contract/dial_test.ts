@@ -165,6 +165,39 @@ test("prepare: what it throws rejects, and leaves no descriptor", {
   assertEquals(openDescriptors(), before);
 });
 
+test("prepare: an error of ours that it throws is not changed, whatever the name", {
+  ...skip(notLinux ?? noDial("prepare")),
+}, async () => {
+  using listener = await listen({ hostname: v4, port: 0, timeout });
+  const { port } = listener.addr;
+  for (const hostname of [v4, "localhost"]) {
+    const thrown: unknown[] = [];
+    const prepare = (socket: { fd: number }) => {
+      try {
+        setsockopt(socket, constants.IPPROTO_TCP!, 9_999, 1);
+      } catch (error) {
+        thrown.push(error);
+        throw error;
+      }
+    };
+    const error = await connect({ hostname, port, timeout, prepare }).catch((error) => error);
+    assert(thrown.includes(error), String(error));
+  }
+});
+
+test(
+  "interface: the error of one that does not exist says so",
+  skip(noDial("interface")),
+  async () => {
+    const error = await connect({ hostname: v4, port: 1, timeout, interface: "none0" })
+      .catch((error) => error);
+    assertEquals(
+      error.message,
+      "Cannot connect to 127.0.0.1:1: no such network interface (ENODEV)",
+    );
+  },
+);
+
 test("options: the window's scale is that of the receive buffer asked for", {
   ...skip(notLinux),
 }, async () => {

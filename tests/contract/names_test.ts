@@ -41,6 +41,15 @@ for (const name of never) {
   });
 }
 
+test("names: one that only looks international has no address either", async () => {
+  // Where no name server can be reached, some runtimes ask for one.
+  const outcome = await outcomes("xn--a.invalid");
+  assertEquals(
+    new Set(outcome.map((code) => code.replace("EAI_AGAIN", "ENOTFOUND"))),
+    new Set(["ENOTFOUND"]),
+  );
+});
+
 const same: Record<string, [connect: string, listen: string]> = {
   "LOCALHOST": ["ECONNREFUSED", "127.0.0.1"],
   "127.1": ["ECONNREFUSED", "127.0.0.1"],

@@ -339,15 +339,17 @@ test(
     };
     const error = assertThrows(() => client.setOptions(wrong), SocketError);
     assertEquals([error.code, error.operation], ["ENOENT", "setsockopt"]);
+    assert(error.connectionUsable);
     assertEquals(client.getOptions(), before);
-    // connect and listen fail in the same way, and leave no socket.
+    // connect and listen leave no socket, and say so.
     const { port } = sockets.listener.addr;
     const late = await errorOf(connect({ hostname: "127.0.0.1", port, timeout, ...wrong }));
     assertInstanceOf(late, SocketError);
-    assertEquals(late.code, "ENOENT");
+    assertEquals([late.code, late.operation, late.connectionUsable], ["ENOENT", "connect", false]);
     const never = await errorOf(listen({ hostname: "127.0.0.1", port: 0, timeout, ...wrong }));
     assertInstanceOf(never, SocketError);
-    assertEquals(never.code, "ENOENT");
+    const told = [never.code, never.operation, never.connectionUsable];
+    assertEquals(told, ["ENOENT", "listen", false]);
   },
 );
 

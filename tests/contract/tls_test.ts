@@ -159,6 +159,20 @@ for (const [index, [code, presented, trusted, serverName]] of refusals.entries()
   });
 }
 
+const badPairs = { "foreign": otherName, "self-signed": selfSigned, "expired": expired };
+
+for (const [what, presented] of Object.entries(badPairs)) {
+  test(`without rejectUnauthorized, a certificate may be ${what} and have another name`, async () => {
+    using listener = await secureListener(presented);
+    const accepting = listener.accept();
+    const insecure = { serverName: "another.example", rejectUnauthorized: false };
+    using client = await dial(listener, insecure);
+    using server = await accepting;
+    await client.write(text("all the same"));
+    assertEquals(await readText(server), "all the same");
+  });
+}
+
 test("the authorities that the runtime trusts do not include a test's", async () => {
   using listener = await secureListener();
   await assertCode(dial(listener, true), "UNABLE_TO_VERIFY_LEAF_SIGNATURE");

@@ -2,7 +2,7 @@
 
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import test from "node:test";
 import {
@@ -89,6 +89,24 @@ test("unix: a read that times out loses nothing", skip(noUnix), async () => {
   assert(bytesWritten > 0 && bytesWritten < 20_000_000);
   assertEquals((await readExactly(server as never, bytesWritten)).length, bytesWritten);
 });
+
+for (const name of ["80", "0x10", " ", "1e3", "10.5"]) {
+  test(`unix: the name ${JSON.stringify(name)} is a path, not a port`, skip(noUnix), async () => {
+    using directory = place();
+    const before = process.cwd();
+    process.chdir(dirname(directory.path));
+    try {
+      using both = await pairOn(name);
+      assertEquals(both.listener.addr, { transport: "unix", path: name });
+      await both.client.write(new Uint8Array([5]));
+      assertEquals([...await readExactly(both.server as never, 1)], [5]);
+      both.listener.close();
+      await within(patience, gone(name));
+    } finally {
+      process.chdir(before);
+    }
+  });
+}
 
 test("unix: abstract names have no file", skip(noAbstract), async () => {
   const path = `\0holdfast ${process.pid} ${Math.random()}`;

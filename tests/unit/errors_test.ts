@@ -93,6 +93,27 @@ test("codes come from whatever the runtime's error has", () => {
   );
 });
 
+test("TLS errors say the same in every runtime, and nothing for developers of OpenSSL", () => {
+  const message = (code: string, message: string) =>
+    toSocketError(Object.assign(new Error(message), { code }), "connect", address).message;
+  for (const words of ["certificate has expired", "cert has expired"]) {
+    assertEquals(
+      message("CERT_HAS_EXPIRED", words),
+      "Cannot connect to 192.0.2.1:6379: the peer's certificate has expired (CERT_HAS_EXPIRED)",
+    );
+  }
+  const refused = "40C32AC45C7F0000:error:0A000460:SSL routines:ssl3_read_bytes:" +
+    "tlsv1 alert no application protocol:../ssl/record/rec_layer_s3.c:918:SSL alert number 120\n";
+  assertEquals(
+    message("ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL", refused),
+    "Cannot connect to 192.0.2.1:6379: tlsv1 alert no application protocol (EPROTO)",
+  );
+  assertEquals(
+    message("ERR_SSL_WRONG_VERSION_NUMBER", "wrong version number\n"),
+    "Cannot connect to 192.0.2.1:6379: wrong version number (EPROTO)",
+  );
+});
+
 test("errors that are ours, and errors without a code, stay as they are", () => {
   const ours = [
     new TimeoutError({ operation: "read", timeout: 1 }),

@@ -8,6 +8,7 @@ import type { Attempt, Transport } from "../../adapter.ts";
 import { builtin } from "../../kernel/system.ts";
 import { coded } from "../../kernel/system_error.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
+import { isCertificateCode } from "../../tls/codes.ts";
 import { inform, type TlsInformation } from "../../tls/information.ts";
 import type { SecureContext, TlsPlan } from "../../tls/options.ts";
 import { lost, secure as secureNode } from "../node/tls.ts";
@@ -125,9 +126,10 @@ class Handshake implements Attempt, Receiver {
     this.#native = native;
     if (this.#over) return;
     const plan = this.#plan;
-    // Bun checks the name even when it should not, but the handshake itself has succeeded then.
-    const misnamed = problem?.code === "ERR_TLS_CERT_ALTNAME_INVALID";
-    if (!success && !(misnamed && !plan.rejectUnauthorized)) return this.#fail(toError(problem));
+    // Bun checks the name even when it should not, and may then show another problem of the certificate. The
+    // handshake itself has succeeded.
+    const done = success || !plan.rejectUnauthorized && isCertificateCode(problem?.code);
+    if (!done) return this.#fail(toError(problem));
     if (plan.rejectUnauthorized && (!plan.server || plan.requestCert)) {
       const refused = problem?.code !== undefined ? toError(problem) : this.#misnamed();
       if (refused !== undefined) return this.#fail(refused);

@@ -102,6 +102,11 @@ function fileOf(path: string): Stats | undefined {
   return builtin<NodeFs>("node:fs")!.lstatSync(path, { throwIfNoEntry: false });
 }
 
+/** Returns the path in a form that `node:net` does not take for a port: it listens to no path like "80". */
+function notPort(path: string): string {
+  return Number(path) >= 0 ? `./${path}` : path;
+}
+
 function open(path: string, backlog: number | undefined): Promise<ListenerTransport> {
   const { createServer } = builtin<NodeNet>("node:net")!;
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
@@ -122,7 +127,7 @@ function open(path: string, backlog: number | undefined): Promise<ListenerTransp
       server.off("error", failed);
       resolve(new UnixListener(server, path));
     });
-    server.listen({ path, backlog, exclusive: true });
+    server.listen({ path: notPort(path), backlog, exclusive: true });
   });
 }
 
