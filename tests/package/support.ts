@@ -8,6 +8,7 @@ import { execFile } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { join, relative } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { skip } from "../support/skip.ts";
 
 interface Place {
@@ -88,6 +89,23 @@ export async function tool(name: string, args: string[], cwd: string): Promise<s
   const { bin } = JSON.parse(await readFile(`${path}/package.json`, "utf8"));
   const file: string = typeof bin === "string" ? bin : Object.values<string>(bin)[0]!;
   return await run(node, [join(path, file), ...args], cwd);
+}
+
+/** What `tsconfig.json` says of one program. */
+export interface TypeScriptProject {
+  compilerOptions: object;
+  files: string[];
+}
+
+/** What a version of TypeScript says against each of these programs: nothing, if all is well. */
+export async function checkTypes(
+  projects: TypeScriptProject[],
+  directory: string,
+  typescript: string = "typescript",
+): Promise<string[]> {
+  const script = fileURLToPath(new URL("programs/check_types.cjs", import.meta.url));
+  const args = [`${tools}/node_modules/${typescript}`, directory, JSON.stringify(projects)];
+  return JSON.parse(await run(node, [script, ...args], directory));
 }
 
 /** A directory inside the project, so that the package is found from there. */

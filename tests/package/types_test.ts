@@ -3,22 +3,11 @@
  */
 
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { execFile } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { test } from "node:test";
-import { promisify } from "node:util";
-import { skip } from "../support/skip.ts";
-
-const { HOLDFAST_PACKAGE } = process.env;
-const { project, tools, nodes }: { project: string; tools: string; nodes: string[] } =
-  HOLDFAST_PACKAGE === undefined
-    ? { project: "", tools: "", nodes: [] }
-    : JSON.parse(HOLDFAST_PACKAGE);
-const packaged = skip(
-  HOLDFAST_PACKAGE === undefined ? "needs the built package, see scripts/test.ts" : undefined,
-);
+import { assertEquals } from "@std/assert";
+import { checkTypes, packaged, project, tools } from "./support.ts";
 
 /** The type `Deno.Conn` and its parts, as Deno 2.9 declares them. */
 const program = `
@@ -109,38 +98,31 @@ for (const version of versions) {
         join(project, "node_modules/@holdfast"),
         join(directory, "node_modules/@holdfast"),
       );
-      const name = version === "6.0" ? "typescript" : `typescript-${version}`;
-      const check = async (text: string, options: object, file = "main.mts") => {
+      const programs = { "main.mts": program, "node.mts": nodeProgram, "main.cts": commonJs };
+      for (const [file, text] of Object.entries(programs)) {
         await writeFile(join(directory, file), text);
-        const compilerOptions = {
+      }
+      const check = (file: keyof typeof programs, options: object) => ({
+        compilerOptions: {
           ...{ module: "nodenext", moduleResolution: "nodenext", target: "es2022" },
-          ...{
-            strict: true,
-            noEmit: true,
-            preserveSymlinks: true,
-            skipLibCheck: false,
-            ...options,
-          },
-        };
-        const config = JSON.stringify({ compilerOptions, files: [file] });
-        await writeFile(join(directory, "tsconfig.json"), config);
-        await compile(join(tools, "node_modules", name, "bin/tsc"), directory);
-      };
-      await check(program, { lib: ["esnext", "dom", "dom.asynciterable"], types: [] });
+          ...{ strict: true, noEmit: true, preserveSymlinks: true, ...options },
+        },
+        files: [file],
+      });
       const typeRoots = [join(tools, "node_modules/@types")];
-      await check(nodeProgram, { lib: ["es2023"], types: ["node"], typeRoots });
       const node16 = { module: "node16", moduleResolution: "node16", types: [] };
-      await check(commonJs, { lib: ["esnext", "dom"], ...node16 }, "main.cts");
+      const wrong = await checkTypes(
+        [
+          check("main.mts", { lib: ["esnext", "dom", "dom.asynciterable"], types: [] }),
+          check("node.mts", { lib: ["es2023"], types: ["node"], typeRoots }),
+          check("main.cts", { lib: ["esnext", "dom"], ...node16 }),
+        ],
+        directory,
+        version === "6.0" ? "typescript" : `typescript-${version}`,
+      );
+      assertEquals(wrong, ["", "", ""]);
     } finally {
       await rm(directory, { recursive: true });
     }
   });
-}
-
-async function compile(tsc: string, cwd: string): Promise<void> {
-  try {
-    await promisify(execFile)(nodes.at(-1)!, [tsc, "-p", "tsconfig.json"], { cwd });
-  } catch (error) {
-    throw new Error((error as { stdout?: string }).stdout || String(error));
-  }
 }
