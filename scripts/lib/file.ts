@@ -59,7 +59,7 @@ function nodeEnv({ runtime, nodeImports = [] }: Target): Record<string, string |
 }
 
 function args(
-  { runtime: { name }, denoArgs = [] }: Target,
+  { runtime: { name, through: emulator }, denoArgs = [] }: Target,
   file: string,
   report: string,
   timeout: number,
@@ -78,6 +78,7 @@ function args(
       ];
     case "node":
       return [
+        ...(emulator === undefined ? [`--import=${untracked}`] : []),
         ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
         ...["--test-reporter=junit", `--test-reporter-destination=${report}`],
         file,
@@ -85,6 +86,8 @@ function args(
   }
 }
 
+// Not under an emulator, whose paths are others.
+const untracked = new URL("untracked.mjs", import.meta.url).href;
 const uncaught = new URL("uncaught.ts", import.meta.url).href;
 
 /** Finds files that crashed, hung or have no test, whose report is missing or looks fine. */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { connect as netConnect, type Socket } from "node:net";
@@ -146,42 +147,62 @@ export async function readExactly(socket: TcpConnection, size: number): Promise<
   return bytes;
 }
 
-/** A stream repeats after so many bytes. */
-const period = 2 ** 24;
-let stream = new Uint8Array(0);
+/** A stream repeats after so many words of 32 bits. */
+const period = 2 ** 22;
+let words = new Uint32Array(0);
 
 /** Returns bytes of a stream without repeats within its period, so that gaps and repeats show. */
 function streamUpTo(end: number): Uint8Array {
-  const known = stream.length;
-  if (end <= known) return stream;
-  const longer = new Uint8Array(Math.min(period, Math.max(end, 2 * known, 65_536)));
-  longer.set(stream);
-  for (let i = known; i < longer.length; i++) {
-    let x = Math.imul(i + 1, 0x9e3779b1);
-    x = Math.imul(x ^ (x >>> 15), 0x85ebca6b);
-    longer[i] = x ^ (x >>> 13);
+  const known = words.length;
+  if (4 * known < end) {
+    const longer = new Uint32Array(Math.min(period, Math.max(end / 4 + 1, 2 * known, 16_384)));
+    longer.set(words);
+    for (let i = known; i < longer.length; i++) {
+      let x = Math.imul(i + 1, 0x9e3779b1);
+      x = Math.imul(x ^ (x >>> 15), 0x85ebca6b);
+      longer[i] = x ^ (x >>> 13);
+    }
+    words = longer;
   }
-  return stream = longer;
+  return new Uint8Array(words.buffer);
+}
+
+/** The parts of that stream that make up `size` bytes from `position` on. */
+function* streamParts(position: number, size: number): Generator<Uint8Array> {
+  for (let filled = 0; filled < size;) {
+    const start = (position + filled) % (4 * period);
+    const end = Math.min(4 * period, start + size - filled);
+    yield streamUpTo(end).subarray(start, end);
+    filled += end - start;
+  }
 }
 
 /** `size` bytes of that stream, from `position` on. */
 export function streamBytes(position: number, size: number): Uint8Array {
   const bytes = new Uint8Array(size);
-  for (let filled = 0; filled < size;) {
-    const start = (position + filled) % period;
-    const end = Math.min(period, start + size - filled);
-    bytes.set(streamUpTo(end).subarray(start, end), filled);
-    filled += end - start;
+  let filled = 0;
+  for (const part of streamParts(position, size)) {
+    bytes.set(part, filled);
+    filled += part.length;
   }
   return bytes;
 }
 
 /** The first place where `bytes` differs from that stream, or -1. */
 export function firstDifference(bytes: Uint8Array, position: number): number {
-  const expected = streamBytes(position, bytes.length);
-  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== expected[i]) return position + i;
+  let compared = 0;
+  for (const expected of streamParts(position, bytes.length)) {
+    const got = bytes.subarray(compared, compared + expected.length);
+    if (!sameBytes(got, expected)) {
+      return position + compared + got.findIndex((byte, i) => byte !== expected[i]);
+    }
+    compared += expected.length;
+  }
   return -1;
 }
+
+/** A loop over megabytes would take most of the CPU time of a test. */
+export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
 // Other processes
 
