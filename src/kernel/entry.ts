@@ -10,7 +10,7 @@ import type { NetAddr } from "./address.ts";
 import { errnoName } from "./errno.ts";
 import { addressOf, type Identity, identityOf } from "./identity.ts";
 import type { Kernel } from "./kernel.ts";
-import { readTcpInfo, type TcpState } from "./tcp_info.ts";
+import { readTcpState, type TcpState } from "./tcp_info.ts";
 import { closed, isTcp } from "./tcp_socket.ts";
 
 /**
@@ -66,12 +66,12 @@ export class Entry implements SocketEntry {
     const localAddr = addressOf(kernel.getsockname, fd);
     if (localAddr === undefined) return undefined;
     const remoteAddr = addressOf(kernel.getpeername, fd);
-    const info = readTcpInfo(kernel, fd);
-    if (typeof info === "number") return undefined;
+    const state = readTcpState(kernel, fd);
+    if (typeof state === "number") return undefined;
     // Another thread may have closed the socket meanwhile, and a new one have got its number.
     if (identityOf(kernel, fd) !== identity) return undefined;
-    const kind = info.state === "LISTEN" ? "listener" : "connection";
-    return new Entry(identity, fd, kind, info.state, localAddr, remoteAddr);
+    const kind = state === "LISTEN" ? "listener" : "connection";
+    return new Entry(identity, fd, kind, state, localAddr, remoteAddr);
   }
 
   /** Tells this socket from all others. */

@@ -138,11 +138,15 @@ const linuxStates: readonly TcpState[] = [
   "SYN-RECEIVED",
 ];
 
+function linuxState(number: number): TcpState {
+  return linuxStates[number - 1] ?? "CLOSED";
+}
+
 /** `include/uapi/linux/tcp.h`. Most times are in microseconds, those since an event in ms. */
 function linuxInfo(view: DataView): TcpInfo {
   const at = new Fields(view);
   return {
-    state: linuxStates[at.u8(0)! - 1] ?? "CLOSED",
+    state: linuxState(at.u8(0)!),
     retransmits: at.u8(2),
     probes: at.u8(3),
     backoff: at.u8(4),
@@ -192,11 +196,15 @@ const darwinStates: readonly TcpState[] = [
   "TIME-WAIT",
 ];
 
+function darwinState(number: number): TcpState {
+  return darwinStates[number] ?? "CLOSED";
+}
+
 /** XNU `bsd/netinet/tcp.h`, `struct tcp_connection_info`. Times are in ms. */
 function darwinInfo(view: DataView): TcpInfo {
   const at = new Fields(view);
   return {
-    state: darwinStates[at.u8(0)!] ?? "CLOSED",
+    state: darwinState(at.u8(0)!),
     retransmitTimeout: at.u32(12)!,
     sendMaxSegmentSize: at.u32(16)!,
     slowStartThreshold: at.u32(20)!,
@@ -224,10 +232,22 @@ export function layoutObstacle(): Obstacle | undefined {
 
 /** Asks the kernel, on Linux or macOS. Returns -errno when the kernel refuses. */
 export function readTcpInfo(kernel: Kernel, fd: number): TcpInfo | number {
-  const linux = knownSystem() === "linux";
-  const name = linux ? constants.TCP_INFO : constants.TCP_CONNECTION_INFO;
-  const length = kernel.getsockopt(fd, constants.IPPROTO_TCP!, name!, bytes);
+  const length = ask(kernel, fd);
   if (length < 0) return length;
   const view = new DataView(bytes.buffer, 0, length);
-  return linux ? linuxInfo(view) : darwinInfo(view);
+  return knownSystem() === "linux" ? linuxInfo(view) : darwinInfo(view);
+}
+
+/** The same for the state alone, as decoding all fields takes longer than the system call. */
+export function readTcpState(kernel: Kernel, fd: number): TcpState | number {
+  const length = ask(kernel, fd);
+  if (length < 0) return length;
+  return knownSystem() === "linux" ? linuxState(bytes[0]!) : darwinState(bytes[0]!);
+}
+
+/** Fills `bytes`. Returns how many, or -errno. */
+function ask(kernel: Kernel, fd: number): number {
+  const { IPPROTO_TCP, TCP_INFO, TCP_CONNECTION_INFO } = constants;
+  const name = knownSystem() === "linux" ? TCP_INFO : TCP_CONNECTION_INFO;
+  return kernel.getsockopt(fd, IPPROTO_TCP!, name!, bytes);
 }
