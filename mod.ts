@@ -22,6 +22,9 @@
  * @module
  */
 
+// For Deno; has to come first.
+import "./src/files.ts";
+
 // Opening sockets
 export { connect } from "./src/connect.ts";
 export { listen } from "./src/listen.ts";
