@@ -65,6 +65,11 @@ export function copyInto(chunk: Uint8Array, offset: number, into: Uint8Array): n
   return size;
 }
 
+/** The same bytes, or a copy of them if a thread could change them while they are encrypted. */
+export function unshared(bytes: Uint8Array): Uint8Array {
+  return bytes.buffer instanceof ArrayBuffer ? bytes : part(bytes, 0).slice();
+}
+
 /** The error for memory that was transferred or resized while a call waited. */
 export function changed(verb: string, name: string): TypeError {
   return new TypeError(`Cannot ${verb} as the memory of '${name}' was taken away meanwhile`);

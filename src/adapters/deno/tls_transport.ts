@@ -7,7 +7,7 @@
 import type { Incoming, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import { copyInto, part } from "../../memory.ts";
+import { copyInto, part, unshared } from "../../memory.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import type { TlsInformation } from "../../tls/information.ts";
 import { Early } from "../early.ts";
@@ -408,9 +408,4 @@ export class TlsTransport implements Transport, OpeningSession {
     this.#incoming.failed(cause);
     this.#failWrite(cause);
   }
-}
-
-/** The same bytes, or a copy of them if a thread could change them while they are encrypted. */
-function unshared(bytes: Uint8Array): Uint8Array {
-  return bytes.buffer instanceof ArrayBuffer ? bytes : bytes.slice();
 }

@@ -11,14 +11,14 @@ import { knownAddress } from "../../kernel/sockaddr.ts";
 import { openDialling, type Source } from "../../kernel/handshake.ts";
 import { builtin } from "../../kernel/system.ts";
 import { loadKernel } from "./kernel.ts";
-import { type NodeSocket, NodeTransport, onRead } from "./transport.ts";
+import { type NodeSocket, NodeTransport, onread } from "./transport.ts";
 
 interface SocketOptions {
   fd?: number;
   /** Keeps a socket with a descriptor from reading at once, as it is not connected yet. Not documented. */
   manualStart?: boolean;
   allowHalfOpen: boolean;
-  onread: { buffer: Uint8Array; callback: typeof onRead };
+  onread: ReturnType<typeof onread>;
 }
 
 interface ConnectOptions extends Pick<Source, "localAddress" | "localPort"> {
@@ -32,9 +32,6 @@ interface NodeNet {
     connect(options: ConnectOptions): unknown;
   };
 }
-
-/** All dialled sockets read into this memory. The reader copies its bytes before the next read. */
-let buffer: Uint8Array | undefined;
 
 /** Dials every address of the name, as RFC 8305 says. */
 export function connect({ hostname, port, before, source }: Target): Attempt {
@@ -59,10 +56,10 @@ class NodeAttempt implements Attempt {
 
   constructor(host: string, port: number, { fd, source }: { fd?: number; source?: Source }) {
     const { Socket } = builtin<NodeNet>("node:net")!;
-    const onread = { buffer: buffer ??= new Uint8Array(65_536), callback: onRead };
+    const options = { allowHalfOpen: true, onread: onread() };
     const socket = this.#socket = fd === undefined
-      ? new Socket({ allowHalfOpen: true, onread })
-      : new Socket({ allowHalfOpen: true, onread, fd, manualStart: true });
+      ? new Socket(options)
+      : new Socket({ ...options, fd, manualStart: true });
     // Paused before the connection is open, the socket does not start to read.
     socket.pause();
     socket.connect({ host, port, autoSelectFamily: false, ...bound(source) });

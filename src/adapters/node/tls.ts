@@ -10,7 +10,13 @@ import { coded } from "../../kernel/system_error.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { inform, type TlsInformation } from "../../tls/information.ts";
 import type { SecureContext, TlsPlan } from "../../tls/options.ts";
-import { listenTo, type NodeSocket, type NodeTransport, type Session } from "./transport.ts";
+import {
+  giveOnread,
+  listenTo,
+  type NodeSocket,
+  type NodeTransport,
+  type Session,
+} from "./transport.ts";
 
 /** The part of `tls.TLSSocket` that is used. */
 export interface TlsSocket extends Omit<NodeSocket, "_handle"> {
@@ -181,8 +187,8 @@ function unverified(code: string): Error {
 class NodeSession implements Session, OpeningSession {
   tls!: TlsInformation;
   truncated = false;
-  /** Node has encrypted everything and passed it to the kernel then. Of other runtimes that is not known. */
-  readonly waits: boolean = runtime().name === "node";
+  /** Of other runtimes that is not known. */
+  readonly direct: boolean = runtime().name === "node";
   #ended = false;
   readonly #native: TlsSocket;
   readonly #socket: NodeSocket;
@@ -209,7 +215,11 @@ class NodeSession implements Session, OpeningSession {
   opened(tls: TlsInformation): Transport {
     this.tls = tls;
     this.#native.pause();
-    return listenTo(this.#native as unknown as NodeSocket, this.#known, this);
+    const native = this.#native as unknown as NodeSocket;
+    const transport = listenTo(native, this.#known, this);
+    // What has arrived before still comes by events, and first.
+    if (this.direct) giveOnread(native);
+    return transport;
   }
 
   /** Whether the end that `native` just gets is the peer's FIN and not its `close_notify`. */
@@ -222,8 +232,9 @@ class NodeSession implements Session, OpeningSession {
       builtin<NodeUtil>("node:util")!.getSystemErrorName(result) !== "EALREADY";
   }
 
-  isBlocked(): boolean {
-    return (this.#socket._handle?.writeQueueSize ?? 0) > 0;
+  get sent(): number {
+    const { writeQueueSize = 0, bytesWritten = 0 } = this.#socket._handle ?? {};
+    return writeQueueSize > 0 ? -1 : bytesWritten;
   }
 
   /** Resets when the TLS socket is destroyed, as Node crashes if the TCP socket goes first. */

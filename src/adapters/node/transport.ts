@@ -9,7 +9,7 @@ import type { NetAddr } from "../../kernel/address.ts";
 import { netAddr } from "../../kernel/sockaddr.ts";
 import { builtin } from "../../kernel/system.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import { part } from "../../memory.ts";
+import { part, unshared } from "../../memory.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { coded } from "../../kernel/system_error.ts";
 import { lingerZero } from "../../kernel/tcp_socket.ts";
@@ -45,6 +45,7 @@ export interface NodeSocket {
   readonly writableFinished: boolean;
   readonly readableLength: number;
   readonly writableLength: number;
+  readonly writableCorked: number;
   /** Not documented, but nothing else has the descriptor. */
   readonly _handle: {
     readonly fd?: number;
@@ -52,6 +53,8 @@ export interface NodeSocket {
     getsockname?(into: Name): number;
     readStart?(): number;
     readonly writeQueueSize?: number;
+    readonly bytesWritten?: number;
+    useUserBuffer?(memory: Uint8Array): void;
   } | null;
   on(event: string, listener: (...args: never[]) => void): unknown;
   once(event: string, listener: (...args: never[]) => void): unknown;
@@ -90,10 +93,10 @@ export interface Session {
   readonly tls: TlsInformation;
   /** Whether the stream has ended without `close_notify`. */
   readonly truncated: boolean;
-  /** Whether the callback of a write comes when nothing reads its memory any more. */
-  readonly waits: boolean;
-  /** Bytes wait for the peer to make room. */
-  isBlocked(): boolean;
+  /** Whether a stream that has nothing else to write encrypts before `write` returns. */
+  readonly direct: boolean;
+  /** How many encrypted bytes the kernel has, or -1 if more bytes wait for the peer to make room. */
+  readonly sent: number;
   /** Makes the TCP socket end with RST when the TLS socket is destroyed. */
   reset(): void;
 }
@@ -113,8 +116,8 @@ const large: Scratch = { size: chunkSize, memory: undefined };
 /** For short writes, so that one that has to wait does not keep a whole chunk. */
 const small: Scratch = { size: 4_096, memory: undefined };
 
-/** For long writes over TLS. New memory for each would cost more than the encryption. */
-const tlsChunk: Scratch = { size: 262_144, memory: undefined };
+/** The longest write over TLS that Node encrypts into no more than it passes to the kernel in one turn. */
+const atOnce = 131_072;
 
 /** How long `close` waits over TLS for the kernel to take what was written, ms. */
 const settling = 20;
@@ -145,8 +148,8 @@ export class NodeTransport implements Transport {
   takeError: (() => unknown) | undefined = undefined;
   /** Settles the promise of `flushed`. */
   #settled: { resolve(): void; reject(cause: unknown): void } | undefined = undefined;
-  /** The memory from which TLS is writing. */
-  #lent: Uint8Array | undefined = undefined;
+  /** Whether the callback of a write over TLS has not come yet, also if the kernel has its bytes. */
+  #busy = false;
   #done: Done | undefined = undefined;
   #doneWithoutError: Done | undefined = undefined;
   /** False for TLS, which takes data without sending it, and in Deno takes no empty write. */
@@ -176,6 +179,8 @@ export class NodeTransport implements Transport {
     this.#incoming = incoming;
     this.#outgoing = outgoing;
     if (this.native.readableEnded) incoming.end();
+    // TLS hides a reset from writes, so something has to read.
+    if (this.#session?.direct) this.pull();
   }
 
   /**
@@ -220,12 +225,7 @@ export class NodeTransport implements Transport {
       this.writing = true;
       return 0;
     }
-    if (!this.#plain) {
-      const chunk = this.#copy(data);
-      this.writing = true;
-      native.write(chunk, this.#onWritten ??= (error) => this.#written(error));
-      return chunk.length;
-    }
+    if (!this.#plain) return this.#encrypt(data);
     if (this.#hasEnded()) return 0;
     let taken = 0;
     while (taken < data.length) {
@@ -246,16 +246,20 @@ export class NodeTransport implements Transport {
     return taken;
   }
 
-  /** A copy, since TLS reads what it is given until the write is over. */
-  #copy(data: Uint8Array): Uint8Array {
-    if (!this.#session?.waits || data.length <= small.size) {
-      return part(data, 0).slice(0, chunkSize);
-    }
-    const size = Math.min(data.length, tlsChunk.size);
-    const memory = this.#lent = tlsChunk.memory ?? allocate(tlsChunk.size);
-    tlsChunk.memory = undefined;
-    memory.set(part(data, 0, size));
-    return memory.subarray(0, size);
+  /** A stream that still writes would keep the caller's memory, so it gets a copy then, or nothing. */
+  #encrypt(data: Uint8Array): number {
+    const { native } = this;
+    const session = this.#session;
+    this.writing = true;
+    if (this.#busy) return 0;
+    this.#busy = true;
+    const direct = session?.direct && native.writableLength === 0 && native.writableCorked === 0;
+    const chunk = direct ? unshared(data) : part(data, 0).slice(0, chunkSize);
+    const before = session?.sent ?? 0;
+    native.write(chunk, this.#onWritten ??= (error) => this.#written(error));
+    // The callback comes a turn of the event loop later, also when the kernel has everything.
+    if (direct && chunk.length <= atOnce) this.writing &&= session.sent < before + chunk.length;
+    return chunk.length;
   }
 
   closeWrite(): Promise<void> {
@@ -289,7 +293,7 @@ export class NodeTransport implements Transport {
   }
 
   #isBlocked(): boolean {
-    return this.#session?.isBlocked() ?? true;
+    return this.#session === undefined || this.#session.sent < 0;
   }
 
   close(cut: boolean = false): void {
@@ -370,9 +374,9 @@ export class NodeTransport implements Transport {
     else this.#settled?.resolve();
     // An error has been reported already, or the error event will report it.
     if (error || this.#closed || this.#failedWrite !== undefined) return;
+    this.#busy = false;
+    if (!this.writing) return;
     this.writing = false;
-    if (this.#lent !== undefined) tlsChunk.memory = this.#lent;
-    this.#lent = undefined;
     this.#outgoing.drained();
   }
 
@@ -443,7 +447,7 @@ export class NodeTransport implements Transport {
   #takeRest(): void {
     let chunk: Uint8Array | null;
     while (!this.#closed && (chunk = this.native.read()) !== null) {
-      this.received(whole(chunk), false);
+      onData.call(this.native, chunk);
     }
   }
 
@@ -483,7 +487,9 @@ function write(this: NodeSocket, data: Uint8Array, encoding: string, done: Done)
 }
 
 function onData(this: NodeSocket, chunk: Uint8Array): void {
-  this[owner]!.received(whole(chunk), false);
+  const bytes = part(chunk, 0);
+  // It is not kept if it shares its memory with others, as a `Buffer` of Node's pool does.
+  this[owner]!.received(bytes, bytes.length < bytes.buffer.byteLength);
 }
 
 function onEnd(this: NodeSocket): void {
@@ -498,8 +504,37 @@ function onClose(this: NodeSocket): void {
   this[owner]!.gone();
 }
 
+/** All sockets with `onread` receive into this memory. The reader copies its bytes before the next read. */
+let memory: Uint8Array | undefined;
+
+/** The option `onread` of a socket. */
+export function onread(): { buffer: Uint8Array; callback: typeof onRead } {
+  return { buffer: memory ??= new Uint8Array(65_536), callback: onRead };
+}
+
+/** Names of the keys under which a socket has the parts of its option `onread`. Not documented. */
+const names = ["kBuffer", "kBufferCb", "kBufferGen"];
+
+/**
+ * Gives the option `onread` to a socket that is paused. Node ignores the option for TLS over an open
+ * socket, where memory for each record costs more than its decryption. Returns `false` if it cannot.
+ */
+export function giveOnread(native: NodeSocket): boolean {
+  const symbols = Object.getOwnPropertySymbols(native);
+  const keys = names.map((name) => symbols.find(({ description }) => description === name));
+  if (keys.includes(undefined) || native._handle?.useUserBuffer === undefined) return false;
+  const { buffer, callback } = onread();
+  for (const [i, value] of [buffer, callback, null].entries()) {
+    (native as unknown as Record<symbol, unknown>)[keys[i]!] = value;
+  }
+  native._handle.useUserBuffer(buffer);
+  // With `onread`, reading from the network has to be paused as well.
+  native.pause();
+  return true;
+}
+
 /** The callback of `onread`. Node calls it as a method of the socket, like a listener. */
-export function onRead(this: NodeSocket, size: number, buffer: Uint8Array): boolean {
+function onRead(this: NodeSocket, size: number, buffer: Uint8Array): boolean {
   this[owner]!.received(buffer.subarray(0, size), true);
   return true;
 }
@@ -533,12 +568,6 @@ function hasOnread(native: object): boolean {
     /^(kBuffer|kOnreadBuffer)$/.test(symbol.description ?? "") &&
     Boolean((native as Record<symbol, unknown>)[symbol])
   );
-}
-
-/** The chunk, or a copy if it shares its memory with others, as a `Buffer` of Node's pool does. */
-function whole(chunk: Uint8Array): Uint8Array {
-  const bytes = part(chunk, 0);
-  return bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice();
 }
 
 /** Allocates a `Buffer`. Of any other array, streams would make a view at every write. */
