@@ -22,9 +22,6 @@
  * @module
  */
 
-// For Deno; has to come first.
-import "./src/files.ts";
-
 // Opening sockets
 export { connect } from "./src/connect.ts";
 export { listen } from "./src/listen.ts";

@@ -30,7 +30,6 @@ const layers: readonly (readonly string[])[] = [
   ["src/dialling.ts", "src/draining.ts", "src/listener.ts", "src/process/"],
   ["src/unix.ts"],
   ["src/connect.ts", "src/listen.ts", "src/wrap.ts", "src/listen_fds.ts", "src/connector.ts"],
-  ["src/files.ts"],
   ["mod.ts"],
   ["src/preload.ts"],
 ];
@@ -38,15 +37,14 @@ const layers: readonly (readonly string[])[] = [
 /** Text of source files, by path. */
 type Sources = readonly (readonly [path: string, text: string])[];
 
-const imported = /^(?:import|export)\b[^"';]*?(?:from\s+)?"(\.[^"]+)"/gm;
-/** Type-only imports load nothing. */
-const loaded = /^(?:import|export)\b(?!\s+type\b)[^"';]*?(?:from\s+)?"(\.[^"]+)"/gm;
-
 /** Paths that each file imports from this repository. */
-function importsOf(sources: Sources, pattern = imported): Map<string, string[]> {
+function importsOf(sources: Sources): Map<string, string[]> {
   return new Map(sources.map(([path, text]) => [
     path,
-    Array.from(text.matchAll(pattern), ([, specifier]) => join(dirname(path), specifier!)),
+    Array.from(
+      text.matchAll(/^(?:import|export)\b[^"';]*?(?:from\s+)?"(\.[^"]+)"/gm),
+      ([, specifier]) => join(dirname(path), specifier!),
+    ),
   ]));
 }
 
@@ -86,14 +84,4 @@ export function circles(sources: Sources): string[] {
   };
   for (const path of imports.keys()) if (!order.has(path)) visit(path);
   return found;
-}
-
-/** Finds files that loading `entry` loads, and that `list` does not import. */
-export function unlisted(sources: Sources, entry: string, list: string): string[] {
-  const imports = importsOf(sources, loaded);
-  const files = new Set([entry]);
-  for (const file of files) for (const other of imports.get(file) ?? []) files.add(other);
-  const listed = new Set([entry, list, ...imports.get(list) ?? []]);
-  return [...files].filter((file) => !listed.has(file))
-    .map((file) => `${list}: does not import ${file}`);
 }
