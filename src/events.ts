@@ -37,8 +37,13 @@ export function publish(name: Name, make: () => object | undefined): void {
 /** Makes a {@linkcode TimeoutError} and publishes it. */
 export function timeoutError(options: TimeoutErrorOptions): TimeoutError {
   const error = new TimeoutError(options);
-  publish("holdfast.timeout", () => ({ error }));
+  publishTimeout(error);
   return error;
+}
+
+/** Publishes a {@linkcode TimeoutError}. */
+export function publishTimeout(error: TimeoutError): void {
+  publish("holdfast.timeout", () => ({ error }));
 }
 
 const published = new WeakSet<object>();

@@ -61,9 +61,10 @@ export abstract class Direction<Result, C extends Call<Result>> extends CallQueu
   failed(cause: unknown): void {
     if (this.closed || this.failure !== undefined) return;
     this.failure = { cause };
-    publishDeadPeer(this.transport, () => this.error());
     this.rejectAll(() => this.error());
     this.owner?.onLost();
+    // Comes last, since a subscriber may close the connection.
+    publishDeadPeer(this.transport, () => this.error());
   }
 
   /** The error that ended the connection, if it is gone. */

@@ -28,7 +28,7 @@ export class Idle extends Alarm {
   readonly #native: object;
   readonly #timers: TimerQueue;
   /** When the last byte came or went or, if that was later, when the first waiting call started. */
-  #since = 0;
+  #since: number;
   /** How many bytes the peer had acknowledged when the kernel was last asked. */
   #acknowledged: number | undefined = undefined;
 
@@ -46,6 +46,7 @@ export class Idle extends Alarm {
     this.#writer = writer;
     this.#native = native;
     this.#timers = timers;
+    this.#since = timers.now();
   }
 
   /** To be called when a byte has come or gone. */

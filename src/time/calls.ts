@@ -5,8 +5,8 @@
  */
 
 import type { Deadline } from "./deadline.ts";
-import { retraced, type TimeoutErrorOptions } from "../errors.ts";
-import { timeoutError } from "../events.ts";
+import { retraced, TimeoutError, type TimeoutErrorOptions } from "../errors.ts";
+import { publishTimeout, timeoutError } from "../events.ts";
 import { hold, letGo, release } from "./hold.ts";
 import { Alarm, glance, type TimerQueue } from "./timers.ts";
 
@@ -123,9 +123,8 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
     const { signal, deadline } = options;
     if (signal?.aborted) return { reason: signal.reason };
     if (deadline === undefined || deadline.at > this.timers.now()) return undefined;
-    const call = this.take();
-    const details = this.describe(call);
-    this.#spare = call;
+    // A new one, since a call that has failed still has its values.
+    const details = this.describe(this.create());
     return { reason: timeoutError({ ...details, timeout: deadline.timeout }) };
   }
 
@@ -224,8 +223,10 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
   }
 
   #timedOut(call: C, options: TimeoutErrorOptions): void {
-    const error = timeoutError(options);
+    const error = new TimeoutError(options);
     this.#giveUp(call, soon.then(nothing).then(() => rejectTraced(error)));
+    // Comes last, since a subscriber may close the owner, or abort this very call.
+    publishTimeout(error);
   }
 
   aborted(call: C): void {

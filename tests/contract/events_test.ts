@@ -11,7 +11,7 @@ import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { connect, guard, type SocketEntry, TimeoutError } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
-import { hangingAddress, pair } from "./support.ts";
+import { hangingAddress, pair, patience, within } from "./support.ts";
 import { noKernel } from "./support_listen.ts";
 
 /** Collects the messages of a channel. */
@@ -33,6 +33,29 @@ test("every timeout is published, with its diagnosis", async () => {
   assertEquals(channel.messages.map(({ error }) => error), [read, accept, dialled]);
   for (const error of [read, accept, dialled]) assertInstanceOf(error, TimeoutError);
   assert(typeof read.diagnosis === "string");
+});
+
+test("a subscriber may abort the call that ran out of time, and close its connection", async () => {
+  using ends = await pair();
+  const { client, server } = ends;
+  const controller = new AbortController();
+  const calls: (() => void)[] = [() => controller.abort(), () => client.close()];
+  const listener = () => calls.shift()!();
+  subscribe("holdfast.timeout", listener);
+  try {
+    const { signal } = controller;
+    const late = client.read(new Uint8Array(1), { timeout: 10, signal }).catch((error) => error);
+    const next = client.read(new Uint8Array(1));
+    assertInstanceOf(await late, TimeoutError);
+    await server.write(new Uint8Array(1));
+    assertEquals(await within(patience, next), 1);
+    const last = await client.read(new Uint8Array(1), { timeout: 10 }).catch((error) => error);
+    assertInstanceOf(last, TimeoutError);
+    const { code } = await client.read(new Uint8Array(1)).catch((error) => error);
+    assertEquals(code, "EBADF");
+  } finally {
+    unsubscribe("holdfast.timeout", listener);
+  }
 });
 
 test("guarded sockets are published", skip(noKernel), async () => {

@@ -52,6 +52,21 @@ test("idle: ends every waiting call after the limit, and not before", async () =
   assertEquals(calls.map(({ now }) => now), ["idle", "idle"]);
 });
 
+test("idle: a limit that is set while a call waits counts from then on", async () => {
+  const { clock, wire, reader, writer } = setUp();
+  reader.idle = writer.idle = undefined;
+  clock.advance(5_000);
+  const first = outcome(reader.read(one(), undefined));
+  reader.idle = writer.idle = new Idle(1_000, reader, writer, wire.native, reader.timers);
+  const second = outcome(reader.read(one(), undefined));
+  clock.advance(999);
+  await turn();
+  assertEquals([first.now, second.now], ["waits", "waits"]);
+  clock.advance(1);
+  await turn();
+  assertEquals([first.now, second.now], ["idle", "idle"]);
+});
+
 test("idle: a byte in either direction starts the limit anew", async () => {
   const { clock, wire, reader, writer } = setUp();
   const reading = outcome(reader.read(one(), undefined));

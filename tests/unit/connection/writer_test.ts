@@ -1,6 +1,8 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { test } from "node:test";
 import { assertEquals, assertRejects } from "@std/assert";
 import { DeadPeerError, SocketError, TimeoutError } from "../../../src/errors.ts";
+import { Deadline } from "../../../src/time/deadline.ts";
 import { TimerQueue } from "../../../src/time/timers.ts";
 import { Writer } from "../../../src/connection/writer.ts";
 import { FakeClock, FakeTransport } from "../fakes.ts";
@@ -21,6 +23,29 @@ test("writer: what the kernel takes at once resolves to the length, with no time
   assertEquals(await writer.write(bytes(), undefined), 0);
   assertEquals(wire.sent, [1, 2, 3]);
   assertEquals(clock.started, 0);
+});
+
+test("writer: after a failure, the bytes of an earlier write are not counted for another", async () => {
+  const { clock, wire, writer } = setUp();
+  wire.room = 2;
+  const failing = writer.write(bytes(1, 2, 3), undefined);
+  wire.outgoing.failed(Object.assign(new Error(), { code: "ECONNRESET" }));
+  await assertRejects(() => failing, SocketError);
+  // The deadline is on the real clock.
+  clock.advance(2 ** 40);
+  const late = writer.write(bytes(4), { deadline: Deadline.after(0) });
+  assertEquals((await assertRejects(() => late, TimeoutError)).bytesWritten, 0);
+});
+
+test("writer: a subscriber to dead peers that closes the connection does not hide the error", async () => {
+  const { wire, writer } = setUp();
+  wire.room = 0;
+  const failing = writer.write(bytes(1), undefined);
+  const close = () => writer.close();
+  subscribe("holdfast.dead_peer", close);
+  wire.outgoing.failed(Object.assign(new Error(), { code: "ETIMEDOUT" }));
+  unsubscribe("holdfast.dead_peer", close);
+  await assertRejects(() => failing, DeadPeerError);
 });
 
 test("writer: a peer that keeps up does not keep the event loop from turning", async () => {
