@@ -6,6 +6,7 @@
 
 import { copyOptions, fail } from "../check.ts";
 import type { Entry, SocketEntry } from "../kernel/entry.ts";
+import { errnoName } from "../kernel/errno.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { encode, familyOf, SOCK_STREAM } from "../kernel/sockaddr.ts";
 import { knownSystem } from "../kernel/system.ts";
@@ -102,7 +103,8 @@ class Lost {
     if (fd < 0) return false;
     const result = this.#kernel.bind(fd, address);
     this.#kernel.close(fd);
-    // This is EADDRNOTAVAIL: no other error is possible with a valid address and port 0.
-    return result < 0;
+    // It is ENODEV when the interface of a link-local address is gone. With EADDRINUSE there is the
+    // address, but none of its ports is free.
+    return result < 0 && ["EADDRNOTAVAIL", "ENODEV"].includes(errnoName(-result));
   }
 }

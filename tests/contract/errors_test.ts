@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
@@ -22,6 +21,7 @@ import {
 import { skip } from "../support/skip.ts";
 import { noTables, pair, patience, readExactly, sleep, spawnRuntime, testFile } from "./support.ts";
 import { assertCode, errorOf, noIpv6 } from "./support_listen.ts";
+import { noNamespace, unshare, works } from "./support_namespace.ts";
 
 const hostname = "127.0.0.1";
 const timeout = patience;
@@ -114,10 +114,6 @@ test("errors: EACCES", skip(privileged), async () => {
   await assertFails("EACCES", "listen", { hostname, port: 1 }, unprivileged);
 });
 
-function works([command, ...args]: string[]): boolean {
-  return spawnSync(command!, args, { stdio: "ignore" }).status === 0;
-}
-
 /** The error that another process gets, which is started through a command. */
 async function assertFails(
   code: string,
@@ -174,15 +170,7 @@ test("errors: writing after closeWrite is EPIPE", async () => {
   assertEquals(await readExactly(client, 1), new Uint8Array([4]));
 });
 
-/** A network namespace without a route, and one with a route that leads nowhere. */
-const unshare = process.getuid?.() === 0
-  ? ["unshare", "--net"]
-  : ["unshare", "--net", "--user", "--map-root-user"];
-const noNamespace = noTables ??
-  (works([...unshare, "ip", "link", "set", "lo", "up"])
-    ? undefined
-    : "makes a network namespace, which takes root, unshare and ip");
-
+/** Without a route, and with one that leads nowhere. */
 for (
   const [code, script] of [
     ["ENETUNREACH", 'exec "$@"'],

@@ -10,8 +10,9 @@ import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/asser
 import { evict, type EvictCriteria, SocketError, sockets } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
 import { webServer } from "../support/web.ts";
-import { noTables, pair, patience, until, within } from "./support.ts";
+import { noTables, pair, patience, spawnRuntime, testFile, until, within } from "./support.ts";
 import { noKernel } from "./support_listen.ts";
+import { noNamespace, unshare } from "./support_namespace.ts";
 
 /** A server that counts its connections, and answers `/slow` only when the test wants it to. */
 async function web() {
@@ -93,6 +94,19 @@ test("only what is unreachable is ended", skip(noKernel ?? noTables), async () =
   assertEquals(evict({ unreachable: true }), []);
   assertEquals(evict({ unreachable: false, remotePort: port }).length, 1);
 });
+
+test(
+  "an address of which all ports are taken is not unreachable, one that was removed is",
+  skip(noKernel ?? noNamespace),
+  async () => {
+    const setUp = "ip link set lo up && ip addr add 192.0.2.1/32 dev lo && " +
+      "echo 40000 40003 > /proc/sys/net/ipv4/ip_local_port_range";
+    const through = [...unshare, "sh", "-c", `${setUp} && exec "$@"`, "sh"];
+    const program = testFile("programs/unreachable.ts");
+    const { output } = await spawnRuntime(program, [], 2 * patience, { through });
+    assertEquals(output.trim().split("\n"), ["none", "192.0.2.1"]);
+  },
+);
 
 test("a filter of evict that is missing or wrong is refused", skip(noKernel), () => {
   const rows: [filter: unknown, message: string][] = [
