@@ -70,8 +70,14 @@ export class Rounds extends Alarm implements Guardian {
     this.#orders = orders;
     this.timers = timers;
     this.#walk = new Walk(kernel);
-    this.#look();
     this.#unsubscribe = onNodeSocket((socket) => this.#lookAtNode(socket));
+    try {
+      this.#look();
+    } catch (error) {
+      // The caller's filter has thrown, and there will be no guard that could be closed.
+      this.close();
+      throw error;
+    }
     this.#arm();
   }
 
@@ -116,10 +122,17 @@ export class Rounds extends Alarm implements Guardian {
     if (!going) this.#seek();
     if (this.#undecided.size === 0) return;
     this.#learnOurs();
-    for (const fd of this.#undecided) {
+    for (const fd of [...this.#undecided]) {
       // The caller's filter may have closed the guard.
       if (this.#allowance <= 0 || this.#closed) return;
-      if (this.#decide(fd)) this.#undecided.delete(fd);
+      // If the filter throws, the socket comes last in the next round, so that others are not kept waiting.
+      this.#undecided.delete(fd);
+      let decided = false;
+      try {
+        decided = this.#decide(fd);
+      } finally {
+        if (!decided) this.#undecided.add(fd);
+      }
     }
   }
 

@@ -200,6 +200,15 @@ test("a filter that throws does so once, and the guard goes on", skip(noKernel),
   assertEquals([code, output.trim()], [0, "thrown applied"]);
 });
 
+test(
+  "a filter that always throws for one socket keeps no other waiting",
+  skip(noKernel),
+  async () => {
+    const { code, output } = await spawnRuntime(testFile("programs/throwing_always.ts"));
+    assertEquals([code, output.trim()], [0, "applied"]);
+  },
+);
+
 test("a guard does not keep the process alive", skip(noKernel), async () => {
   const { code, output, ms } = await spawnRuntime(testFile("programs/guarded.ts"));
   assertEquals([code, output.trim()], [0, "guarded"]);
