@@ -18,6 +18,8 @@ export interface FileResult {
   ms: number;
   /** Measurements that a test printed for the report. */
   rows: string[];
+  /** The end of its standard error, to which the processes that a test starts write, too. */
+  errors: string;
 }
 
 /** `through` is a command that starts the runtime, such as `unshare --net`. */
@@ -36,13 +38,19 @@ export async function runFile(
       cwd: target.cwd,
       timeout,
       env: { ...target.env, NO_COLOR: "1", ...nodeEnv(target) },
-    }).catch((error) => ({ code: null, output: String(error), timedOut: false, ms: 0 }));
+    }).catch((error) => ({
+      code: null,
+      output: String(error),
+      errors: "",
+      timedOut: false,
+      ms: 0,
+    }));
     const text = await readFile(report, "utf8").catch(() => "");
     const tests = withReasons(judge(parse(text), result), result.output);
     const counts = none();
     for (const { status } of tests) counts[status]++;
     const rows = [...result.output.matchAll(/^\[row\] (.*)$/gm)].map(([, row = ""]) => row);
-    return { tests, counts, ms: result.ms, rows };
+    return { tests, counts, ms: result.ms, rows, errors: tail(result.errors) };
   } finally {
     await rm(directory, { recursive: true });
   }

@@ -23,6 +23,8 @@ export interface RunResult {
   code: number | null;
   /** Standard output and standard error, mixed as they came. */
   output: string;
+  /** Standard error alone. */
+  errors: string;
   timedOut: boolean;
   ms: number;
 }
@@ -56,13 +58,15 @@ export async function run(
   });
   if (child.pid !== undefined) running.add(child.pid);
   let output = "";
+  let errors = "";
   const keep = (chunk: Uint8Array) => {
     const text = new TextDecoder().decode(chunk);
     output += text;
     if (show) process.stdout.write(text);
+    return text;
   };
   child.stdout.on("data", keep);
-  child.stderr.on("data", keep);
+  child.stderr.on("data", (chunk: Uint8Array) => errors += keep(chunk));
   let timedOut = false;
   const timer = setTimeout(() => {
     timedOut = true;
@@ -77,7 +81,7 @@ export async function run(
           .then(() => resolve(code));
       });
     });
-    return { code, output, timedOut, ms: performance.now() - start };
+    return { code, output, errors, timedOut, ms: performance.now() - start };
   } finally {
     clearTimeout(timer);
     kill(child.pid);

@@ -95,6 +95,10 @@ export async function runTargets(
           ...result.rows.map((row) => `       ${row}`),
           ...result.tests.filter(({ status }) => status === "failed")
             .map(({ name, detail }) => indent(`- ${name}\n${indent(detail, 4)}`, 7)),
+          // Bun writes its whole report there, and so repeats some lines.
+          ...failed && result.errors !== ""
+            ? [indent(`standard error:\n${indent(result.errors, 4)}`, 7)]
+            : [],
         ].join("\n"));
       });
     const together = target.files.filter((file) => !alone.includes(file));

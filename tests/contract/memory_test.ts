@@ -10,7 +10,9 @@ import {
   patience,
   readExactly,
   sleep,
+  small,
   streamBytes,
+  tooMuchForSmall,
   within,
 } from "./support.ts";
 
@@ -118,12 +120,13 @@ for (const timeout of [null, patience]) {
     for (const how of ["transferred", "resized"]) {
       for (const busy of [false, true]) {
         using sockets = await pair({
-          connect: { timeout: { connect: null, read: null, write: timeout } },
+          listen: small,
+          connect: { timeout: { connect: null, read: null, write: timeout }, ...small },
         });
         const { client, server } = sockets;
         if (busy) await writeOften(client, server);
         const before = client.bytesWritten;
-        const size = 20_000_000;
+        const size = tooMuchForSmall;
         const buffer = new ArrayBuffer(size, { maxByteLength: size });
         const data = new Uint8Array(buffer);
         data.set(streamBytes(0, size));

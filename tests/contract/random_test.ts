@@ -192,7 +192,7 @@ test(`random: reads, writes, timeouts and aborts, both ways (seed ${seed})`, asy
       const { client, server } = sockets;
       const there = new Wire();
       const back = new Wire();
-      const enough = () => performance.now() > end || tally.operations > 30_000;
+      const enough = () => performance.now() > end || tally.operations > 20_000;
       await Promise.all([
         sendAll(client, random, there, tally, enough),
         receiveAll(server, random, there, tally),

@@ -19,8 +19,10 @@ import {
   patience,
   readExactly,
   sleep,
+  small,
   spySignal,
   streamBytes,
+  tooMuchForSmall,
   within,
 } from "./support.ts";
 
@@ -227,8 +229,9 @@ async function judge(
 ): Promise<void> {
   await Promise.all(rows.map(async (row) => {
     const { socket, call, release } = await start(row);
-    const options = row.options?.();
+    // Deadlines and signals count from here.
     const began = performance.now();
+    const options = row.options?.();
     const outcome = (options === undefined ? call() : call(options)).then(
       (value) => ({ value, error: undefined }),
       (error: unknown) => ({ value: undefined, error }),
@@ -282,11 +285,14 @@ test("write: of connection, call, deadline and signal the earliest counts", asyn
   const open: Disposable[] = [];
   const full = new Map<Row, Awaited<ReturnType<typeof pair>>>();
   await Promise.all(rows.map(async (row) => {
-    const sockets = await pair();
+    const sockets = await pair({ listen: small, connect: small });
     open.push(sockets);
     full.set(row, sockets);
     await assertRejects(
-      () => sockets.client.write(zeros, { timeout: overTls ? 6_000 : 1_500 }),
+      () =>
+        sockets.client.write(zeros.subarray(0, tooMuchForSmall), {
+          timeout: overTls ? 6_000 : 1_500,
+        }),
       TimeoutError,
     );
   }));

@@ -16,6 +16,8 @@ import {
   type ConnectOptions,
   listen,
   type ListenOptions,
+  onlySupported,
+  type SocketOptions,
   type TcpConnection,
   type TcpListener,
 } from "@holdfast/tcp";
@@ -120,6 +122,20 @@ export async function pair(
     throw error;
   }
 }
+
+/** Small buffers for both ends, where they can be set, so that a write soon has to wait. */
+export const small: SocketOptions = onlySupported({
+  sendBufferSize: 65_536,
+  receiveBufferSize: 65_536,
+});
+
+/**
+ * More bytes than the kernel takes of a connection with {@linkcode small} buffers, or with its own where
+ * those cannot be set. OpenSSL's process does not know of them.
+ */
+export const tooMuchForSmall: number = Object.keys(small).length === 2 && openssl === undefined
+  ? 2 ** 21
+  : 2 ** 24;
 
 /** Counts who listens to `signal`. */
 export function spySignal(signal: AbortSignal): { listeners: number } {

@@ -9,7 +9,7 @@
 
 import { spawn } from "node:child_process";
 import process from "node:process";
-import { firstLine, testFile } from "../../contract/support.ts";
+import { firstLine, patience, testFile } from "../../contract/support.ts";
 import { mysql, postgres, redis } from "../servers.ts";
 
 const node = "Deno" in globalThis || "Bun" in globalThis ? "node" : process.execPath;
@@ -18,7 +18,7 @@ const child = spawn(node, [script, ...process.argv.slice(2)], {
   stdio: ["ignore", "pipe", "inherit"],
   env: { ...process.env, NODE_OPTIONS: "" },
 });
-const web = JSON.parse(await firstLine(child));
+const web = JSON.parse(await firstLine(child, 6 * patience));
 const services = Object.entries({ redis, postgres, mysql })
   .filter(([, { missing }]) => missing === undefined);
 const running = await Promise.all(services.map(([, service]) => service.start("0.0.0.0")));
