@@ -17,6 +17,7 @@ export interface Host {
   readonly permission?: { has(scope: string): boolean };
   readonly allowedNodeEnvironmentFlags?: { has(flag: string): boolean };
   on(event: "exit", listener: () => void): unknown;
+  nextTick(run: () => void): void;
   getBuiltinModule(name: string): unknown;
 }
 

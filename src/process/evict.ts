@@ -18,6 +18,8 @@ import { entries, kernelForSockets } from "./sockets.ts";
  * Which connections {@linkcode evict} ends: the criteria of `sockets()`, and whether they can still work.
  */
 export interface EvictCriteria extends Omit<SocketCriteria, "kind"> {
+  /** Always connections, since listeners are never ended. */
+  kind?: "connection";
   /** Only connections whose local address no interface has any more, so that nothing can arrive. */
   unreachable?: boolean;
 }
@@ -46,12 +48,14 @@ export function evict(filter: EvictCriteria | ((entry: SocketEntry) => boolean))
   let unreachable: unknown;
   let rest: SocketFilter = filter as SocketFilter;
   if (typeof filter !== "function") {
-    const keys = [...criteria.filter((key) => key !== "kind"), "unreachable"];
-    const given = copyOptions(filter, keys, verb);
+    const given = copyOptions(filter, [...criteria, "unreachable"], verb);
     // A port that somebody forgot to set must not end every connection of the process.
     const forgotten = Object.keys(filter).find((key) => given[key] === undefined);
     if (forgotten !== undefined) {
       fail(TypeError, verb, forgotten, "must have a value, or be left out", undefined);
+    }
+    if (given.kind !== undefined && given.kind !== "connection") {
+      fail(TypeError, verb, "kind", 'must be "connection"', given.kind);
     }
     ({ unreachable, ...rest } = given);
     if (unreachable !== undefined && typeof unreachable !== "boolean") {

@@ -8,7 +8,10 @@ import { checkInteger, copyOptions, fail } from "../check.ts";
 import type { SocketEntry } from "../kernel/entry.ts";
 import { parse, unmapped } from "../kernel/sockaddr.ts";
 
-/** Selects the sockets that meet all criteria, or those for which a function returns `true`. */
+/**
+ * Selects the sockets that meet all criteria, or those for which a function returns `true`. The function must
+ * not be async.
+ */
 export type SocketFilter = SocketCriteria | ((entry: SocketEntry) => boolean);
 
 /**
@@ -47,7 +50,15 @@ export const criteria: readonly string[] = [
  */
 export function checkFilter(filter: unknown, verb: string): Matches {
   if (filter === undefined) return () => true;
-  if (typeof filter === "function") return filter as Matches;
+  if (typeof filter === "function") {
+    return (entry) => {
+      const selected: unknown = filter(entry);
+      // A promise would select every socket, whatever it resolves to.
+      if (!(selected instanceof Promise)) return Boolean(selected);
+      selected.catch(() => {});
+      throw new TypeError(`Cannot ${verb} as the filter must not return a promise`);
+    };
+  }
   const { kind, localPort, remotePort, localAddress, remoteAddress } = copyOptions(
     filter,
     criteria,

@@ -90,9 +90,9 @@ test("our own connections can be ended, listeners never", skip(noKernel), async 
 test("only what is unreachable is ended", skip(noKernel ?? noTables), async () => {
   using ends = await pair();
   const { port } = ends.listener.addr;
-  assertEquals(evict({ unreachable: true, remotePort: port }), []);
+  assertEquals(evict({ unreachable: true, remotePort: port, kind: "connection" }), []);
   assertEquals(evict({ unreachable: true }), []);
-  assertEquals(evict({ unreachable: false, remotePort: port }).length, 1);
+  assertEquals(evict({ kind: "connection", unreachable: false, remotePort: port }).length, 1);
 });
 
 test(
@@ -108,11 +108,29 @@ test(
   },
 );
 
+test(
+  "a filter function that returns a promise is refused: each is true",
+  skip(noKernel),
+  async () => {
+    using ends = await pair();
+    // One that rejects must not end the process either.
+    for (
+      const never of [async () => await false, () => Promise.reject(new Error("no"))] as never[]
+    ) {
+      for (const call of [() => evict(never), () => sockets(never)]) {
+        assertThrows(call, TypeError, "must not return a promise");
+      }
+    }
+    await ends.client.write(new Uint8Array(1));
+    assertEquals(await ends.server.read(new Uint8Array(9)), 1);
+  },
+);
+
 test("a filter of evict that is missing or wrong is refused", skip(noKernel), () => {
   const rows: [filter: unknown, message: string][] = [
     [undefined, "'options'"],
     [null, "'options'"],
-    [{ kind: "listener" }, "'kind' is not an option"],
+    [{ kind: "listener" }, "'kind' must be \"connection\""],
     [{ unreachable: 1 }, "'unreachable'"],
     [{ port: 1 }, "'port'"],
     [{ remotePort: undefined }, "'remotePort' must have a value, or be left out"],

@@ -701,6 +701,18 @@ test("startTls refuses what was put behind the command: STARTTLS injection", asy
   await assertCode(pair.server.read(new Uint8Array(1)), "EBADF");
 });
 
+test("startTls refuses plain text that waits in the kernel, and goes on without a crash", async () => {
+  for (const end of ["server", "client"] as const) {
+    using pair = await plainPair();
+    await (end === "server" ? pair.client : pair.server).write(text("DROP TABLE users\r\n"));
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const options = end === "server" ? { server: true as const, cert, key } : { ca };
+    await assertCode(startTls(pair[end], options), "EPROTO");
+    // An error that nobody catches would come now.
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+});
+
 test("startTls refuses what was put behind the server's consent", async () => {
   using pair = await plainPair();
   await pair.server.write(text("220 go ahead\r\n250 injected\r\n"));

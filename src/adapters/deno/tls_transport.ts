@@ -8,6 +8,7 @@ import type { Incoming, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { copyInto, part, unshared } from "../../memory.ts";
+import { host } from "../../kernel/system.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import type { TlsInformation } from "../../tls/information.ts";
 import { Early } from "../early.ts";
@@ -134,7 +135,9 @@ export class TlsTransport implements Transport, OpeningSession {
       drained: () => this.#drained(),
       failed: (cause) => this.#failWrite(cause),
     });
-    lower.pull(this.#room);
+    // Deno starts the handshake in a tick of its own, and crashes there if bytes that are no TLS came before:
+    // https://github.com/denoland/deno/blob/v2.9.6/ext/node/polyfills/_tls_wrap.js `_start`
+    host().nextTick(() => this.#readMore());
   }
 
   get below(): object {
