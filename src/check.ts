@@ -81,8 +81,8 @@ export function copyOptions(
   within?: string,
 ): Options {
   const given = checkPlain(options, verb, within);
-  const own = Object.keys(given);
-  for (const key of own) {
+  const copy: Options = { ...given };
+  for (const key of Object.keys(copy)) {
     if (keys.includes(key)) continue;
     const full = within === undefined ? key : `${within}.${key}`;
     const meant = suggest(key, keys, within);
@@ -90,11 +90,6 @@ export function copyOptions(
     throw new TypeError(
       `Cannot ${verb} as '${full}' is not an option: ${list} are ${keys.join(", ")}`,
     );
-  }
-  const copy: Record<string, unknown> = {};
-  for (const key of own) {
-    const value = (given as Options)[key];
-    if (value !== undefined) copy[key] = value;
   }
   return copy;
 }

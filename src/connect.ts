@@ -16,7 +16,7 @@ import { dialUnix, type UnixConnection } from "./unix.ts";
 import { prepareDial } from "./options/dial.ts";
 import { adapter } from "./runtime.ts";
 import { applyPlan, supportedPlan } from "./options/apply.ts";
-import { noteDialled, noteOpened } from "./options/ours.ts";
+import { forgetDialling, noteDialling, noteOpened } from "./options/ours.ts";
 import { timers } from "./time/timers.ts";
 import { secured } from "./tls/dial.ts";
 
@@ -59,32 +59,28 @@ export function connect(options: UnixConnectOptions): Promise<UnixConnection>;
 export async function connect(
   options: ConnectOptions | UnixConnectOptions,
 ): Promise<TcpConnection | UnixConnection> {
-  return isUnix(options) ? await dialUnix(options) : await connectTcp(options as ConnectOptions);
-}
-
-async function connectTcp(options: ConnectOptions): Promise<TcpConnection> {
+  if (isUnix(options)) return await dialUnix(options);
   const plan = checkConnect(options);
   const runtime = adapter();
-  const socket = supportedPlan(plan.socket, runtime.natives());
+  const { steps, deadPeerTimeout } = supportedPlan(plan.socket, runtime.natives());
   const { target, timeouts, deadline, signal, tls } = plan;
   signal?.throwIfAborted();
   if (deadline?.expired) {
     throw timeoutError({ operation: "connect", timeout: deadline.timeout, address: target });
   }
-  const { later, ...how } = prepareDial(plan.dial, socket.steps);
+  const { before, source, later } = prepareDial(plan.dial, steps);
   const prepare = ({ native }: Transport) => {
-    applyPlan(runtime.openedHandle(native), { steps: later }, "connect");
+    applyPlan(runtime.openedHandle(native), later, "connect");
   };
-  const dialled = noteDialled(target.port);
+  const dialling = new Dialling(target, timeouts.connect, deadline, signal, plan.dial.retry);
+  noteDialling(target.port);
   let transport: Transport | undefined;
   try {
-    const dialling = new Dialling(target, timeouts.connect, deadline, signal, plan.dial.retry);
-    transport = await dialling.open((target) => {
-      const attempt = runtime.connect({ ...target, ...how });
+    transport = await dialling.open((hostname, port) => {
+      const attempt = runtime.connect({ hostname, port, before, source });
       return tls === undefined ? attempt : secured(attempt, tls, prepare);
     });
     if (tls === undefined) prepare(transport);
-    const { deadPeerTimeout } = socket;
     const name = target.hostname;
     const connection = new Connection(transport, timeouts, timers, deadPeerTimeout, name);
     noteOpened(connection);
@@ -94,6 +90,6 @@ async function connectTcp(options: ConnectOptions): Promise<TcpConnection> {
     transport.close();
     throw toSocketError(error, "connect", target);
   } finally {
-    dialled();
+    forgetDialling(target.port);
   }
 }

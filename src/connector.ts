@@ -122,8 +122,8 @@ async function open(plan: ConnectorPlan, given: ConnectorTarget): Promise<NodeSo
   const target = { hostname: hostname.replace(/^\[(.*)\]$/, "$1"), port };
   const end = plan.timeout === null ? Infinity : timers.now() + plan.timeout;
   const dialling = new Dialling<OpenSocket>(target, plan.timeout, undefined, undefined, plan.retry);
-  const { native } = await dialling.open((target) =>
-    race(target, (address, _family, port) => new SocketAttempt(address, port))
+  const { native } = await dialling.open((hostname, port) =>
+    race({ hostname, port }, (address, _family, port) => new SocketAttempt(address, port))
   );
   try {
     setOptions(native as never, plan.socket);

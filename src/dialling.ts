@@ -52,7 +52,7 @@ export class Dialling<Result extends Opened = Transport> extends Alarm {
   readonly #timeout: number;
   readonly #signal: AbortSignal | undefined;
   readonly #retry: Required<RetryOptions> | undefined;
-  #start!: (target: Target) => Attempt<Result>;
+  #start!: (hostname: string, port: number) => Attempt<Result>;
   #attempt: Attempt<Result> | undefined = undefined;
   /** How many attempts have failed, and the error of the last one. */
   #failures = 0;
@@ -81,7 +81,7 @@ export class Dialling<Result extends Opened = Transport> extends Alarm {
     this.#signal = signal;
   }
 
-  open(start: (target: Target) => Attempt<Result>): Promise<Result> {
+  open(start: (hostname: string, port: number) => Attempt<Result>): Promise<Result> {
     const promise = new Promise<Result>((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -101,7 +101,7 @@ export class Dialling<Result extends Opened = Transport> extends Alarm {
   #dial(): void {
     try {
       const { hostname, port } = this.#target;
-      this.#attempt = this.#start({ hostname: canonical(hostname), port });
+      this.#attempt = this.#start(canonical(hostname), port);
       this.#attempt.opened.then(
         (transport) => this.#opened(transport),
         (cause) => this.#failed(cause),

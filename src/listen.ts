@@ -85,7 +85,7 @@ async function listenTcp(options: ListenOptions): Promise<TcpListener> {
     const prepare: Prepare = ({ native }) => {
       if (before <= 0) return;
       before--;
-      applyPlan(runtime.openedHandle(native), socket);
+      applyPlan(runtime.openedHandle(native), socket.steps);
     };
     const { deadPeerTimeout } = socket;
     const how = { deadPeerTimeout, maxPending, shared: plan.fd !== undefined };

@@ -9,11 +9,10 @@ import type { NetAddr } from "./kernel/address.ts";
 import { Call, type CallOptions, CallQueue } from "./time/calls.ts";
 import { Connection } from "./connection/connection.ts";
 import type { TcpConnection } from "./connection/types.ts";
-import type { Guarded } from "./options/dead_peer.ts";
 import { SocketError, temporaryCodes, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import type { KernelOptions, ListenTimeouts, SocketOptions } from "./options/types.ts";
 import { hold, letGo, release } from "./time/hold.ts";
-import { noteOpened } from "./options/ours.ts";
+import { noteClosed, noteOpened, type Ours } from "./options/ours.ts";
 import { kernelFor } from "./options/support.ts";
 import { type Drainable, Draining, dueOf, settles } from "./draining.ts";
 import { timeoutError } from "./events.ts";
@@ -185,7 +184,8 @@ class Pause extends Alarm {
 }
 
 /** The implementation of {@linkcode TcpListener}. */
-export class Listener implements TcpListener, Guarded, IncomingConnections, Drainable {
+export class Listener implements TcpListener, Ours, IncomingConnections, Drainable {
+  place = -1;
   readonly timeouts: Readonly<ListenTimeouts>;
   readonly transport: ListenerTransport;
   readonly #prepare: Prepare;
@@ -402,6 +402,7 @@ export class Listener implements TcpListener, Guarded, IncomingConnections, Drai
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    noteClosed(this);
     this.#calls.rejectAll(() => this.#error("ECANCELED"));
     this.#calls.dispose();
     for (const pause of this.#pauses) pause.end();

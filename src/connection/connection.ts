@@ -9,7 +9,6 @@ import type { Handle, Transport } from "../adapter.ts";
 import { brand, sharedSet } from "../brand.ts";
 import type { NetAddr } from "../kernel/address.ts";
 import type { CallOptions } from "../time/calls.ts";
-import type { Guarded } from "../options/dead_peer.ts";
 import { finish } from "./end.ts";
 import { Idle } from "./idle.ts";
 import { Watch } from "./watch.ts";
@@ -18,6 +17,7 @@ import { adapter } from "../runtime.ts";
 import type { TcpConnection } from "./types.ts";
 import { Reader } from "./reader.ts";
 import { SocketError } from "../errors.ts";
+import { noteClosed, type Ours } from "../options/ours.ts";
 import {
   changeKeepAlive,
   changeOptions,
@@ -39,7 +39,8 @@ import { Writer } from "./writer.ts";
 export const taken: WeakSet<object> = sharedSet("taken");
 
 /** The implementation of {@linkcode TcpConnection}. */
-export class Connection implements TcpConnection, Guarded {
+export class Connection implements TcpConnection, Ours {
+  place = -1;
   readonly #transport: Transport;
   readonly #reader: Reader;
   readonly #writer: Writer;
@@ -177,6 +178,7 @@ export class Connection implements TcpConnection, Guarded {
     this.#reader.close();
     this.#writer.close();
     this.#closing?.tell();
+    noteClosed(this);
     return this.#transport;
   }
 
@@ -267,6 +269,7 @@ export class Connection implements TcpConnection, Guarded {
     this.#writer.close();
     this.#transport.close(cut);
     this.onLost();
+    noteClosed(this);
   }
 
   /** With `linger: 0` a runtime still sends FIN first (Deno) or says that a TLS stream is whole. */
@@ -307,6 +310,7 @@ export class Connection implements TcpConnection, Guarded {
     this.#reader.close();
     this.#writer.close();
     this.onLost();
+    noteClosed(this);
   }
 
   setTimeouts(timeouts: Partial<Timeouts>): void {

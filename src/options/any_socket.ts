@@ -97,7 +97,7 @@ export function changeOptions(socket: AnySocket, options: SocketOptions): void {
 export function changeKeepAlive(socket: Guarded, handle: Handle, keepAlive: unknown): void {
   const option = keepAliveOption(keepAlive, "set options");
   if (socket.isClosed) throw closed();
-  applyPlan(handle, { steps: [supportedStep(option, handle)] });
+  applyPlan(handle, [supportedStep(option, handle)]);
   socket.watchPeer(undefined);
 }
 
@@ -106,7 +106,7 @@ function change(socket: AnySocket, handle: Handle, checked: SocketPlan): void {
   const { deadPeerTimeout, given } = plan;
   const ours = "watchPeer" in socket ? socket as Guarded : undefined;
   if (deadPeerTimeout !== undefined && ours === undefined) quickenNative(handle, deadPeerTimeout);
-  applyPlan(handle, plan);
+  applyPlan(handle, plan.steps);
   if (["deadPeerTimeout", "keepAlive", "userTimeout"].some((key) => given.includes(key as never))) {
     ours?.watchPeer(deadPeerTimeout);
   }

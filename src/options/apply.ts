@@ -48,7 +48,10 @@ export function supportedPlan(plan: SocketPlan, setters: Setters): SupportedPlan
     const obstacle = deadPeerObstacle();
     if (obstacle !== undefined) throw unsupported("deadPeerTimeout", obstacle);
   }
-  return { ...plan, steps: plan.entries.map((entry) => supportedStep(entry, setters)) };
+  const steps: Step[] = [];
+  for (const entry of plan.entries) steps.push(supportedStep(entry, setters));
+  const { entries, given, deadPeerTimeout } = plan;
+  return { entries, given, deadPeerTimeout, steps };
 }
 
 /** Does what {@linkcode supportedPlan} does, for one option. */
@@ -59,14 +62,14 @@ export function supportedStep(entry: PlannedOption, setters: Setters): Step {
 }
 
 /**
- * Sets all options of a plan.
+ * Takes all steps of a plan.
  *
  * @param operation What the error says failed: with `connect` and `listen`, no socket is left to use.
  * @throws {SocketError} What the kernel or the runtime refused.
  */
 export function applyPlan(
   handle: Handle,
-  { steps }: Pick<SupportedPlan, "steps">,
+  steps: readonly Step[],
   operation: Operation = "setsockopt",
 ): void {
   let fd = -1;
@@ -143,11 +146,11 @@ export function inheritPlan(listener: Handle, { steps }: SupportedPlan, longest:
   // The runtime's own setters do it, so FFI, for which Node prints a warning, need not be loaded.
   const native = steps.every(({ setter }) => setter !== undefined);
   if (native && steps.every(({ setter }) => listener[setter!])) {
-    applyPlan(listener, { steps }, "listen");
+    applyPlan(listener, steps, "listen");
     return longest;
   }
   if (adapter().loadKernel(native).obstacle !== undefined) return Infinity;
-  applyPlan(listener, { steps: steps.map(({ entry }) => ({ entry })) }, "listen");
+  applyPlan(listener, steps.map(({ entry }) => ({ entry })), "listen");
   // Some runtimes set TCP_NODELAY on what they accept.
   if (steps.some(({ entry: { name, value } }) => name === "noDelay" && value === false)) {
     return Infinity;

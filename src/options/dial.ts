@@ -18,7 +18,8 @@ import type { RetryOptions } from "./types.ts";
 
 /** The options of `connect` that count only while dialling, checked. */
 export interface DialPlan {
-  readonly source: Source;
+  /** Left out when nothing of it was given. */
+  readonly source: Source | undefined;
   readonly prepare: ((socket: { readonly fd: number }) => void) | undefined;
   readonly retry: Required<RetryOptions> | undefined;
 }
@@ -62,12 +63,9 @@ export function checkDial(given: Options, verb: string): DialPlan {
   if (prepare !== undefined && typeof prepare !== "function") {
     fail(TypeError, verb, "prepare", "must be a function", prepare);
   }
+  const anywhere = localAddress === undefined && localPort === undefined && name === undefined;
   return {
-    source: {
-      localAddress: localAddress as string | undefined,
-      localPort: localPort as number | undefined,
-      interface: name as string | undefined,
-    },
+    source: anywhere ? undefined : { localAddress, localPort, interface: name } as Source,
     prepare: prepare as DialPlan["prepare"],
     retry: retry === undefined ? undefined : checkRetry(retry, verb),
   };
@@ -116,18 +114,20 @@ function refusePromise(result: unknown): void {
   throw new TypeError("Cannot connect as 'prepare' must not return a promise");
 }
 
+function isEarly({ entry, setter }: Step): boolean {
+  return setter === undefined && early.has(entry.name);
+}
+
 /**
  * Decides what is done before the handshake. Where nothing is, the runtime dials by itself.
  *
  * @throws {UnsupportedOptionError} There is no access to the socket before its handshake.
  */
 export function prepareDial({ source, prepare }: DialPlan, steps: readonly Step[]): Preparation {
-  const first = steps.filter(({ entry, setter }) => setter === undefined && early.has(entry.name));
-  const names = beforeNames.filter((name) =>
-    (name === "prepare" ? prepare : source[name]) !== undefined
-  );
-  if (first.length === 0 && names.length === 0) return { later: steps };
-  for (const name of names) {
+  const first = steps.filter(isEarly);
+  if (first.length === 0 && source === undefined && prepare === undefined) return { later: steps };
+  for (const name of beforeNames) {
+    if ((name === "prepare" ? prepare : source?.[name]) === undefined) continue;
     const obstacle = beforeObstacle(name);
     if (obstacle !== undefined) throw unsupported(name, obstacle);
   }
@@ -137,8 +137,8 @@ export function prepareDial({ source, prepare }: DialPlan, steps: readonly Step[
   return {
     before(fd, address) {
       refusePromise(prepare?.({ fd }));
-      bindSource(kernel, fd, source, address);
-      applyPlan({ kind: "connection", fd: () => fd }, { steps: first }, "connect");
+      if (source !== undefined) bindSource(kernel, fd, source, address);
+      applyPlan({ kind: "connection", fd: () => fd }, first, "connect");
     },
     later: steps.filter((step) => !first.includes(step)),
   };
@@ -151,7 +151,8 @@ export function prepareDial({ source, prepare }: DialPlan, steps: readonly Step[
  * @throws {UnsupportedOptionError} There is such an option.
  */
 export function refuseEarly(options: Options): void {
-  const name = Object.keys(options).find((name) => early.has(name as RowName));
+  const name = Object.keys(options)
+    .find((name) => options[name] !== undefined && early.has(name as RowName));
   if (name === undefined) return;
   throw unsupported(name, {
     reason: "a socket of node:net is out of reach before its handshake",

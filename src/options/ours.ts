@@ -1,8 +1,8 @@
 /**
  * Remembers which sockets this library opened itself, since the guard leaves them alone.
  *
- * Each costs a weak reference when it is opened, and nothing afterwards: its descriptor is looked up
- * only when there is a guard.
+ * A connection that is closed soon costs nothing but a place in a list, and any other a weak reference. The
+ * descriptors are looked up only when there is a guard.
  *
  * @module
  */
@@ -17,16 +17,27 @@ import type { Guarded } from "./dead_peer.ts";
 export interface Ours extends Guarded {
   /** Of a listener. */
   readonly addr?: NetAddr;
+  /** Its place among the young ones, -1 when it is not one of them. Set by this file. */
+  place: number;
 }
+
+/**
+ * So many open sockets have no weak reference yet. V8 takes what such a reference refers to for alive until
+ * a full collection, and so would copy every connection twice, which made each connect a twentieth dearer.
+ */
+const mostYoung = 64;
 
 /** Shared by all copies of this module in the process. */
 const notes = shared("ours", () => ({
-  /** The sockets opened since a guard last looked them up. */
+  /** The youngest sockets that are open. */
+  young: [] as Ours[],
+  /** The others that were opened since a guard last looked them up. */
   opened: [] as WeakRef<Ours>[],
   /** The length of `opened` at which closed sockets are removed from it. */
   limit: 1_024,
-  /** How many attempts are dialling each port. */
-  dialled: new Map<number, number>(),
+  /** How many attempts are dialling each port, and all. */
+  dialled: new Uint32Array(65_536),
+  dialling: 0,
   /** Listeners of ours, as far as they were looked up. */
   listeners: [] as WeakRef<Ours>[],
   /** Identities of sockets of ours, as far as they were looked up. */
@@ -35,33 +46,52 @@ const notes = shared("ours", () => ({
 
 /** Notes that a connection or listener of ours was opened. */
 export function noteOpened(socket: Ours): void {
-  notes.opened.push(new WeakRef(socket));
+  socket.place = notes.young.push(socket) - 1;
+  if (notes.young.length === mostYoung) age();
+}
+
+/** Takes the note back, as the socket is closed. */
+export function noteClosed(socket: Ours): void {
+  const { place } = socket;
+  if (place < 0) return;
+  socket.place = -1;
+  const last = notes.young.pop()!;
+  if (last === socket) return;
+  notes.young[place] = last;
+  last.place = place;
+}
+
+/** Replaces the young ones by weak references. */
+function age(): void {
+  for (const socket of notes.young.splice(0)) {
+    socket.place = -1;
+    notes.opened.push(new WeakRef(socket));
+  }
   if (notes.opened.length <= notes.limit) return;
   notes.opened = notes.opened.filter(isOpen);
   notes.limit = Math.max(1_024, 2 * notes.opened.length);
 }
 
-/**
- * Notes that we are dialling a port, so that a socket connecting to it may be ours. The function that is
- * returned takes the note back.
- */
-export function noteDialled(port: number): () => void {
-  const { dialled } = notes;
-  dialled.set(port, (dialled.get(port) ?? 0) + 1);
-  return () => {
-    const left = dialled.get(port)! - 1;
-    if (left === 0) dialled.delete(port);
-    else dialled.set(port, left);
-  };
+/** Notes that we are dialling a port, so that a socket connecting to it may be ours. */
+export function noteDialling(port: number): void {
+  notes.dialled[port]!++;
+  notes.dialling++;
+}
+
+/** Takes the note back. */
+export function forgetDialling(port: number): void {
+  notes.dialled[port]!--;
+  notes.dialling--;
 }
 
 /** Whether we are dialling `port`, or any port when it is left out. */
 export function isDialled(port?: number): boolean {
-  return port === undefined ? notes.dialled.size > 0 : notes.dialled.has(port);
+  return port === undefined ? notes.dialling > 0 : notes.dialled[port]! > 0;
 }
 
 /** Looks up the identities of the sockets opened since the last time. `identify` may throw. */
 export function learnOurs(identify: (socket: Ours) => Identity | undefined): void {
+  age();
   const { opened, identities, listeners } = notes;
   notes.opened = [];
   notes.listeners = [...listeners, ...opened.filter((ref) => ref.deref()?.addr !== undefined)]

@@ -41,26 +41,29 @@ export const socketKeys: readonly string[] = [
   "deadPeerTimeout",
 ];
 
+/** The place of each key in that order. */
+const places: ReadonlyMap<string, number> = new Map(socketKeys.map((key, place) => [key, place]));
+
 const shortestDeadPeerTimeout = 2_000;
 
 /**
- * Checks the socket options among `options`; other keys are ignored. `noDelay` is the value of that
- * option when it was left out, and `shortest` the least that `deadPeerTimeout` may be.
+ * Checks the socket options among `options`; other keys are ignored. `shortest` is the least that
+ * `deadPeerTimeout` may be.
  */
 export function socketPlan(
   options: Options,
   verb: string,
-  noDelay?: boolean,
   shortest: number = shortestDeadPeerTimeout,
 ): SocketPlan {
   const entries: PlannedOption[] = [];
   const given: (keyof SocketOptions)[] = [];
   let deadPeerTimeout: number | undefined;
-  for (const key of socketKeys as (keyof SocketOptions)[]) {
-    let value = options[key];
-    if (value === undefined && key === "noDelay") value = noDelay;
-    if (value === undefined) continue;
-    given.push(key);
+  for (const key of Object.keys(options)) {
+    if (places.has(key) && options[key] !== undefined) given.push(key as keyof SocketOptions);
+  }
+  given.sort((a, b) => places.get(a)! - places.get(b)!);
+  for (const key of given) {
+    const value = options[key];
     if (key === "deadPeerTimeout") deadPeerTimeout = checkDeadPeerTimeout(value, verb, shortest);
     else if (key === "keepAlive") entries.push(keepAliveOption(value, verb));
     else entries.push({ name: key, value: checkValue(rows[key], key, value, verb) });

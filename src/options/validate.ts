@@ -146,7 +146,8 @@ function copyUnix(
   verb: string,
 ): Options {
   const given = copyOptions(options, ["path", ...all], verb);
-  const other = Object.keys(given).find((key) => key !== "path" && !own.includes(key));
+  const other = Object.keys(given)
+    .find((key) => given[key] !== undefined && key !== "path" && !own.includes(key));
   if (other === undefined) return given;
   throw new TypeError(`Cannot ${verb} as '${other}' is for TCP: 'path' is a Unix socket's`);
 }
@@ -197,7 +198,8 @@ export interface ConnectorPlan {
 export function checkConnector(options: unknown): ConnectorPlan {
   const verb = "make a connector";
   const given = copyOptions(options, ["timeout", "retry", ...socketKeys], verb);
-  const { timeout: limit, retry, ...socket }: Options = { noDelay: true, ...given };
+  const { timeout: limit, retry, noDelay = true, ...rest } = given;
+  const socket: Options = { ...rest, noDelay };
   socketPlan(socket, verb);
   refuseEarly(socket);
   return {
@@ -267,7 +269,8 @@ function optional<T>(value: unknown, check: (value: unknown) => T): T | undefine
 
 /** Nagle's algorithm is off by default on sockets of ours, since the runtimes' defaults differ. */
 function withNoDelay(given: Options, verb: string): SocketPlan {
-  return socketPlan(given, verb, true);
+  const { noDelay = true } = given;
+  return socketPlan({ ...given, noDelay }, verb);
 }
 
 function hostname({ hostname }: Options, otherwise: string, verb: string): string {

@@ -87,7 +87,7 @@ export interface Guard extends Disposable {
  */
 export function guard(options: GuardOptions): Guard {
   const given = copyOptions(options, ["match", "every", ...socketKeys], verb);
-  const plan = socketPlan(given, verb, undefined, 1_000);
+  const plan = socketPlan(given, verb, 1_000);
   const matches = checkFilter(given.match, verb);
   const every = checkEvery(given.every);
   if (plan.given.length === 0) {

@@ -231,7 +231,7 @@ export class Rounds extends Alarm implements Guardian {
   apply(entry: Entry): string | undefined {
     const { plan } = this.#orders;
     return this.#failure(entry, (fd) => {
-      applyPlan({ kind: entry.kind, fd: () => fd }, plan);
+      applyPlan({ kind: entry.kind, fd: () => fd }, plan.steps);
       if (plan.deadPeerTimeout === undefined) return;
       // From Linux 6.15 on. Without it the kernel probes at growing intervals.
       setInt(this.kernel, fd, "TCP_RTO_MAX_MS", probeInterval(plan.deadPeerTimeout));

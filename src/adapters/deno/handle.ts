@@ -61,11 +61,11 @@ export function handle(native: object): Handle | undefined {
 
 /** The handle of a socket that was just opened here, so that no other socket can have its addresses. */
 export function openedHandle(native: object): Handle {
-  if (resourceId(native) === undefined) return nodeOpened(native, finder);
-  const conn = native as DenoConn;
-  return conn.remoteAddr === undefined
-    ? listenerHandle(native as DenoListener)
-    : connectionHandle(conn, () => openedDescriptor(conn));
+  if ("remoteAddr" in native) {
+    const conn = native as DenoConn;
+    return connectionHandle(conn, () => openedDescriptor(conn));
+  }
+  return "addr" in native ? listenerHandle(native as DenoListener) : nodeOpened(native, finder);
 }
 
 /**
