@@ -7,6 +7,7 @@
 import { builtin, host } from "./system.ts";
 
 interface NodeFs {
+  existsSync(path: string): boolean;
   readFileSync(path: string, encoding: "latin1"): string;
   readdirSync(path: string): string[];
   readlinkSync(path: string): string;
@@ -79,7 +80,10 @@ interface Row {
 /** The sockets of both families that have this local port. */
 function rowsOf(fs: NodeFs, port: number): Row[] {
   const end = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
-  return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((file) => {
+  const files = ["/proc/net/tcp"];
+  // It is missing where the kernel has no IPv6.
+  if (fs.existsSync("/proc/net/tcp6")) files.push("/proc/net/tcp6");
+  return files.flatMap((file) => {
     const rows: Row[] = [];
     for (const line of fs.readFileSync(file, "latin1").split("\n").slice(1)) {
       if (!line.includes(end)) continue;
@@ -109,7 +113,7 @@ function ownerOf(fs: NodeFs, { inode, user }: Row, most: number): string {
         continue;
       }
       left -= fds.length;
-      if (!fds.some((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`) === link)) continue;
+      if (!fds.some((fd) => target(fs, `/proc/${pid}/fd/${fd}`) === link)) continue;
       const name = fs.readFileSync(`/proc/${pid}/comm`, "latin1").trim();
       return pid === own ? "this process listens there" : `process ${pid} (${name}) listens there`;
     } catch {
@@ -118,4 +122,13 @@ function ownerOf(fs: NodeFs, { inode, user }: Row, most: number): string {
   }
   if (skipped) return "another process listens there";
   return `a process of user ${user} listens there`;
+}
+
+/** What a descriptor is, or `undefined` when it is closed by now, as the one is that listed the others. */
+function target(fs: NodeFs, path: string): string | undefined {
+  try {
+    return fs.readlinkSync(path);
+  } catch {
+    return undefined;
+  }
 }
