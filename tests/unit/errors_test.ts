@@ -1,3 +1,4 @@
+import process from "node:process";
 import { test } from "node:test";
 import {
   assert,
@@ -14,8 +15,10 @@ import {
   toSocketError,
   UnsupportedOptionError,
 } from "../../src/errors.ts";
+import { skip } from "../support/skip.ts";
 
 const address = { hostname: "192.0.2.1", port: 6379 };
+const linux = process.platform === "linux" ? undefined : "these are Linux's numbers";
 
 test("TimeoutError says operation, address, limit and bytes", () => {
   const error = new TimeoutError({
@@ -34,6 +37,18 @@ test("TimeoutError says operation, address, limit and bytes", () => {
   assertEquals([error.operation, error.timeout, error.bytesWritten], ["write", 250, 7]);
   assertEquals(error.address, address);
 });
+
+test(
+  "what routers report has its name, also where the runtime has no class for it",
+  skip(linux),
+  () => {
+    for (const [errno, code] of [[112, "EHOSTDOWN"], [64, "ENONET"], [113, "EHOSTUNREACH"]]) {
+      const error = toSocketError(new Error(`down (os error ${errno})`), "connect") as SocketError;
+      assertEquals(error.code, code);
+    }
+    assertInstanceOf(toSocketError(new Error("down (os error 112)"), "read"), DeadPeerError);
+  },
+);
 
 test("an error's address has the preposition of its operation and brackets around IPv6", () => {
   const v6 = { hostname: "::1", port: 1 };
