@@ -6,10 +6,10 @@
 
 import type { Kernel } from "./kernel.ts";
 import { constants } from "./constants.ts";
+import { identityOf } from "./identity.ts";
 import { withScopeNumber } from "./scope.ts";
 import { encode, familyOf, SOCK_STREAM } from "./sockaddr.ts";
 import { knownSystem } from "./system.ts";
-import { kindOf } from "./tcp_socket.ts";
 import { systemError } from "./system_error.ts";
 
 /** The options of a listener that count before bind: validated, with defaults filled in. */
@@ -38,11 +38,12 @@ export async function withListening<T>(
   take: (fd: number) => T | Promise<T>,
 ): Promise<T> {
   const fd = openListening(kernel, plan, address);
+  const identity = identityOf(kernel, fd);
   try {
     return await take(fd);
   } catch (error) {
     // The runtime may have closed the descriptor already, and its number may belong to another socket.
-    if (kindOf(kernel, fd) === "listener") kernel.close(fd);
+    if (identityOf(kernel, fd) === identity) kernel.close(fd);
     throw error;
   }
 }

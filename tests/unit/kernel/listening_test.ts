@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { withListening } from "../../../src/kernel/listening.ts";
+import { openListening, withListening } from "../../../src/kernel/listening.ts";
 import { kindOf } from "../../../src/kernel/tcp_socket.ts";
 import { adapter } from "../../../src/runtime.ts";
 
@@ -32,7 +32,7 @@ test("one that the runtime closed before it failed is not closed again", async (
   const taken = withListening(kernel!, plan, "127.0.0.1", (fd) => {
     kernel!.close(fd);
     // It gets the lowest free number, which most likely is the one that was just closed.
-    other = kernel!.socket(2, 1, 0);
+    other = openListening(kernel!, plan, "127.0.0.1");
     throw new Error("not taken");
   });
   await assertRejects(() => taken, Error, "not taken");
