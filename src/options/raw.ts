@@ -5,7 +5,7 @@
  */
 
 import { checkInteger, fail } from "../check.ts";
-import type { Bytes } from "../memory.ts";
+import { type Bytes, bytesOf } from "../memory.ts";
 import { SocketError } from "../errors.ts";
 import { errnoName } from "../kernel/errno.ts";
 import { kernelFor } from "./support.ts";
@@ -96,15 +96,14 @@ export function setsockopt(
 }
 
 function toBytes(value: unknown, verb: string): Uint8Array {
-  if (value instanceof Uint8Array) {
-    if (value.length >= 1 && value.length <= longest) return value;
-    throw new RangeError(
-      `Cannot ${verb} as 'value' must have 1 to ${longest} bytes: current length is ${value.length}`,
-    );
+  if (typeof value === "number") {
+    checkInteger(value, "value", -int - 1, 2 ** 32 - 1, verb);
+    return new Uint8Array(new Int32Array([value]).buffer);
   }
-  if (typeof value !== "number") {
+  const bytes = bytesOf(value) ??
     fail(TypeError, verb, "value", "must be a number or a Uint8Array", value);
-  }
-  checkInteger(value, "value", -int - 1, 2 ** 32 - 1, verb);
-  return new Uint8Array(new Int32Array([value]).buffer);
+  if (bytes.length >= 1 && bytes.length <= longest) return bytes;
+  throw new RangeError(
+    `Cannot ${verb} as 'value' must have 1 to ${longest} bytes: current length is ${bytes.length}`,
+  );
 }

@@ -175,7 +175,7 @@ function listenTimeouts(value: unknown, secure: boolean, verb: string): ListenTi
     throw new TypeError(`Cannot ${verb} as 'timeout.handshake' is for 'tls' only`);
   }
   const { accept, ...io } = named
-    ? timeouts(rest, ["accept", "read", "write"], verb)
+    ? timeouts(rest, ["accept", "read", "write"], verb, secure ? ["handshake"] : [])
     : { ...timeouts(value, ["read", "write"], verb), accept: null };
   if (!secure) return { accept, ...io };
   if (handshake === null) {
@@ -298,9 +298,12 @@ function timeouts<Key extends string>(
   value: unknown,
   keys: readonly Key[],
   verb: string,
+  others: readonly string[] = [],
 ): Record<Key, number | null> & { idle?: number | null } {
   const named = typeof value === "object" && value !== null;
-  const given = named ? copyOptions(value, [...keys, "idle"], verb, "timeout") : undefined;
+  const given = named
+    ? copyOptions(value, [...keys, "idle", ...others], verb, "timeout")
+    : undefined;
   const result = {} as Record<Key | "idle", number | null>;
   for (const key of keys) {
     result[key] = given === undefined

@@ -66,8 +66,7 @@ export async function startTls(
   let timeout = limit ?? 0;
   let due = limit === null ? Infinity : timers.now() + limit;
   if (deadline !== undefined && deadline.at < due) ({ at: due, timeout } = deadline);
-  const operation = server ? "accept" : "connect";
-  const error = { operation, timeout, address: connection.remoteAddr } as const;
+  const error = { operation: "connect", timeout, address: connection.remoteAddr } as const;
   if (due <= timers.now()) throw timeoutError(error);
   const { timeouts, peerName, deadPeerTimeout } = connection;
   const transport = connection.handOver();

@@ -3,7 +3,8 @@
 import { test } from "node:test";
 import { runInNewContext } from "node:vm";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { TcpConnection } from "@holdfast/tcp";
+import { constants, setsockopt, type TcpConnection } from "@holdfast/tcp";
+import { skip } from "../support/skip.ts";
 import {
   firstDifference,
   pair,
@@ -15,6 +16,7 @@ import {
   tooMuchForSmall,
   within,
 } from "./support.ts";
+import { noKernel } from "./support_listen.ts";
 
 const bytes = [1, 2, 3, 4];
 /** Far more than there is. */
@@ -151,3 +153,13 @@ for (const timeout of [null, patience]) {
     }
   });
 }
+
+test("setsockopt takes an array of any class and realm", skip(noKernel), async () => {
+  using sockets = await pair();
+  const { client } = sockets;
+  for (const [how, make] of Object.entries(liars)) {
+    client.setOptions({ keepAlive: false });
+    setsockopt(client, constants.SOL_SOCKET!, constants.SO_KEEPALIVE!, make());
+    assert(client.getOptions().keepAlive !== false, how);
+  }
+});

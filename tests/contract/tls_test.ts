@@ -17,7 +17,7 @@ import {
   type TcpListener,
   TimeoutError,
 } from "@holdfast/tcp";
-import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertMatch } from "@std/assert";
 import { ca, certificate as cert, privateKey as key } from "../support/certificate.ts";
 import {
   client as clientPair,
@@ -344,6 +344,9 @@ test("no handshake is without limit", async () => {
   assertEquals(patient.timeouts.handshake, 10_000);
   using plain = await listen({ hostname: "127.0.0.1", port: 0, timeout: null });
   assertEquals(plain.timeouts.handshake, undefined);
+  const misspelt = { accept: null, read: null, write: null, handshak: 300 } as never;
+  const refused = await errorOf(secureListener({}, { timeout: misspelt }));
+  assertMatch((refused as Error).message, /'timeout.handshak' .* did you mean 'timeout.handshake'/);
 });
 
 test("garbage instead of a handshake fails that client alone", async () => {
@@ -732,6 +735,10 @@ test("startTls has limits", async () => {
   const error = await errorOf(startTls(pair.client, { ca }, { timeout: 60 }));
   assertInstanceOf(error, TimeoutError);
   assertEquals(error.timeout, 60);
+  using first = await plainPair();
+  const slow = startTls(first.server, { server: true, cert, key }, { timeout: 60 });
+  assertEquals(((await errorOf(slow)) as TimeoutError).connectionUsable, false);
+  await assertCode(first.server.write(text("too late")), "EBADF");
   using second = await plainPair();
   const signal = AbortSignal.abort(new Error("not today"));
   assertEquals(await errorOf(startTls(second.client, { ca }, { signal })), signal.reason);
