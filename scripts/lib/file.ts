@@ -50,7 +50,7 @@ export async function runFile(
     const counts = none();
     for (const { status } of tests) counts[status]++;
     const rows = [...result.output.matchAll(/^\[row\] (.*)$/gm)].map(([, row = ""]) => row);
-    return { tests, counts, ms: result.ms, rows, errors: tail(result.errors) };
+    return { tests, counts, ms: result.ms, rows, errors: said(result) };
   } finally {
     await rm(directory, { recursive: true });
   }
@@ -120,6 +120,12 @@ function withReasons(tests: TestResult[], output: string): TestResult[] {
     if (detail) return { ...test, detail };
     return { ...test, status: "failed", detail: "skipped without a reason" };
   });
+}
+
+/** What a test and its processes wrote to standard error, for which Deno has places in its output. */
+function said({ output, errors }: RunResult): string {
+  const places = [...output.matchAll(/^-+ output -+$([^]*?)^-+ output end -+$/gm)];
+  return tail(places.length > 0 ? places.map(([, text]) => text).join("") : errors);
 }
 
 function tail(output: string): string {
