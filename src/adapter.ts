@@ -63,6 +63,8 @@ export interface Transport {
    * is reported to `incoming`, and a failure to `outgoing` as well.
    */
   receive?(into: Uint8Array): number;
+  /** Called with a chunk that was not lent when all its bytes were copied. */
+  copied?(chunk: Uint8Array): void;
   /** Ends `data` calls soon, so that TCP's flow control stops the sender. `pull` asks for data again. */
   pause(): void;
   /**

@@ -70,6 +70,20 @@ export function unshared(bytes: Uint8Array): Uint8Array {
   return bytes.buffer instanceof ArrayBuffer ? bytes : part(bytes, 0).slice();
 }
 
+/** Less is not worth the time that freeing takes. */
+const worthFreeing = 4_096;
+
+/**
+ * Frees memory that nobody uses any more. Garbage collection would come so late that the memory of every
+ * chunk is new, which can take as long as everything else that is done with the chunk.
+ */
+export function free(bytes: Uint8Array): void {
+  // Asking for `buffer` takes time as well.
+  if (bytes.length <= worthFreeing) return;
+  const buffer = bytes.buffer as ArrayBuffer;
+  if (bytes.length === buffer.byteLength) buffer.transfer(0);
+}
+
 /** The error for memory that was transferred or resized while a call waited. */
 export function changed(verb: string, name: string): TypeError {
   return new TypeError(`Cannot ${verb} as the memory of '${name}' was taken away meanwhile`);

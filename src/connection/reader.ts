@@ -91,7 +91,7 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
       if (size < chunk.length) {
         if (lent) this.#keep(chunk.slice(size), 0);
         else this.#keep(chunk, size);
-      }
+      } else if (!lent) this.transport.copied?.(chunk);
     }
     // More calls may be waiting, which is rare.
     const waiting = this.head;
@@ -220,7 +220,7 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
   }
 
   #fill(into: Uint8Array): number {
-    const size = this.#backlog.fill(into);
+    const size = this.#backlog.fill(into, this.transport);
     this.#taken(size);
     return size;
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Transport } from "../adapter.ts";
 import { copyInto } from "../memory.ts";
 
 /** If so many bytes are in it, the next chunk pauses the transport, so that TCP stops the sender. */
@@ -44,13 +45,14 @@ export class Backlog {
   }
 
   /** Takes out as much as `into` holds. */
-  fill(into: Uint8Array): number {
+  fill(into: Uint8Array, transport: Pick<Transport, "copied">): number {
     let size = 0;
     while (size < into.length && this.size > 0) {
       const chunk = this.#chunks[0]!;
       const given = copyInto(chunk, this.#offset, size === 0 ? into : into.subarray(size));
       size += given;
       this.#consume(chunk, given);
+      if (this.#chunks[0] !== chunk) transport.copied?.(chunk);
     }
     return size;
   }

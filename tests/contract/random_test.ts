@@ -212,12 +212,12 @@ test(`random: reads, writes, timeouts and aborts, both ways (seed ${seed})`, asy
     })),
   );
   console.log(JSON.stringify(tally));
-  // Checks that everything happened several times. How often depends on the speed of the machine, and
-  // on whether the buffers could be made small.
+  // Checks that everything happened several times. How often depends on the speed of the machine.
   assertGreater(tally.operations, 500);
   assertGreater(tally.timeouts, 10);
   assertGreater(tally.aborts, 10);
-  assertGreater(tally.partial, 1);
+  // Large buffers may never be full.
+  if (small.sendBufferSize !== undefined) assertGreater(tally.partial, 1);
 });
 
 test(`random: accepts against timeouts and aborts, no connection is lost (seed ${seed})`, async () => {

@@ -7,6 +7,7 @@
 import type { Attempt, Transport } from "../../adapter.ts";
 import { builtin } from "../../kernel/system.ts";
 import { coded } from "../../kernel/system_error.ts";
+import { free } from "../../memory.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { isCertificateCode } from "../../tls/codes.ts";
 import { inform, type TlsInformation } from "../../tls/information.ts";
@@ -209,6 +210,7 @@ class Wire implements Receiver {
   received(chunk: Uint8Array): void {
     this.#turn = turn;
     this.#measure(chunk);
+    free(chunk);
     if (counting) return;
     counting = true;
     nativeTimers().setImmediate(nextTurn);

@@ -10,6 +10,7 @@ import { addressOf } from "../../kernel/identity.ts";
 import { netAddr, SOCKADDR_SIZE } from "../../kernel/sockaddr.ts";
 import { coded, systemError } from "../../kernel/system_error.ts";
 import { hasRoom } from "../../kernel/tcp_socket.ts";
+import { free } from "../../memory.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { loadKernel } from "./kernel.ts";
 import type { TlsInformation } from "../../tls/information.ts";
@@ -193,6 +194,10 @@ export class BunTransport implements Transport, Receiver {
 
   unref(): void {
     this.native.unref();
+  }
+
+  copied(chunk: Uint8Array): void {
+    free(chunk);
   }
 
   open(): void {}

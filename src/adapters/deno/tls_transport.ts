@@ -7,7 +7,7 @@
 import type { Incoming, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import { copyInto, part, unshared } from "../../memory.ts";
+import { copyInto, free, part, unshared } from "../../memory.ts";
 import { host } from "../../kernel/system.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import type { TlsInformation } from "../../tls/information.ts";
@@ -32,7 +32,7 @@ interface Wrap {
   /** Takes encrypted bytes. Calls `onread` and `onerror` before it returns. */
   readBuffer(encrypted: Uint8Array): void;
   /** Returns the encrypted bytes that are to be sent, which may be none. */
-  drainEncOut(): Uint8Array<ArrayBuffer>;
+  drainEncOut(): Uint8Array;
   writeBuffer(request: object, data: Uint8Array): number;
   /** Writes `close_notify`. */
   shutdown(request: object): number;
@@ -219,8 +219,7 @@ export class TlsTransport implements Transport, OpeningSession {
       const bytes = drainEncOut.call(this.#wrap);
       if (bytes.length === 0) return;
       this.send(bytes);
-      // The collector would free it so late that sending took twice as long, with new memory each time.
-      if (bytes.length > smallest && this.#queue.length === 0) bytes.buffer.transfer(0);
+      if (this.#queue.length === 0) free(bytes);
       if (!all) return;
       // Deno goes on with it when encrypted bytes arrive.
       readBuffer.call(this.#wrap, nothing);

@@ -52,6 +52,28 @@ test("reader: a lent chunk is copied before the lender uses it again", async () 
   assertEquals(await read(reader, 9), [2, 3, 9, 9, 9]);
 });
 
+test("reader: a chunk whose bytes were all copied goes back, not one that was lent or given away", async () => {
+  const { wire, reader } = setUp();
+  const copied: Uint8Array[] = [];
+  Object.assign(wire, { copied: (chunk: Uint8Array) => copied.push(chunk) });
+  const [whole, inParts, given] = [bytes(1, 2), bytes(3, 4, 5), bytes(6)] as const;
+  const first = read(reader, 2);
+  reader.data(whole, false);
+  assertEquals(await first, [1, 2]);
+  assertEquals(copied.splice(0), [whole]);
+  reader.data(inParts, false);
+  assertEquals(await read(reader, 2), [3, 4]);
+  assertEquals(copied, []);
+  assertEquals(await read(reader, 2), [5]);
+  assertEquals(copied.splice(0), [inParts]);
+  reader.data(given, false);
+  assertEquals(await reader.readChunk(), given);
+  const last = read(reader, 1);
+  reader.data(bytes(7), true);
+  assertEquals(await last, [7]);
+  assertEquals(copied, []);
+});
+
 test("reader: a timeout ends the wait, not the data, and leaves the buffer alone", async () => {
   const { clock, reader } = setUp(50);
   const into = new Uint8Array(4);
