@@ -174,7 +174,7 @@ export class Connection implements TcpConnection, Ours {
           : undefined,
       });
     }
-    this.#endWatch(false);
+    this.#endWatch();
     this.#reader.close();
     this.#writer.close();
     this.#closing?.tell();
@@ -263,8 +263,9 @@ export class Connection implements TcpConnection, Ours {
   close(): void {
     if (this.isClosed) return;
     if (resetting.possible && this.#resetsOnClose()) return this.reset();
-    this.#endWatch(true);
     const cut = this.#writer.flush();
+    this.#writer.watch?.release(!cut && !this.#writer.waiting);
+    this.#writer.watch = undefined;
     this.#reader.close();
     this.#writer.close();
     this.#transport.close(cut);
@@ -295,18 +296,15 @@ export class Connection implements TcpConnection, Ours {
     this.close();
   }
 
-  #endWatch(release: boolean): void {
-    const { watch } = this.#writer;
-    if (watch === undefined) return;
-    if (release) watch.release();
-    else watch.stop();
+  #endWatch(): void {
+    this.#writer.watch?.stop();
     this.#writer.watch = undefined;
   }
 
   reset(): void {
     if (this.isClosed) return;
     this.#transport.reset(() => kernelFor("reset"));
-    this.#endWatch(false);
+    this.#endWatch();
     this.#reader.close();
     this.#writer.close();
     this.onLost();

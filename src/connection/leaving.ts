@@ -13,6 +13,9 @@ import { longestInterval } from "../options/probing.ts";
 import type { Silence } from "../options/silence.ts";
 import { Alarm, type TimerQueue } from "../time/timers.ts";
 
+/** After `close`, TLS still sends `close_notify`. It has this much time before FIN, ms. */
+const settling = 100;
+
 /** All such connections, for the end of the process. */
 const leaving = new Set<Leaving>();
 let watchingExit = false;
@@ -43,15 +46,15 @@ export class Leaving extends Alarm {
     this.#timers = timers;
     this.#silence = silence;
     this.#interval = interval;
-    // Sends FIN, and RST when something arrives later, as `close` would do for the last descriptor.
-    kernel.shutdown(fd, SHUT_RDWR);
     leaving.add(this);
     if (!watchingExit) host().on("exit", handOver);
     watchingExit = true;
-    timers.arm(this, timers.now() + interval);
+    timers.arm(this, timers.now() + settling);
   }
 
   override ring(): void {
+    // Sends FIN, and RST when something arrives later, as `close` would do for the last descriptor.
+    this.#kernel.shutdown(this.#fd, SHUT_RDWR);
     const info = readTcpInfo(this.#kernel, this.#fd);
     const over = typeof info === "number" || info.state === "CLOSED";
     const next = over ? Infinity : this.#silence.look(info);

@@ -124,16 +124,18 @@ export class Watch extends Alarm {
    * To be called before `close`, after which only the kernel watches. What is in flight gets the whole
    * timeout to be acknowledged, by TCP_USER_TIMEOUT. The kernel gives up a closed socket as soon as its
    * backoff reaches TCP_RTO_MAX_MS, so that goes back to its default. If the peer's window is closed, a
-   * duplicate of the descriptor stays open.
+   * duplicate of the descriptor stays open. It does not unless the kernel has the `whole` stream, as `close`
+   * then sends RST, which a duplicate would hold back.
    */
-  release(): void {
+  release(whole: boolean): void {
     this.stop();
     try {
       const kernel = kernelFor("deadPeerTimeout");
       const fd = this.#descriptor(kernel);
       const info = readTcpInfo(kernel, fd);
       if (typeof info === "number" || info.state === "CLOSED") return;
-      const copy = info.unacknowledged === 0 && info.notSent! > 0 ? kernel.dup(fd) : -1;
+      const closed = info.unacknowledged === 0 && info.notSent! > 0;
+      const copy = whole && closed ? kernel.dup(fd) : -1;
       if (copy >= 0) {
         new Leaving(kernel, copy, this.#timers, this.#silence, this.#interval);
         return;

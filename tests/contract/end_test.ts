@@ -25,6 +25,8 @@ import {
 
 const { set: reset, reason } = capabilities().options.reset;
 const noReset = reset === "none" ? `reset: ${reason}` : undefined;
+const { set: watch, reason: unwatched } = capabilities().options.deadPeerTimeout;
+const noWatch = watch === "none" ? `deadPeerTimeout: ${unwatched}` : undefined;
 /** More bytes than the kernel takes while the peer does not read. */
 const tooMuch = 16 * 2 ** 20;
 
@@ -161,6 +163,25 @@ for (const how of ["closeWrite", "end"] as const) {
     await ended;
     client.close();
     assertEquals(size + await rest(server), bytesWritten);
+  });
+}
+
+for (const whole of [true, false]) {
+  const what = whole ? "after a write, a clean end" : "while a write waits, a reset";
+  test(`close: with deadPeerTimeout, before a closed window, ${what}`, skip(noWatch), async () => {
+    using sockets = await pair({ connect: { deadPeerTimeout: 20_000 } });
+    const { client, server } = sockets;
+    const size = whole ? 2 ** 21 : tooMuch;
+    const writing = client.write(streamBytes(0, size)).catch(() => {});
+    await until(() => {
+      const { unacknowledged, notSent } = client.tcpInfo();
+      return unacknowledged === 0 && notSent! > 0;
+    }, "a closed window");
+    if (whole) await writing;
+    client.close();
+    const [received, error] = await readOn(server);
+    if (whole) assertEquals([received, error], [size, undefined]);
+    else assertReset(error);
   });
 }
 
