@@ -68,7 +68,7 @@ export async function connect(
   if (deadline?.expired) {
     throw timeoutError({ operation: "connect", timeout: deadline.timeout, address: target });
   }
-  const { before, source, later } = prepareDial(plan.dial, steps);
+  const { before, source, later } = prepareDial(plan.dial, steps, signal);
   const prepare = ({ native }: Transport) => {
     applyPlan(runtime.openedHandle(native), later, "connect");
   };

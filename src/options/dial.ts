@@ -123,7 +123,11 @@ function isEarly({ entry, setter }: Step): boolean {
  *
  * @throws {UnsupportedOptionError} There is no access to the socket before its handshake.
  */
-export function prepareDial({ source, prepare }: DialPlan, steps: readonly Step[]): Preparation {
+export function prepareDial(
+  { source, prepare }: DialPlan,
+  steps: readonly Step[],
+  signal: AbortSignal | undefined,
+): Preparation {
   const first = steps.filter(isEarly);
   if (first.length === 0 && source === undefined && prepare === undefined) return { later: steps };
   for (const name of beforeNames) {
@@ -137,6 +141,8 @@ export function prepareDial({ source, prepare }: DialPlan, steps: readonly Step[
   return {
     before(fd, address) {
       refusePromise(prepare?.({ fd }));
+      // An abort within `prepare` finds no attempt yet that it could call off.
+      signal?.throwIfAborted();
       if (source !== undefined) bindSource(kernel, fd, source, address);
       applyPlan({ kind: "connection", fd: () => fd }, first, "connect");
     },

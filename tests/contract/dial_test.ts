@@ -236,6 +236,14 @@ test("options before the handshake: a timeout or an abort leaves no socket", {
   const aborted = await connect({ ...options, timeout, signal: controller.signal }).catch((e) => e);
   assertEquals(aborted, reason);
   assertEquals(socketsOf(port, "SYN-SENT").length, 0);
+  for (const hostname of [v4, "localhost"]) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const prepare = () => controller.abort(reason);
+    const early = await connect({ ...options, hostname, timeout, prepare, signal }).catch((e) => e);
+    assertEquals(early, reason);
+    assertEquals(socketsOf(port, "SYN-SENT").length, 0);
+  }
   await until(() => openDescriptors() === before, "no descriptor is left");
 });
 
