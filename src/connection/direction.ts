@@ -108,7 +108,7 @@ export abstract class Direction<Result, C extends Call<Result>> extends CallQueu
   }
 
   /** The error of a call that this side ends itself. */
-  protected refused(code: string): SocketError {
+  refused(code: string): SocketError {
     return new SocketError({ code, operation: this.operation, address: this.transport.remoteAddr });
   }
 }

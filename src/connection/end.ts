@@ -79,6 +79,7 @@ async function acknowledged({ kernel, fd }: Sight, reader: Reader, options: Call
     const info = readTcpInfo(kernel, fd);
     if (typeof info === "number") return;
     if (!["CLOSE-WAIT", "LAST-ACK", "CLOSING", "FIN-WAIT-1"].includes(info.state)) break;
+    if (reader.closed) throw reader.refused("ECANCELED");
     const refusal = reader.refusal(options);
     if (refusal !== undefined) throw refusal.reason;
     await new Promise<void>((resolve) => nativeTimers().setTimeout(resolve, pause));

@@ -370,6 +370,18 @@ test("end: of what is closed is EBADF, and close during it ECANCELED", async () 
   server.close();
 });
 
+test("end: close while acknowledgements are awaited is ECANCELED", skip(noTcpInfo), async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  await server.closeWrite();
+  // The kernel has these bytes, and waits until the peer reads.
+  await client.write(streamBytes(0, 2 ** 21));
+  const ended = assertRejects(() => client.end(), SocketError);
+  await sleep(100);
+  client.close();
+  assertEquals((await within(patience, ended)).code, "ECANCELED");
+});
+
 test("closed: resolves once, to undefined, by whatever closes the connection", async () => {
   for (const how of ["close", "end", "reset", "dispose"] as const) {
     using sockets = await pair();
