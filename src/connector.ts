@@ -116,6 +116,10 @@ async function open(plan: ConnectorPlan, given: ConnectorTarget): Promise<NodeSo
   const secure = given.protocol === "https:";
   const dialled = Number(given.port || (secure ? 443 : 80));
   const port = checkInteger(dialled, "port", 1, 65_535, "connect");
+  const { socketPath } = given as { socketPath?: unknown };
+  if (socketPath) {
+    fail(TypeError, "connect", "socketPath", "must not be given to a connector", socketPath);
+  }
   if (typeof hostname !== "string") {
     fail(TypeError, "connect", "hostname", "must be a host name or an IP address", hostname);
   }

@@ -139,6 +139,12 @@ test("connector: a client's port that is none is told before anything is dialled
   }
 });
 
+test("connector: a Unix socket is refused, not replaced by a TCP port", async () => {
+  const target = { host: "localhost", port: 80, socketPath: "/tmp/service.sock" };
+  const error = await within(patience, open({ timeout }, target).catch((error) => error));
+  assert(error instanceof TypeError && error.message.includes("'socketPath'"), String(error));
+});
+
 test("connect: errors has one error for each address, with its code and time", async () => {
   const closed = await listen({ hostname: "127.0.0.1", port: 0, timeout });
   const { port } = closed.addr;
