@@ -7,6 +7,7 @@
 import type { Bytes } from "../memory.ts";
 import { copyInto } from "../memory.ts";
 import { adapter } from "../runtime.ts";
+import type { Call } from "../time/calls.ts";
 import type { Reader } from "./reader.ts";
 import { checkData } from "../options/validate.ts";
 import type { Writer } from "./writer.ts";
@@ -47,8 +48,7 @@ export class Streams {
       this.#over("readable", false);
       throw error;
     };
-    const canceled = new AbortController();
-    const { signal } = canceled;
+    const { signal, abort } = cancellation();
     let left = false;
     const stream: ReadableStream<Bytes> = new ReadableStream({
       type: "bytes",
@@ -79,7 +79,7 @@ export class Streams {
       },
       cancel: () => {
         // A read that still waits would take bytes from the connection and lose them.
-        canceled.abort();
+        abort();
         this.#over("readable", true);
       },
     });
@@ -123,6 +123,31 @@ export class Streams {
       this.#owner.close();
     }
   }
+}
+
+/**
+ * Stands for an AbortController, for one call at a time. To add a listener to a real signal and remove it for
+ * every chunk took Node.js a third of the time of reading.
+ */
+function cancellation(): { signal: AbortSignal; abort(): void } {
+  let waiting: Call<unknown> | undefined;
+  const signal = {
+    aborted: false,
+    reason: undefined,
+    addEventListener(_type: string, call: unknown) {
+      waiting = call as Call<unknown>;
+    },
+    removeEventListener() {
+      waiting = undefined;
+    },
+  };
+  return {
+    signal: signal as Partial<AbortSignal> as AbortSignal,
+    abort() {
+      signal.aborted = true;
+      waiting?.handleEvent();
+    },
+  };
 }
 
 /** Writes a chunk after checking it, since a stream accepts any value. */
