@@ -25,7 +25,7 @@ export type BeforeHandshake = (fd: number, address: string) => void;
  */
 export function openDialling(kernel: Kernel, address: string, before?: BeforeHandshake): number {
   const system = knownSystem()!;
-  const sockaddr = encode(withScopeNumber(address), 0, system);
+  const sockaddr = encode(withScopeNumber(address, kernel), 0, system);
   const fd = kernel.socket(familyOf(sockaddr, system), SOCK_STREAM, 0);
   if (fd < 0) throw systemError(fd, "socket");
   try {
@@ -50,7 +50,7 @@ export function startHandshake(
 ): number {
   const system = knownSystem()!;
   const fd = openDialling(kernel, address, before);
-  const result = kernel.connect(fd, encode(withScopeNumber(address), port, system));
+  const result = kernel.connect(fd, encode(withScopeNumber(address, kernel), port, system));
   if (result === 0 || result === -EINPROGRESS[system]! || result === -EINTR) return fd;
   kernel.close(fd);
   throw systemError(result, "connect");
@@ -87,7 +87,7 @@ export function bindSource(kernel: Kernel, fd: number, source: Source, remote: s
   }
   const address = localAddress ?? (remote.includes(":") ? "::" : "0.0.0.0");
   succeed(
-    kernel.bind(fd, encode(withScopeNumber(address), localPort ?? 0, knownSystem()!)),
+    kernel.bind(fd, encode(withScopeNumber(address, kernel), localPort ?? 0, knownSystem()!)),
     "bind",
   );
 }

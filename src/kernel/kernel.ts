@@ -39,6 +39,8 @@ export interface Kernel {
   closeOnExec(fd: number): number;
   /** The errno of this thread's last failed call, which may have been one of the runtime's own. */
   errno(): number;
+  /** Returns the number of a network interface, or 0 when there is none of that name. */
+  interfaceIndex(name: string): number;
   /** Every descriptor of this process is below this number. */
   descriptorLimit(): number;
   /** Returns the lowest descriptor that is free right now, or -errno. Leaves nothing open. */

@@ -34,6 +34,7 @@ export const signatures: Readonly<Record<CFunction, readonly CType[]>> = {
   dup: ["i32"],
   getdtablesize: [],
   fcntl: ["i32", "i32", "i64", "i64", "i64", "i64", "i64", "i64", "i64"],
+  if_nametoindex: ["buffer"],
 };
 
 /** Name of a bound function. */
@@ -54,6 +55,7 @@ export interface Libc {
   dup(fd: number): number;
   getdtablesize(): number;
   fcntl(fd: number, command: number, ...value: [...sixZeros: bigint[], value: bigint]): number;
+  if_nametoindex(name: Uint8Array): number;
   /** The memory address of `bytes`. */
   addressOf(bytes: Uint8Array): number | bigint;
   /** The errno of the last failed call of this thread. */
@@ -124,6 +126,12 @@ const socketFlags: Partial<Record<KnownSystem, number>> = {
   freebsd: 0x20000000 | 0x10000000,
 };
 
+/** Duplicates a descriptor that no child process inherits, also not one that another thread starts now. */
+const F_DUPFD_CLOEXEC: Partial<Record<KnownSystem, number>> = {
+  linux: 1030,
+  darwin: 67,
+  freebsd: 17,
+};
 const F_SETFD = 2;
 const F_SETFL = 4;
 const FD_CLOEXEC = 1n;
@@ -175,14 +183,11 @@ export function kernelOf(libc: Libc): Kernel {
     listen: (fd, backlog) => orErrno(libc.listen(fd, backlog)),
     shutdown: (fd, how) => orErrno(libc.shutdown(fd, how)),
     close: (fd) => orErrno(libc.close(fd)),
-    dup(fd) {
-      const copy = orErrno(libc.dup(fd));
-      if (copy >= 0) control(copy, F_SETFD, FD_CLOEXEC);
-      return copy;
-    },
+    dup: (fd) => orErrno(control(fd, F_DUPFD_CLOEXEC[knownSystem()!]!, 0n)),
     addressOf: (bytes) => BigInt(libc.addressOf(bytes)),
     closeOnExec: (fd) => orErrno(control(fd, F_SETFD, FD_CLOEXEC)),
     errno: () => libc.errno(),
+    interfaceIndex: (name) => libc.if_nametoindex(new TextEncoder().encode(`${name}\0`)),
     descriptorLimit: () => libc.getdtablesize(),
     lowestFree() {
       let fd = libc.dup(STDERR);

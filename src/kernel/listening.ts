@@ -60,7 +60,7 @@ const defaultBacklog = 511;
 export function openListening(kernel: Kernel, plan: ListenPlan, address: string): number {
   const system = knownSystem()!;
   const { SOL_SOCKET, SO_REUSEADDR, SO_REUSEPORT, IPPROTO_IPV6, IPV6_V6ONLY } = constants;
-  const sockaddr = encode(withScopeNumber(address), plan.port, system);
+  const sockaddr = encode(withScopeNumber(address, kernel), plan.port, system);
   const fd = succeed(kernel.socket(familyOf(sockaddr, system), SOCK_STREAM, 0), "socket");
   try {
     const set = (level: number | undefined, name: number | undefined, on: boolean) =>

@@ -4,20 +4,24 @@
  * @module
  */
 
+import type { Kernel } from "./kernel.ts";
 import { builtin, systemName } from "./system.ts";
 import { coded } from "./system_error.ts";
 
 /**
- * Returns `fe80::1%2` for `fe80::1%eth0`, and everything else as it is.
+ * Returns `fe80::1%2` for `fe80::1%eth0`, and everything else as it is. The `kernel` is asked if it is
+ * given, as Deno needs a permission for what it knows of interfaces itself.
  *
- * @throws {Error} `ENOTFOUND`: no interface of that name has a link-local address.
+ * @throws {Error} `ENOTFOUND`: there is no interface of that name, or it has no link-local address.
  */
-export function withScopeNumber(address: string): string {
+export function withScopeNumber(address: string, kernel?: Kernel): string {
   const [literal = "", scope] = address.split("%", 2);
   if (scope === undefined || /^\d+$/.test(scope)) return address;
-  const entry = interfaces()[scope]?.find((entry) => entry.scopeid);
-  if (entry === undefined) throw coded("ENOTFOUND", `no interface ${scope} has such an address`);
-  return `${literal}%${entry.scopeid}`;
+  const number = kernel === undefined
+    ? interfaces()[scope]?.find((entry) => entry.scopeid)?.scopeid
+    : kernel.interfaceIndex(scope);
+  if (!number) throw coded("ENOTFOUND", `no interface ${scope} has such an address`);
+  return `${literal}%${number}`;
 }
 
 /**

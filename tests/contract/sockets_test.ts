@@ -23,7 +23,7 @@ import {
 } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
 import { webServer } from "../support/web.ts";
-import { pair, patience, until, within } from "./support.ts";
+import { noTables, pair, patience, spawnRuntime, testFile, until, within } from "./support.ts";
 import { descriptorOf, noIpv6, noKernel, rawInts } from "./support_listen.ts";
 
 /** Both ends of a connection, and the port that tells them from everything else here. */
@@ -196,3 +196,12 @@ test("a filter that is wrong is refused", skip(noKernel), () => {
     assertThrows(() => sockets(filter as SocketFilter), Class, message);
   }
 });
+
+test(
+  "no child process inherits a socket, whichever thread starts it",
+  skip(noKernel ?? noTables),
+  async () => {
+    const { output } = await spawnRuntime(testFile("programs/children.ts"), [], 6 * patience);
+    assertEquals(output.trim(), "0");
+  },
+);

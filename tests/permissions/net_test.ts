@@ -10,6 +10,7 @@ import { skip } from "../support/skip.ts";
 
 const program = fileURLToPath(new URL("dial.ts", import.meta.url));
 const listening = fileURLToPath(new URL("listen.ts", import.meta.url));
+const scoped = fileURLToPath(new URL("scope.ts", import.meta.url));
 const notDeno = "Deno" in globalThis ? undefined : "this runtime has no such permissions";
 
 for (const prepared of ["native", "prepared"]) {
@@ -62,3 +63,12 @@ for (const ffi of [[], ["--allow-ffi"]]) {
     }
   });
 }
+
+test("permissions: the name of an interface needs no other permission", skip(notDeno), () => {
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    ["run", "--no-check", "--no-prompt", "--allow-net", "--allow-ffi", scoped],
+    { encoding: "utf8" },
+  );
+  assertEquals(stdout.trim().split("\n"), ["SocketError", "SocketError"], stderr);
+});
