@@ -182,7 +182,7 @@ export class Descriptors {
   }
 
   #open(): Iterable<number> {
-    return listed(this.#list) ?? upTo(this.#kernel.descriptorLimit());
+    return openDescriptors(this.#kernel, this.#list);
   }
 
   #isConnection(fd: number, key: string): boolean {
@@ -220,6 +220,27 @@ export class Descriptors {
 /** The directory in which a system lists the descriptors of the current process. */
 const folders: Partial<Record<KnownSystem, string>> = { linux: "/proc/self/fd", darwin: "/dev/fd" };
 
+/**
+ * Where descriptors cannot be listed, a search ends when so many in a row are closed: new ones are the
+ * lowest free numbers, and the limit may be a billion.
+ */
+export const widestGap = 4_096;
+
+/** The descriptors of this process, in ascending order. */
+export function openDescriptors(kernel: Kernel, list: ListDirectory | undefined): Iterable<number> {
+  return listed(list)?.sort((a, b) => a - b) ?? tried(kernel);
+}
+
+/** The descriptors that are found by trying one number after the other. */
+function* tried(kernel: Kernel): Iterable<number> {
+  const limit = kernel.descriptorLimit();
+  for (let fd = 0, open = 0; fd < limit && fd - open <= widestGap; fd++) {
+    if (identityOf(kernel, fd) === undefined) continue;
+    open = fd;
+    yield fd;
+  }
+}
+
 /** The descriptors of this process, or `undefined` where they cannot be listed. */
 export function listed(list: ListDirectory | undefined): number[] | undefined {
   const folder = folders[knownSystem() as KnownSystem];
@@ -230,11 +251,6 @@ export function listed(list: ListDirectory | undefined): number[] | undefined {
     // The directory is not mounted, or may not be read.
     return undefined;
   }
-}
-
-/** Every number below `limit`. */
-export function* upTo(limit: number): Iterable<number> {
-  for (let fd = 0; fd < limit; fd++) yield fd;
 }
 
 /** `sa_family`: on Linux the low byte of two, elsewhere the byte after `sa_len`. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { listed, upTo } from "../kernel/descriptors.ts";
+import { openDescriptors } from "../kernel/descriptors.ts";
 import { Entry, type SocketEntry } from "../kernel/entry.ts";
 import { type Identity, identityOf } from "../kernel/identity.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -59,21 +59,11 @@ export function kernelForSockets(): Kernel {
   return kernelFor("sockets");
 }
 
-/**
- * Where descriptors cannot be listed, a search ends when so many in a row are closed: new ones are the
- * lowest free numbers, and a million system calls take seconds.
- */
-export const widestGap = 4_096;
-
 /** Returns one entry for each TCP socket. After `dup`, several descriptors are the same socket. */
 export function entries(kernel: Kernel): Entry[] {
   const found = new Map<Identity, Entry>();
-  const all = listed(adapter().list)?.sort((a, b) => a - b);
-  let open = 0;
-  for (const fd of all ?? upTo(kernel.descriptorLimit())) {
-    if (all === undefined && fd - open > widestGap) break;
+  for (const fd of openDescriptors(kernel, adapter().list)) {
     const identity = identityOf(kernel, fd);
-    if (identity !== undefined) open = fd;
     if (!identity || found.has(identity)) continue;
     const entry = Entry.of(kernel, fd, identity);
     if (entry !== undefined) found.set(entry.identity, entry);

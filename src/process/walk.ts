@@ -4,11 +4,10 @@
  * @module
  */
 
-import { listed } from "../kernel/descriptors.ts";
+import { listed, widestGap } from "../kernel/descriptors.ts";
 import { type Identity, identityOf } from "../kernel/identity.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { adapter } from "../runtime.ts";
-import { widestGap } from "./sockets.ts";
 
 /**
  * A new descriptor gets the lowest free number, so the open ones lie close together. A walk ends after

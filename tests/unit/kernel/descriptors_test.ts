@@ -39,3 +39,30 @@ test(
     assertEquals(error.code, "EBADF");
   },
 );
+
+test(
+  "descriptors: a search without a list ends, however many there may be",
+  skip(obstacle?.reason),
+  async () => {
+    using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+    using open = await connect({ port: listener.addr.port, timeout: 1_000 });
+    let calls = 0;
+    const counted =
+      <Args extends unknown[]>(call: (...args: Args) => number) => (...args: Args) => {
+        if (++calls > 100_000) throw new Error("looks at too many");
+        return call(...args);
+      };
+    const descriptors = new Descriptors({
+      ...kernel!,
+      getsockname: counted(kernel!.getsockname),
+      getsockopt: counted(kernel!.getsockopt),
+      // As in a container without a limit of its own.
+      descriptorLimit: () => 2 ** 30,
+    });
+    const fd = descriptors.connection({}, open.localAddr, open.remoteAddr);
+    assertEquals(getOptions({ fd }).noDelay, true);
+    const nowhere = { ...open.remoteAddr, hostname: "127.0.0.9" };
+    assertThrows(() => descriptors.connection({}, open.localAddr, nowhere), SocketError, "EBADF");
+    assertEquals(descriptors.listener({}, listener.addr) > 2, true);
+  },
+);
