@@ -1,6 +1,6 @@
 /** Unix sockets: the same calls and limits, with a path as the address. */
 
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
@@ -173,6 +173,19 @@ test("unix: the file of a process that died is replaced", skip(noUnix), async ()
   using both = await pairOn(path);
   await both.client.write(new Uint8Array([3]));
   assertEquals([...await readExactly(both.server as never, 1)], [3]);
+});
+
+test("unix: closing leaves the file of another listener", skip(noUnix), async () => {
+  using directory = place();
+  const { path } = directory;
+  using old: UnixListener = await listen({ path, timeout: patience });
+  rmSync(path);
+  using both = await pairOn(path);
+  old.close();
+  using client: UnixConnection = await connect({ path, timeout: patience });
+  assertEquals(client.remoteAddr, both.client.remoteAddr);
+  both.listener.close();
+  assertEquals(readdirSync(dirname(path)), []);
 });
 
 test("unix: nobody there is ENOENT, with the path", skip(noUnix), async () => {

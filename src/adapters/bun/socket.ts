@@ -25,7 +25,6 @@ export interface BunSocket {
   end(): void;
   close(): void;
   terminate(): void;
-  ref(): void;
   unref(): void;
   reload(options: { socket: typeof handlers }): void;
   /** `null` on a socket without TLS. */

@@ -27,7 +27,6 @@ export interface NodeServer {
   once(event: string, listener: (...args: never[]) => void): unknown;
   off(event: string, listener: (...args: never[]) => void): unknown;
   close(): unknown;
-  ref(): unknown;
   unref(): unknown;
 }
 

@@ -71,7 +71,6 @@ export interface NodeSocket {
   resetAndDestroy?(): unknown;
   /** Set by `resetAndDestroy` before it destroys the socket. */
   resetAndClosing?: boolean;
-  ref(): unknown;
   unref(): unknown;
 }
 

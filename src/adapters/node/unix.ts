@@ -24,6 +24,7 @@ interface Stats {
 interface NodeFs {
   lstatSync(path: string, options: { throwIfNoEntry: false }): Stats | undefined;
   unlinkSync(path: string): void;
+  renameSync(path: string, to: string): void;
   openSync(path: string, flags: string): number;
   closeSync(fd: number): void;
 }
@@ -167,21 +168,26 @@ class UnixListener implements ListenerTransport {
     if (!this.#closed) this.#incoming.failed(cause);
   }
 
-  /** Closes the server and removes the socket's file, unless it belongs to another listener by now. */
+  /**
+   * Closes the server, and with it the runtime removes the socket's file: whatever is at its path, so a file
+   * that belongs to another listener by now is put aside meanwhile. Can go when runtimes look first:
+   * https://github.com/libuv/libuv/blob/v1.51.0/src/unix/pipe.c `uv__pipe_close`
+   */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.native.close();
-    if (this.#file === undefined || fileOf(this.#path)?.ino !== this.#file) return;
+    const { renameSync } = builtin<NodeFs>("node:fs")!;
+    const aside = `${this.#path}.${host().pid}`;
+    const found = this.#file && fileOf(this.#path)?.ino;
+    const replaced = found !== this.#file && found !== undefined;
     try {
-      builtin<NodeFs>("node:fs")!.unlinkSync(this.#path);
+      if (replaced) renameSync(this.#path, aside);
+      this.native.close();
+      if (replaced) renameSync(aside, this.#path);
     } catch {
-      // The runtime has removed it already, or it may not be removed.
+      // It may not be renamed, and so not be removed either.
+      this.native.close();
     }
-  }
-
-  ref(): void {
-    this.native.ref();
   }
 
   unref(): void {
