@@ -362,6 +362,8 @@ function isTlsError(cause: unknown): boolean {
 function codeOf(cause: unknown): string | undefined {
   if (typeof cause !== "object" || cause === null) return undefined;
   const { code, name, message } = cause as { code?: unknown; name?: string; message?: string };
+  // Bun's net.Socket says this of a write when the peer has gone and it has not reported that yet.
+  if (code === "ERR_SOCKET_CLOSED") return "EPIPE";
   // When the socket is closed, Deno ends a pending call with this error, whose code is EINTR:
   // https://github.com/denoland/deno/blob/v2.9.6/libs/core/async_cancel.rs
   if (name === "Interrupted") return "ECANCELED";

@@ -428,6 +428,31 @@ test("reset: found by the next read, with nobody waiting", skip(noReset), async 
   }
 });
 
+test("reset: after a read that fails no descriptor is left, also without close", {
+  ...skip(noReset ?? noTables),
+}, async () => {
+  for (const waits of [true, false]) {
+    for (const write of [false, true]) {
+      const sockets = await pair();
+      const { client, server, listener } = sockets;
+      const before = openDescriptors();
+      const writing = write ? errorOf(client.write(zeros)) : undefined;
+      const read = () => errorOf(client.read(new Uint8Array(1)));
+      const waiting = waits ? read() : undefined;
+      if (waits || write) await sleep(20);
+      server.reset();
+      await within(patience, writing ?? Promise.resolve());
+      assertInstanceOf(await within(patience, waiting ?? read()), SocketError);
+      // Both ends are in this process.
+      await until(() => openDescriptors() <= before - 2, "the descriptor is closed", patience);
+      const again = await read();
+      assert(again instanceof SocketError && again.code === "ECONNRESET", String(again));
+      client.close();
+      listener.close();
+    }
+  }
+});
+
 test("reset: found by a write first, the next read tells it too", skip(noReset), async () => {
   using sockets = await pair();
   const { client, server } = sockets;

@@ -275,13 +275,16 @@ export class DenoTransport implements Transport {
 
   #settleEnd(): void {
     if (this.#closed) return;
-    if (this.#writeFailure === undefined) this.#incoming.end();
-    else this.#incoming.failed(this.#writeFailure.cause);
+    if (this.#writeFailure === undefined) return this.#incoming.end();
+    this.#incoming.failed(this.#writeFailure.cause);
+    this.close();
   }
 
+  /** Closes the descriptor of a connection that is gone, as the other runtimes do by themselves. */
   #readFailed(cause: Error): void {
     this.#incoming.failed(cause);
     this.#outgoing.failed(cause);
+    this.close();
   }
 
   #wrote(size: number): void {

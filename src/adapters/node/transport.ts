@@ -462,6 +462,8 @@ export class NodeTransport implements Transport {
     this.writing = false;
     this.#incoming.failed(cause);
     this.#outgoing.failed(cause);
+    // Of a reset that a write has met, Node does not know, and would keep the descriptor.
+    this.native.destroy();
   }
 }
 
