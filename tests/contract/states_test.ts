@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { capabilities, listen } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
-import { overTls, patience, secure, small } from "./support.ts";
+import { overTls, patience, secure } from "./support.ts";
 import { noKernel } from "./support_listen.ts";
 import { kinds, operations, outcome, serve, states } from "./support_states.ts";
 
@@ -122,7 +122,6 @@ for (const kind of kinds) {
         hostname: "127.0.0.1",
         port: 0,
         timeout: patience,
-        ...small,
         ...secure.listen,
       });
       const serving = serve(listener);

@@ -15,6 +15,7 @@ import {
   firstDifference,
   noTables,
   openDescriptors,
+  overTls,
   pair,
   patience,
   readExactly,
@@ -315,7 +316,10 @@ test("writable: a chunk that is no Uint8Array is refused, and nothing is sent", 
     writer.closed.catch(() => {});
     assertInstanceOf(await errorOf(writer.write(chunk)), TypeError);
     client.close();
-    assertEquals(await server.read(new Uint8Array(9)), null);
+    const end = await server.read(new Uint8Array(9)).catch((error: unknown) => error);
+    // OpenSSL's tickets for later sessions may have come unread, so that the kernel sends RST.
+    if (overTls && end instanceof SocketError) assertEquals(end.code, "ECONNRESET");
+    else assertEquals(end, null);
   }
 });
 

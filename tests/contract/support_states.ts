@@ -16,16 +16,7 @@ import {
   TimeoutError,
   wrap,
 } from "@holdfast/tcp";
-import {
-  overTls,
-  patience,
-  secure,
-  sleep,
-  small,
-  tooMuchForSmall,
-  until,
-  within,
-} from "./support.ts";
+import { overTls, patience, secure, sleep, until, within } from "./support.ts";
 
 /** Both ends. `socket` is the one that is tested. */
 export interface Ends {
@@ -37,7 +28,7 @@ const limits = { timeout: patience };
 const one = () => new Uint8Array(1);
 const ignore = (promise: Promise<unknown>): void => void promise.catch(() => {});
 /** More bytes than the kernel takes. */
-const flood = new Uint8Array(tooMuchForSmall);
+const flood = new Uint8Array(2 ** 24);
 /** Long enough for a packet over loopback, and for the runtime to notice it. */
 const seen = () => sleep(60);
 
@@ -231,8 +222,7 @@ export async function outcome(
     ? wrap(await openNative(port, hostname), limits)
     : kind === "wrapped net.Socket"
     ? wrap(await openSocket(port, hostname), limits)
-    : await connect({ hostname, port, ...limits, ...small, ...secure.connect });
-  if (kind.startsWith("wrapped")) dialled.setOptions(small);
+    : await connect({ hostname, port, ...limits, ...secure.connect });
   const { port: ours } = dialled.localAddr;
   await until(() => accepted.has(ours), "accepted");
   using other = accepted.get(ours)!;
