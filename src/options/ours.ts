@@ -40,8 +40,10 @@ const notes = shared("ours", () => ({
   dialling: 0,
   /** Listeners of ours, as far as they were looked up. */
   listeners: [] as WeakRef<Ours>[],
-  /** Identities of sockets of ours, as far as they were looked up. */
-  identities: new Set<Identity>(),
+  /** Sockets of ours by identity, as far as they were looked up. */
+  identities: new Map<Identity, WeakRef<Ours>>(),
+  /** The size of `identities` at which closed sockets are removed from it. */
+  most: 1_024,
 }));
 
 /** Notes that a connection or listener of ours was opened. */
@@ -101,21 +103,21 @@ export function learnOurs(identify: (socket: Ours) => Identity | undefined): voi
     if (socket === undefined || socket.isClosed) continue;
     try {
       const identity = identify(socket);
-      if (identity) identities.add(identity);
+      if (identity) identities.set(identity, ref);
     } catch {
       // The system has ended the connection.
     }
   }
-}
-
-/** Forgets a socket that is closed. */
-export function forgetOurs(identity: Identity): void {
-  notes.identities.delete(identity);
+  if (identities.size <= notes.most) return;
+  for (const [identity, ref] of identities) if (!isOpen(ref)) identities.delete(identity);
+  notes.most = Math.max(1_024, 2 * identities.size);
 }
 
 /** Whether a socket was opened by us, as far as our sockets were looked up. */
 export function isOurs({ identity, localAddr, remoteAddr }: Entry): boolean {
-  if (notes.identities.has(identity)) return true;
+  const known = notes.identities.get(identity);
+  // A number is never given twice, so it is ours also in a duplicate that outlives our `close`. Addresses are.
+  if (known !== undefined && (typeof identity === "number" || isOpen(known))) return true;
   // Our listener's runtime may have accepted the connection without having reported it yet.
   return remoteAddr !== undefined && notes.listeners.some((ref) => {
     const { hostname, port } = ref.deref()?.addr ?? {};

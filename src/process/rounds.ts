@@ -12,7 +12,7 @@ import { publish } from "../events.ts";
 import { handleOf } from "../options/any_socket.ts";
 import { applyPlan, type SupportedPlan } from "../options/apply.ts";
 import { setInt } from "../options/dead_peer.ts";
-import { forgetOurs, isDialled, isOurs, learnOurs } from "../options/ours.ts";
+import { isDialled, isOurs, learnOurs } from "../options/ours.ts";
 import { probeInterval } from "../options/probing.ts";
 import { nativeTimers } from "../time/native_timers.ts";
 import { Alarm, type TimerQueue, timers as sharedTimers } from "../time/timers.ts";
@@ -145,7 +145,6 @@ export class Rounds extends Alarm implements Guardian {
   }
 
   #forget(fd: number, identity: Identity): void {
-    forgetOurs(identity);
     const guarded = this.#guarded.get(identity);
     // Otherwise another descriptor is still open for the same socket.
     if (guarded?.entry.fd !== fd) return;

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import net, { type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
+import { connect, guard, listen, sockets } from "@holdfast/tcp";
 import { deadPeerObstacle } from "../../../src/options/dead_peer.ts";
 import { supportedPlan } from "../../../src/options/apply.ts";
 import { socketPlan } from "../../../src/options/plan.ts";
@@ -11,7 +12,7 @@ import { adapter } from "../../../src/runtime.ts";
 import { TimerQueue } from "../../../src/time/timers.ts";
 import { skip } from "../../support/skip.ts";
 
-const { kernel } = adapter().loadKernel();
+const { kernel, obstacle } = adapter().loadKernel();
 
 test(
   "a guard whose filter throws at once leaves nothing behind",
@@ -34,5 +35,26 @@ test(
     accepted[0].destroy();
     server.close();
     assertEquals([asked, timers.size], [2, 0]);
+  },
+);
+
+test(
+  "a socket of ours stays ours when a duplicate of it is closed",
+  skip(obstacle?.reason),
+  async () => {
+    using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 1_000 });
+    const remotePort = listener.addr.port;
+    using client = await connect({ port: remotePort, timeout: 1_000, keepAlive: false });
+    const options = { match: { remotePort }, every: 10, keepAlive: true };
+    using first = guard(options);
+    const rounds = () => new Promise((resolve) => setTimeout(resolve, 100));
+    await rounds();
+    const copy = kernel!.dup(sockets({ remotePort })[0]!.fd);
+    await rounds();
+    kernel!.close(copy);
+    await rounds();
+    using second = guard(options);
+    assertEquals([first.stats.seen, second.stats.seen], [0, 0]);
+    assertEquals(client.getOptions().keepAlive, false);
   },
 );
