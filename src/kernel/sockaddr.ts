@@ -58,7 +58,8 @@ export function encode(address: string, port: number, system: SockaddrSystem): U
   bytes[3] = port;
   bytes.set(ip, six ? 8 : 4);
   if (six && scope !== undefined) {
-    new DataView(bytes.buffer).setUint32(24, Number(scope), hostIsLittle);
+    // A number that is too large must not be another scope's. The kernel refuses the largest.
+    new DataView(bytes.buffer).setUint32(24, Math.min(Number(scope), 2 ** 32 - 1), hostIsLittle);
   }
   return bytes;
 }

@@ -101,7 +101,8 @@ export function familyOf(kernel: Kernel, fd: number): "4" | "6" | "mapped" {
   const length = kernel.getsockname(fd, address);
   const decoded = decode(address.subarray(0, Math.max(0, length)), knownSystem()!);
   if (decoded === undefined || !decoded.hostname.includes(":")) return "4";
-  return decoded.hostname.startsWith("::ffff:") ? "mapped" : "6";
+  // Of IPv6 addresses, only the mapped ones are written with dots.
+  return decoded.hostname.includes(".") ? "mapped" : "6";
 }
 
 /** `possible` is set once any socket of this process was given `linger: 0`. */

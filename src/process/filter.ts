@@ -7,6 +7,7 @@
 import { checkInteger, copyOptions, fail } from "../check.ts";
 import type { SocketEntry } from "../kernel/entry.ts";
 import { parse, unmapped } from "../kernel/sockaddr.ts";
+import { kernelFor } from "../options/support.ts";
 
 /**
  * Selects the sockets that meet all criteria, or those for which a function returns `true`. The function must
@@ -25,7 +26,7 @@ export interface SocketCriteria {
   localPort?: number | readonly number[];
   /** Port of the peer, or several, 1-65535. */
   remotePort?: number | readonly number[];
-  /** IP address of our end, or a CIDR prefix such as `"10.0.0.0/8"`. */
+  /** IP address of our end, or a CIDR prefix such as `"10.0.0.0/8"`. A scope is a name or a number. */
   localAddress?: string;
   /** IP address of the peer, or a CIDR prefix such as `"fd00::/8"`. */
   remoteAddress?: string;
@@ -106,15 +107,22 @@ function checkPrefix(value: unknown, name: string, verb: string): (address: stri
   const long = 8 * (prefix?.length ?? 0);
   // The bits before the IPv4 address in IPv6 notation do not count.
   const length = Number(bits ?? given) - (given - long);
-  if (prefix === undefined || !(length >= 0 && length <= long)) {
+  const zone = scope === undefined ? 0 : zoneOf(scope);
+  if (prefix === undefined || !(length >= 0 && length <= long) || zone === undefined) {
     fail(RangeError, verb, name, expected, value);
   }
   return (hostname) => {
-    const [address = "", zone] = hostname.split("%", 2);
+    const [address = "", number] = hostname.split("%", 2);
     const bytes = parse(address);
-    if (bytes?.length !== prefix.length || scope !== undefined && zone !== scope) return false;
+    if (bytes?.length !== prefix.length || zone > 0 && zone !== Number(number)) return false;
     return samePrefix(bytes, prefix, length);
   };
+}
+
+/** The number of a scope, which may be an interface's name. `undefined`: there is no such interface. */
+function zoneOf(scope: string): number | undefined {
+  if (/^\d+$/.test(scope)) return Number(scope);
+  return kernelFor("sockets").interfaceIndex(scope) || undefined;
 }
 
 function samePrefix(a: Uint8Array, b: Uint8Array, bits: number): boolean {

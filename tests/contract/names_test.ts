@@ -4,10 +4,10 @@ import { networkInterfaces } from "node:os";
 import process from "node:process";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
-import { connect, listen, SocketError } from "@holdfast/tcp";
+import { connect, listen, SocketError, sockets } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
 import { patience, spawnRuntime, testFile } from "./support.ts";
-import { noBind, noIpv6 } from "./support_listen.ts";
+import { noBind, noIpv6, noKernel } from "./support_listen.ts";
 
 /** The result for a name: the code of the error, or the address of the listener. */
 async function outcomes(hostname: string): Promise<string[]> {
@@ -85,6 +85,10 @@ test("names: a scope is the interface's name or its number", skip(noLinkLocal), 
     using client = await connect({ hostname, port: listener.addr.port, timeout: patience });
     using server = await listener.accept();
     assertEquals(server.remoteAddr.port, client.localAddr.port);
+    if (noKernel !== undefined) continue;
+    const filter = { remoteAddress: hostname, remotePort: listener.addr.port };
+    assertEquals(sockets(filter).map(({ kind }) => kind), ["connection"]);
+    assertEquals(sockets({ ...filter, remoteAddress: `${address}%999999` }), []);
   }
 });
 

@@ -188,6 +188,7 @@ test("a filter that is wrong is refused", skip(noKernel), () => {
     [{ remoteAddress: "10.0.0.0/-1" }, RangeError, "'remoteAddress'"],
     [{ remoteAddress: "::/129" }, RangeError, "'remoteAddress'"],
     [{ remoteAddress: "::ffff:10.0.0.0/95" }, RangeError, "'remoteAddress'"],
+    [{ remoteAddress: "fe80::1%nowhere" }, RangeError, "'remoteAddress'"],
     [{ remoteAddress: "" }, RangeError, "'remoteAddress'"],
     [null, TypeError, "'options'"],
     ["listener", TypeError, "'options'"],

@@ -74,6 +74,8 @@ test("sockaddr: only IP literals are parsed", () => {
     assertThrows(() => encode(literal, 1, "linux"), TypeError, "no IP literal");
   }
   assertThrows(() => encode("fe80::1%eth0", 1, "linux"), TypeError);
+  // It would be scope 3 in 32 bits.
+  assertEquals(encode("fe80::1%4294967299", 1, "linux").subarray(24).join(), "255,255,255,255");
 });
 
 test("sockaddr: unmapped shows IPv4 behind IPv6, and one spelling of the rest", () => {
