@@ -38,7 +38,8 @@ import { npmInstall } from "./lib/tools.ts";
 
 const tables = [
   ...["echo", "limits", "bulk", "connect", "keepalive", "accept", "idle", "accuracy", "streams"],
-  ...["importing", "scaling", "reuse_port", "dead_peer", "descriptor", "guard", "tls", "languages"],
+  ...["importing", "scaling", "reuse_port", "dead_peer", "descriptor", "guard", "tls", "tls_bulk"],
+  "languages",
 ];
 const flags = {
   deno: ["run", "-A", "--no-check", "--v8-flags=--expose-gc"],

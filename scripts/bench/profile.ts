@@ -12,7 +12,9 @@ import type { Alone } from "./measure.ts";
 import type { Job } from "./worker.ts";
 
 /** The tables whose two sides can run alone. */
-export const profiled: string[] = ["echo", "bulk", "connect", "accept", "streams", "tls"];
+export const profiled: string[] = [
+  ...["echo", "bulk", "connect", "accept", "streams", "tls", "tls_bulk"],
+];
 
 /** The kinds of places where time is spent. */
 const groups = {

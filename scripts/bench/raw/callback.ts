@@ -19,16 +19,13 @@ export async function netStreams(port: number): Promise<Streams> {
 
 /** Makes one promise for each read. */
 export class Inbox {
-  #chunk: Uint8Array | undefined = undefined;
+  readonly #chunks: Uint8Array[] = [];
   #into: Uint8Array | undefined = undefined;
   #resolve: (size: number) => void = () => {};
 
   read(into: Uint8Array): Promise<number> {
-    if (this.#chunk !== undefined) {
-      const chunk = this.#chunk;
-      this.#chunk = undefined;
-      return Promise.resolve(this.#give(chunk, into));
-    }
+    const chunk = this.#chunks.shift();
+    if (chunk !== undefined) return Promise.resolve(this.#give(chunk, into));
     this.#into = into;
     return new Promise((resolve) => this.#resolve = resolve);
   }
@@ -36,7 +33,7 @@ export class Inbox {
   received(chunk: Uint8Array): void {
     const into = this.#into;
     if (into === undefined) {
-      this.#chunk = chunk;
+      this.#chunks.push(chunk);
     } else {
       this.#into = undefined;
       this.#resolve(this.#give(chunk, into));
@@ -49,7 +46,7 @@ export class Inbox {
       return chunk.length;
     }
     into.set(chunk.subarray(0, into.length));
-    this.#chunk = chunk.subarray(into.length);
+    this.#chunks.unshift(chunk.subarray(into.length));
     return into.length;
   }
 }

@@ -4,7 +4,7 @@ import type { TcpConnection } from "../../../mod.ts";
 import { chunk, dial, take } from "../echoing.ts";
 import type { Contest } from "../measure.ts";
 import { round } from "../peer.ts";
-import type { RawBytes } from "../raw/api.ts";
+import type { Bare, RawBytes } from "../raw/api.ts";
 import { type Row, throughputRows } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
@@ -13,13 +13,13 @@ export const title = "Bulk transfer, 64 KiB writes, a limit on every call";
 const one = new Uint8Array(1);
 const into = new Uint8Array(65_536);
 
-async function put(conn: TcpConnection): Promise<void> {
+async function put(conn: Bare): Promise<void> {
   for (let sent = 0; sent < round; sent += chunk.length) await conn.write(chunk);
 }
 
 /** What is sent to which port, how much is sent and read, and how this library does it. */
 type Way = [what: string, data: Uint8Array, size: [send: number, take: number], ours: Ours];
-type Ours = (conn: TcpConnection) => Promise<unknown>;
+type Ours = (conn: Bare) => Promise<unknown>;
 
 const ways: Record<"sink" | "source" | "echo", Way> = {
   sink: ["sending", chunk, [round, 1], async (conn) => {
@@ -58,6 +58,10 @@ export async function transfers(
       { name: `raw ${style}`, run: () => transfer(...size) },
       { name, run: () => ours(conn) },
     ];
+    if (style === "callback") {
+      const bare = await raw.dial(ports[end]);
+      sides.push({ name: "bare promises", run: () => ours(bare) });
+    }
     // MiB.
     all.push({ sides, operations: round / 1_048_576 });
   }

@@ -12,7 +12,7 @@ const count = 64;
 const trips = 150;
 
 /** The label of the raw side. In Deno the raw API itself has promises. */
-function besides(raw: Raw): string[] {
+export function besides(raw: Raw): string[] {
   return raw.style === "await" ? [] : ["bare promises"];
 }
 

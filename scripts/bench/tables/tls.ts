@@ -1,4 +1,4 @@
-/** TLS, beside the runtime's own TLS sockets. */
+/** Echo over TLS and the memory of its connections, beside the runtime's own TLS sockets. */
 
 import process from "node:process";
 import type { TcpConnection } from "../../../mod.ts";
@@ -8,18 +8,19 @@ import { compare, type Contest, sleep } from "../measure.ts";
 import { collect } from "../memory.ts";
 import { many } from "../peer.ts";
 import type { Bare } from "../raw/api.ts";
-import { cpuRow, type Row, row, throughputRows } from "../row.ts";
+import { cpuRow, type Row, row } from "../row.ts";
 import type { Tools } from "../worker.ts";
-import { transfers } from "./bulk.ts";
+import { besides } from "./echo.ts";
 
 export const title = "TLS 1.3 beside the runtime's own TLS sockets, a limit on every call";
 
 const count = 64;
 const trips = 100;
 /** Idle connections of each side. */
-const idle = 500;
+const idle = 1_500;
 
-const dialTls = (port: number): Promise<TcpConnection> => dial(port, { tls: { ca } });
+/** Opens a connection with TLS. */
+export const dialTls = (port: number): Promise<TcpConnection> => dial(port, { tls: { ca } });
 
 /** Echo round trips. */
 export async function contest({ peer: { ports }, raw }: Tools): Promise<Contest> {
@@ -28,6 +29,9 @@ export async function contest({ peer: { ports }, raw }: Tools): Promise<Contest>
     { name: `raw ${raw.style}`, run: () => theirs.run(trips) },
     await echoing("echo", [count, trips], () => dialTls(ports.tlsEcho)),
   ];
+  for (const name of besides(raw)) {
+    sides.push(await echoing(name, [count, trips], () => raw.secure.dial(ports.tlsEcho)));
+  }
   return { sides, operations: count * trips };
 }
 
@@ -50,17 +54,16 @@ async function growth(dial: () => Promise<Bare>): Promise<number> {
 
 export async function run(tools: Tools): Promise<Row[]> {
   const { peer: { ports }, raw, rounds } = tools;
-  const { tlsSink: sink, tlsSource: source, tlsEcho: echo } = ports;
+  const { tlsSink: sink } = ports;
   const own = `raw ${raw.style}`;
   // First of all, since memory that was used before would be used again.
   const ways = [() => raw.secure.dial(sink), () => dialTls(sink)] as const;
   for (const way of ways) await many(30, way);
   const [theirs, ours] = [await growth(ways[0]), await growth(ways[1])];
   const costs = await compare(await contest(tools), { rounds: rounds(15), warmup: 4 });
-  const bulk = await transfers({ sink, source, echo }, raw.secure, raw.style, dialTls);
   return [
     cpuRow(costs, ["echo", own, "us CPU"], { most: 1.1 }),
-    ...await throughputRows(bulk, rounds(11), 0.97),
+    ...besides(raw).map((name) => cpuRow(costs, ["echo", name, "us CPU"])),
     row(["idle connection, resident", own, "KiB"], [ours], [theirs]),
   ];
 }
