@@ -370,7 +370,9 @@ function codeOf(cause: unknown): string | undefined {
   const known = typeof code === "string" ? tlsCode(code) : undefined;
   if (known !== undefined) return known;
   if (typeof code === "string" && /^E[A-Z0-9_]+$/.test(code) && !code.startsWith("ERR_")) {
-    return code === "EAI_NONAME" || code === "EAI_NODATA" ? "ENOTFOUND" : code;
+    // Node.js 20 and 22 look up "xn--a", which is no valid international name, with this error.
+    const noName = code === "EINVAL" && (cause as { syscall?: unknown }).syscall === "getaddrinfo";
+    return noName || code === "EAI_NONAME" || code === "EAI_NODATA" ? "ENOTFOUND" : code;
   }
   if (message?.startsWith("failed to lookup address information")) {
     return message.includes("Temporary failure") ? "EAI_AGAIN" : "ENOTFOUND";

@@ -222,8 +222,7 @@ const system: Surroundings = {
         { all: true, verbatim: true },
         (error, addresses) => {
           if (error === null) resolve(addresses);
-          // Node.js 20 and 22 say EINVAL of a name that is no valid international one, such as "xn--a".
-          else reject((error as { code?: string }).code === "EINVAL" ? notFound(name) : error);
+          else reject(error);
         },
       );
     }),
