@@ -1,6 +1,7 @@
 /** Dialling: source addresses, options that are set before the handshake, and retries. */
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import {
   capabilities,
@@ -14,7 +15,15 @@ import {
   TimeoutError,
 } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
-import { hangingAddress, openDescriptors, patience, sleep, socketsOf, until } from "./support.ts";
+import {
+  hangingAddress,
+  openDescriptors,
+  patience,
+  sleep,
+  socketsOf,
+  until,
+  within,
+} from "./support.ts";
 import { noIpv6, noKernel, notLinux } from "./support_listen.ts";
 
 const v4 = "127.0.0.1";
@@ -245,6 +254,25 @@ test("options before the handshake: a timeout or an abort leaves no socket", {
     assertEquals(socketsOf(port, "SYN-SENT").length, 0);
   }
   await until(() => openDescriptors() === before, "no descriptor is left");
+});
+
+test("options before the handshake: many that hang keep nothing else waiting", {
+  ...skip(notLinux ?? noDial("prepare")),
+}, async () => {
+  using hanging = await hangingAddress();
+  using listener = await listen({ hostname: v4, port: 0, timeout });
+  const { hostname, port } = hanging;
+  const controller = new AbortController();
+  const { signal } = controller;
+  const dial = () => connect({ hostname, port, timeout: null, signal, prepare() {} });
+  const many = Array.from({ length: 100 }, () => dial().catch((error) => error));
+  await sleep(100);
+  const healthy = { hostname: v4, port: listener.addr.port, timeout, prepare() {} };
+  (await connect(healthy)).close();
+  await within(patience, readFile(new URL(import.meta.url)));
+  const reason = new Error("enough");
+  controller.abort(reason);
+  assertEquals(new Set(await Promise.all(many)), new Set([reason]));
 });
 
 test("options before the handshake: refused is refused", {

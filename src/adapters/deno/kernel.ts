@@ -38,7 +38,7 @@ export interface Transfers {
 
 let kept: KernelAccess | undefined;
 let direct: Transfers | undefined;
-let poll: ((descriptors: Uint8Array, count: bigint, ms: number) => Promise<number>) | undefined;
+let poll: ((descriptors: Uint8Array, count: bigint, ms: number) => number) | undefined;
 
 /** Returns the system calls, or why there are none. Loads them once it may, and never prompts. */
 export function loadKernel(): KernelAccess {
@@ -60,18 +60,16 @@ export function transfers(): Transfers | undefined {
   return direct;
 }
 
-/**
- * Resolves when a handshake has succeeded or failed. It waits in a thread, since Deno has no event for a
- * bare descriptor.
- */
-export async function untilWritable(fd: number): Promise<void> {
-  const POLLOUT = 4;
-  const pollfd = new Uint8Array(8);
-  const view = new DataView(pollfd.buffer);
-  view.setInt32(0, fd, true);
-  view.setInt16(4, POLLOUT, true);
-  // A signal may interrupt the call, and then it waits again. The caller asks the socket for the result.
-  while (await poll!(pollfd, 1n, -1) < 0);
+const POLLOUT = 4;
+/** `struct pollfd`. */
+const pollfd = new Uint8Array(8);
+const fields = new DataView(pollfd.buffer);
+
+/** Whether a handshake has succeeded or failed. */
+export function hasEnded(fd: number): boolean {
+  fields.setInt32(0, fd, true);
+  fields.setInt16(4, POLLOUT, true);
+  return poll!(pollfd, 1n, 0) > 0;
 }
 
 function load(Deno: DenoFFI): Libc {
@@ -86,7 +84,7 @@ function load(Deno: DenoFFI): Libc {
     parameters: ["i32", "buffer", "usize", "i32"],
     result: "i32",
   };
-  symbols.poll = { parameters: ["buffer", "usize", "i32"], result: "i32", nonblocking: true };
+  symbols.poll = { parameters: ["buffer", "usize", "i32"], result: "i32" };
   return openLibrary((file) => {
     const libc = Deno.dlopen(file, symbols).symbols;
     const location = libc[errnoFunction()] as () => unknown;
