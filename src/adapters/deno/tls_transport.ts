@@ -160,6 +160,7 @@ export class TlsTransport implements Transport, OpeningSession {
     this.tls = tls;
     // Without a listener, an error would end the process.
     this.native.on("error", () => {});
+    this.flush();
     return this;
   }
 
@@ -200,7 +201,7 @@ export class TlsTransport implements Transport, OpeningSession {
     let taken = 0;
     while (taken < data.length && !this.writing && this.#failedWrite === undefined) {
       const size = Math.min(data.length - taken, chunkSize);
-      const piece = unshared(part(data, taken, taken + size));
+      const piece = unshared(size === data.length ? data : part(data, taken, taken + size));
       if (this.#methods.writeBuffer.call(this.#wrap, request, piece) < 0) {
         // The program has destroyed the TLS socket, whose event will end the wait.
         this.#queue.push(nothing);
@@ -348,9 +349,10 @@ export class TlsTransport implements Transport, OpeningSession {
 
   #feed(chunk: Uint8Array): void {
     this.#feeding = true;
+    const before = this.#passed;
     this.#methods.readBuffer.call(this.#wrap, chunk);
-    // It may have an answer of TLS's own.
-    this.flush();
+    // It may have an answer of TLS's own. One to a message beside data may wait for the next write.
+    if (this.#passed === before) this.flush();
     this.#feeding = false;
   }
 
