@@ -66,7 +66,10 @@ export class Connection implements TcpConnection, Ours {
     transport.start(this.#reader, this.#writer);
     transport.unref();
     this.#limitIdle(timeouts.idle);
-    if (deadPeerTimeout !== undefined) this.#guard(deadPeerTimeout);
+    if (deadPeerTimeout === undefined) return;
+    const watch = this.#guard(deadPeerTimeout);
+    // The last message of the handshake may not be acknowledged yet.
+    if (transport.tls !== undefined) watch.wake();
   }
 
   #limitIdle(timeout: number | null | undefined): void {

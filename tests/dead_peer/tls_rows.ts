@@ -21,6 +21,12 @@ export const tlsRows: Plan[] = [
     await row.gone();
     return await endsForGood(row, socket, reading);
   }),
+  gone("over TLS, before the handshake is acknowledged", async (row) => {
+    using socket = await open(row, 7015);
+    const reading = pending(socket.read(new Uint8Array(1)));
+    row.start = performance.now();
+    return await endsForGood(row, socket, reading);
+  }),
   gone("over TLS, data unacknowledged", async (row) => {
     using socket = await open(row, 7011);
     const reading = pending(socket.read(new Uint8Array(1)));

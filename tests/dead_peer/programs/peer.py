@@ -5,6 +5,7 @@ import select
 import socket
 import ssl
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -73,12 +74,20 @@ def greet(connection, host):
     connection.sendall(bytes(1000))
 
 
-def secured(behave):
+def vanish(connection, host):
+    """At once, while the acknowledgement of the handshake's last bytes is still delayed."""
+    subprocess.run(["ip", "route", "add", "blackhole", f"{host}/32"], check=True)
+
+
+def secured(behave, tickets=2):
     """TLS first, with the certificate and key in the file that was named."""
 
     def serve_tls(connection, host):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(sys.argv[1])
+        context.num_tickets = tickets
+        if tickets == 0:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
         secure = context.wrap_socket(connection, server_side=True)
         connections[host] = secure
         alive.append(secure)
@@ -112,6 +121,7 @@ serve(7007, greet)
 serve(7011, secured(hold))
 serve(7013, secured(hold), 4096)
 serve(7014, secured(slow), 4096)
+serve(7015, secured(vanish, 0))
 serve(7000, control)
 print("ready", flush=True)
 sys.stdin.read()
