@@ -89,11 +89,12 @@ export class Ward extends Alarm {
    */
   #condemn(): number {
     const { kernel } = this.#guardian;
-    this.#condemned = true;
+    // This throws when no descriptor is free, and then the next look tries again.
     const unread = this.entry.borrow(kernel, (fd) => {
       setInt(kernel, fd, "TCP_USER_TIMEOUT", 1);
       return hasUnread(kernel, fd);
     });
+    this.#condemned = true;
     this.#guardian.ended(this.entry);
     return unread ? this.#interval : this.#end();
   }

@@ -9,6 +9,7 @@ import net, { type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
+  capabilities,
   connect,
   getOptions,
   guard,
@@ -23,6 +24,7 @@ import { skip } from "../support/skip.ts";
 import { webServer } from "../support/web.ts";
 import { pair, patience, sleep, spawnRuntime, testFile, until, within } from "./support.ts";
 import { noKernel } from "./support_listen.ts";
+import { noNamespace, unshare } from "./support_namespace.ts";
 
 const keepAlive = { idle: 61_000, interval: 11_000, count: 4 };
 
@@ -206,6 +208,27 @@ test(
   async () => {
     const { code, output } = await spawnRuntime(testFile("programs/throwing_always.ts"));
     assertEquals([code, output.trim()], [0, "applied"]);
+  },
+);
+
+test(
+  "a dead peer is counted also when no descriptor is free at that moment",
+  skip(capabilities().options.deadPeerTimeout.reason ?? noNamespace),
+  async () => {
+    const setUp = [
+      "ip link set lo up",
+      "ip addr add 192.0.2.1/32 dev lo",
+      "ip addr add 192.0.2.2/32 dev lo",
+      // The rule that comes first cannot be preceded, so it is moved.
+      "ip rule add pref 10 lookup local",
+      "ip rule del pref 0",
+      "ulimit -n 200",
+      'exec "$@"',
+    ];
+    const through = [...unshare, "sh", "-c", setUp.join(" && "), "sh"];
+    const program = testFile("programs/ward_full.ts");
+    const { output } = await spawnRuntime(program, [], 2 * patience, { through });
+    assertEquals(output.trim().split("\n"), ["1 0", "1 1"]);
   },
 );
 
