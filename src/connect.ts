@@ -13,7 +13,7 @@ import { timeoutError } from "./events.ts";
 import { checkConnect, isUnix } from "./options/validate.ts";
 import type { ConnectOptions, UnixConnectOptions } from "./options/types.ts";
 import { dialUnix, type UnixConnection } from "./unix.ts";
-import { prepareDial } from "./options/dial.ts";
+import { prepareDial, Thrown } from "./options/dial.ts";
 import { adapter } from "./runtime.ts";
 import { applyPlan, supportedPlan } from "./options/apply.ts";
 import { forgetDialling, noteDialling, noteOpened } from "./options/ours.ts";
@@ -86,6 +86,7 @@ export async function connect(
     noteOpened(connection);
     return connection;
   } catch (error) {
+    if (error instanceof Thrown) throw error.reason;
     if (transport === undefined) throw retraced(error);
     transport.close();
     throw toSocketError(error, "connect", target);

@@ -160,7 +160,7 @@ class Race<Result extends Closable> implements Attempt<Result> {
     const failures = this.#failures;
     const { cause } = failures.find(({ cause }) => !isNoWay(cause)) ?? failures[0]!;
     const error = toSocketError(cause, "connect", this.#target);
-    // `prepare` may have thrown an error of ours, and the caller wants that one.
+    // It is one of ours already, with more in its message.
     if (!(error instanceof SocketError) || error === cause) return cause;
     const { port } = this.#target;
     const errors = failures.flatMap(({ cause, hostname, elapsed }) => {

@@ -107,10 +107,25 @@ export interface Preparation {
   readonly later: readonly Step[];
 }
 
+/** Carries what `prepare` threw through the attempt, so that `connect` rejects with nothing else. */
+export class Thrown extends Error {
+  readonly reason: unknown;
+
+  constructor(reason: unknown) {
+    super("prepare has thrown");
+    this.reason = reason;
+  }
+}
+
 /** Refuses an async `prepare`: what it does after an `await` would come after the handshake. */
-function refusePromise(result: unknown): void {
-  if (!(result instanceof Promise)) return;
-  result.catch(() => {});
+function callPrepare(prepare: DialPlan["prepare"], fd: number): void {
+  try {
+    const result: unknown = prepare?.({ fd });
+    if (!(result instanceof Promise)) return;
+    result.catch(() => {});
+  } catch (reason) {
+    throw new Thrown(reason);
+  }
   throw new TypeError("Cannot connect as 'prepare' must not return a promise");
 }
 
@@ -140,7 +155,7 @@ export function prepareDial(
   if (kernel === undefined) return { source, later: steps };
   return {
     before(fd, address) {
-      refusePromise(prepare?.({ fd }));
+      callPrepare(prepare, fd);
       // An abort within `prepare` finds no attempt yet that it could call off.
       signal?.throwIfAborted();
       if (source !== undefined) bindSource(kernel, fd, source, address);

@@ -174,6 +174,26 @@ test("prepare: what it throws rejects, and leaves no descriptor", {
   assertEquals(openDescriptors(), before);
 });
 
+test("prepare: whatever it throws is what rejects", {
+  ...skip(notLinux ?? noDial("prepare")),
+}, async () => {
+  using listener = await listen({ hostname: v4, port: 0, timeout });
+  const { port } = listener.addr;
+  const refused = Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
+  for (const thrown of [undefined, null, "no", refused]) {
+    for (const hostname of [v4, "localhost"]) {
+      const prepare = () => {
+        throw thrown;
+      };
+      const reasons: unknown[] = [];
+      await connect({ hostname, port, timeout, retry: {}, prepare })
+        .catch((error) => reasons.push(error));
+      assertEquals(reasons.length, 1);
+      assert(reasons[0] === thrown, String(reasons[0]));
+    }
+  }
+});
+
 test("prepare: an error of ours that it throws is not changed, whatever the name", {
   ...skip(notLinux ?? noDial("prepare")),
 }, async () => {
