@@ -67,7 +67,7 @@ export function isLiteral(hostname: string): boolean {
 
 /** The IP version of a literal with or without a scope. */
 function literalVersion(hostname: string): 4 | 6 | undefined {
-  return versionOf(hostname.split("%", 1)[0]!);
+  return versionOf(hostname.includes("%") ? hostname.split("%", 1)[0]! : hostname);
 }
 
 /** The address to listen on: an IP literal itself, or the first address of a name. */

@@ -23,10 +23,13 @@ export type BeforeHandshake = (fd: number, address: string) => void;
  *
  * @throws {SystemError} What the kernel refused; nothing is left open then.
  */
-export function openDialling(kernel: Kernel, address: string, before?: BeforeHandshake): number {
-  const system = knownSystem()!;
-  const sockaddr = encode(withScopeNumber(address, kernel), 0, system);
-  const fd = kernel.socket(familyOf(sockaddr, system), SOCK_STREAM, 0);
+export function openDialling(
+  kernel: Kernel,
+  address: string,
+  before?: BeforeHandshake,
+  sockaddr: Uint8Array = encode(withScopeNumber(address, kernel), 0, knownSystem()!),
+): number {
+  const fd = kernel.socket(familyOf(sockaddr, knownSystem()!), SOCK_STREAM, 0);
   if (fd < 0) throw systemError(fd, "socket");
   try {
     before?.(fd, address);
@@ -49,8 +52,9 @@ export function startHandshake(
   before?: BeforeHandshake,
 ): number {
   const system = knownSystem()!;
-  const fd = openDialling(kernel, address, before);
-  const result = kernel.connect(fd, encode(withScopeNumber(address, kernel), port, system));
+  const sockaddr = encode(withScopeNumber(address, kernel), port, system);
+  const fd = openDialling(kernel, address, before, sockaddr);
+  const result = kernel.connect(fd, sockaddr);
   if (result === 0 || result === -EINPROGRESS[system]! || result === -EINTR) return fd;
   kernel.close(fd);
   throw systemError(result, "connect");

@@ -15,8 +15,9 @@ import { coded } from "./system_error.ts";
  * @throws {Error} `ENOTFOUND`: there is no interface of that name, or it has no link-local address.
  */
 export function withScopeNumber(address: string, kernel?: Kernel): string {
-  const [literal = "", scope] = address.split("%", 2);
-  if (scope === undefined || /^\d+$/.test(scope)) return address;
+  if (!address.includes("%")) return address;
+  const [literal = "", scope = ""] = address.split("%", 2);
+  if (/^\d+$/.test(scope)) return address;
   const number = kernel === undefined
     ? interfaces()[scope]?.find((entry) => entry.scopeid)?.scopeid
     : kernel.interfaceIndex(scope);
@@ -31,8 +32,8 @@ export function withScopeNumber(address: string, kernel?: Kernel): string {
  * @param code The error's code when there is no such interface, as the kernel would report it.
  */
 export function withScopeName(address: string, code: "ENETUNREACH" | "ENODEV"): string {
+  if (!address.includes("%")) return address;
   const [literal = "", scope] = address.split("%", 2);
-  if (scope === undefined) return address;
   const number = Number(withScopeNumber(address).split("%", 2)[1]);
   for (const [name, entries] of Object.entries(interfaces())) {
     if (!entries?.some((entry) => entry.scopeid === number)) continue;

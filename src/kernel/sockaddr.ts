@@ -41,7 +41,7 @@ function hasLength(system: SockaddrSystem): boolean {
  * @throws TypeError if `address` is no IP literal.
  */
 export function encode(address: string, port: number, system: SockaddrSystem): Uint8Array {
-  const [literal = "", scope] = address.split("%", 2);
+  const [literal = "", scope] = address.includes("%") ? address.split("%", 2) : [address];
   const ip = parse(literal);
   if (ip === undefined || scope !== undefined && !/^\d+$/.test(scope)) {
     throw new TypeError(

@@ -63,10 +63,15 @@ export function openedHandle(native: object): Handle {
   const kind = kindOf(native);
   if (kind === undefined) return nodeOpened(native);
   const socket = native as BunSocket;
-  const handle = handleOf(kind, socket, () => socket.fd);
-  if (kind === "listener") return handle;
-  // Bun switches it on for every socket that it opens.
-  return { ...handle, setNoDelay: (on) => on ? undefined : handle.setNoDelay!(on) };
+  const fd = () => socket.fd;
+  if (kind === "listener") return { kind, fd };
+  return {
+    kind,
+    fd,
+    // Bun switches it on for every socket that it opens.
+    setNoDelay: (on) => on ? undefined : check(socket.setNoDelay(on)),
+    setKeepAlive: (on) => check(socket.setKeepAlive(on)),
+  };
 }
 
 function kindOf(native: object): Handle["kind"] | undefined {

@@ -33,6 +33,8 @@ interface NodeNet {
   };
 }
 
+let net: NodeNet | undefined;
+
 /** Dials every address of the name, as RFC 8305 says. */
 export function connect({ hostname, port, before, source }: Target): Attempt {
   const target = { hostname: withScopeName(hostname, "ENETUNREACH"), port };
@@ -55,14 +57,15 @@ class NodeAttempt implements Attempt {
   #open = false;
 
   constructor(host: string, port: number, { fd, source }: { fd?: number; source?: Source }) {
-    const { Socket } = builtin<NodeNet>("node:net")!;
+    const { Socket } = net ??= builtin<NodeNet>("node:net")!;
     const options = { allowHalfOpen: true, onread: onread() };
     const socket = this.#socket = fd === undefined
       ? new Socket(options)
       : new Socket({ ...options, fd, manualStart: true });
     // Paused before the connection is open, the socket does not start to read.
     socket.pause();
-    socket.connect({ host, port, autoSelectFamily: false, ...bound(source) });
+    const to = { host, port, autoSelectFamily: false };
+    socket.connect(source === undefined ? to : { ...to, ...bound(source) });
     this.opened = new Promise((resolve, reject) => {
       socket.on("error", reject);
       socket.once("connect", () => {
@@ -83,8 +86,7 @@ class NodeAttempt implements Attempt {
 }
 
 /** Leaves out what is `undefined`, which Node would take for a value. */
-function bound(source: Source = {}): Pick<Source, "localAddress" | "localPort"> {
-  const { localAddress, localPort } = source;
+function bound({ localAddress, localPort }: Source): Pick<Source, "localAddress" | "localPort"> {
   return {
     ...localAddress !== undefined && { localAddress },
     ...localPort !== undefined && { localPort },
