@@ -185,7 +185,8 @@ class Pause extends Alarm {
 
 /** The implementation of {@linkcode TcpListener}. */
 export class Listener implements TcpListener, Ours, IncomingConnections, Drainable {
-  place = -1;
+  crew: Ours[] | undefined = undefined;
+  place = 0;
   readonly timeouts: Readonly<ListenTimeouts>;
   readonly transport: ListenerTransport;
   readonly #prepare: Prepare;

@@ -40,7 +40,8 @@ export const taken: WeakSet<object> = sharedSet("taken");
 
 /** The implementation of {@linkcode TcpConnection}. */
 export class Connection implements TcpConnection, Ours {
-  place = -1;
+  crew: Ours[] | undefined = undefined;
+  place = 0;
   readonly #transport: Transport;
   readonly #reader: Reader;
   readonly #writer: Writer;

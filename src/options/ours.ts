@@ -1,8 +1,9 @@
 /**
  * Remembers which sockets this library opened itself, since the guard leaves them alone.
  *
- * A connection that is closed soon costs nothing but a place in a list, and any other a weak reference. The
- * descriptors are looked up only when there is a guard.
+ * Each is in the list of a crew while it is open, and for each crew there is one weak reference. One for
+ * each socket would double what making a connection costs, and V8 takes what it refers to for alive until a
+ * full collection. The descriptors are looked up only when there is a guard.
  *
  * @module
  */
@@ -17,24 +18,22 @@ import type { Guarded } from "./dead_peer.ts";
 export interface Ours extends Guarded {
   /** Of a listener. */
   readonly addr?: NetAddr;
-  /** Its place among the young ones, -1 when it is not one of them. Set by this file. */
+  /** The crew that it belongs to while it is open, and its place there. Set by this file. */
+  crew: Ours[] | undefined;
   place: number;
 }
 
-/**
- * So many open sockets have no weak reference yet. V8 takes what such a reference refers to for alive until
- * a full collection, and so would copy every connection twice, which made each connect a twentieth dearer.
- */
-const mostYoung = 64;
+/** With so many sockets a crew is complete. While one of them is in use, none of them is collected. */
+const complement = 64;
 
 /** Shared by all copies of this module in the process. */
 const notes = shared("ours", () => ({
-  /** The youngest sockets that are open. */
+  /** The crew that is not complete yet. */
   young: [] as Ours[],
-  /** The others that were opened since a guard last looked them up. */
-  opened: [] as WeakRef<Ours>[],
-  /** The length of `opened` at which closed sockets are removed from it. */
-  limit: 1_024,
+  /** The other crews of sockets opened since a guard last looked them up. */
+  opened: [] as WeakRef<Ours[]>[],
+  /** The length of `opened` at which crews without members are removed from it. */
+  limit: 64,
   /** How many attempts are dialling each port, and all. */
   dialled: new Uint32Array(65_536),
   dialling: 0,
@@ -48,30 +47,30 @@ const notes = shared("ours", () => ({
 
 /** Notes that a connection or listener of ours was opened. */
 export function noteOpened(socket: Ours): void {
-  socket.place = notes.young.push(socket) - 1;
-  if (notes.young.length === mostYoung) age();
+  const { young } = notes;
+  socket.crew = young;
+  socket.place = young.push(socket) - 1;
+  if (young.length === complement) complete();
 }
 
 /** Takes the note back, as the socket is closed. */
 export function noteClosed(socket: Ours): void {
-  const { place } = socket;
-  if (place < 0) return;
-  socket.place = -1;
-  const last = notes.young.pop()!;
+  const { crew, place } = socket;
+  if (crew === undefined) return;
+  socket.crew = undefined;
+  const last = crew.pop()!;
   if (last === socket) return;
-  notes.young[place] = last;
+  crew[place] = last;
   last.place = place;
 }
 
-/** Replaces the young ones by weak references. */
-function age(): void {
-  for (const socket of notes.young.splice(0)) {
-    socket.place = -1;
-    notes.opened.push(new WeakRef(socket));
-  }
+/** Begins a new crew. */
+function complete(): void {
+  notes.opened.push(new WeakRef(notes.young));
+  notes.young = [];
   if (notes.opened.length <= notes.limit) return;
-  notes.opened = notes.opened.filter(isOpen);
-  notes.limit = Math.max(1_024, 2 * notes.opened.length);
+  notes.opened = notes.opened.filter((ref) => (ref.deref()?.length ?? 0) > 0);
+  notes.limit = Math.max(64, 2 * notes.opened.length);
 }
 
 /** Notes that we are dialling a port, so that a socket connecting to it may be ours. */
@@ -93,14 +92,15 @@ export function isDialled(port?: number): boolean {
 
 /** Looks up the identities of the sockets opened since the last time. `identify` may throw. */
 export function learnOurs(identify: (socket: Ours) => Identity | undefined): void {
-  age();
-  const { opened, identities, listeners } = notes;
+  complete();
+  const opened = notes.opened.flatMap((ref) => ref.deref() ?? []);
   notes.opened = [];
-  notes.listeners = [...listeners, ...opened.filter((ref) => ref.deref()?.addr !== undefined)]
-    .filter(isOpen);
-  for (const ref of opened) {
-    const socket = ref.deref();
-    if (socket === undefined || socket.isClosed) continue;
+  const { identities } = notes;
+  notes.listeners = notes.listeners.filter(isOpen);
+  for (const socket of opened) {
+    const ref = new WeakRef(socket);
+    socket.crew = undefined;
+    if (socket.addr !== undefined) notes.listeners.push(ref);
     try {
       const identity = identify(socket);
       if (identity) identities.set(identity, ref);

@@ -3,7 +3,8 @@ import { assertEquals } from "@std/assert";
 import { learnOurs, noteClosed, noteOpened, type Ours } from "../../../src/options/ours.ts";
 
 class Socket implements Ours {
-  place = -1;
+  crew: Ours[] | undefined = undefined;
+  place = 0;
   isClosed = false;
   readonly inner = {};
 
