@@ -212,6 +212,17 @@ test("close: of a loop of writes that has to let the event loop turn loses nothi
   await last;
 });
 
+test("close: a short write right after another one is not lost", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  const reading = readOn(server);
+  await client.write(streamBytes(0, 10));
+  const last = client.write(streamBytes(10, 10)).catch(() => 0);
+  client.close();
+  assertEquals(await reading, [20, undefined]);
+  await last;
+});
+
 const { tcpInfo } = capabilities().options;
 const noTcpInfo = tcpInfo.get === "none" ? `tcpInfo: ${tcpInfo.reason}` : undefined;
 

@@ -147,8 +147,8 @@ export class NodeTransport implements Transport {
   takeError: (() => unknown) | undefined = undefined;
   /** Settles the promise of `flushed`. */
   #settled: { resolve(): void; reject(cause: unknown): void } | undefined = undefined;
-  /** Whether the callback of a write over TLS has not come yet, also if the kernel has its bytes. */
-  #busy = false;
+  /** How many writes have not had their callback yet, also if the kernel has their bytes. */
+  #unfinished = 0;
   #done: Done | undefined = undefined;
   #doneWithoutError: Done | undefined = undefined;
   /** False for TLS, which takes data without sending it, and in Deno takes no empty write. */
@@ -245,13 +245,12 @@ export class NodeTransport implements Transport {
     return taken;
   }
 
-  /** A stream that still writes would keep the caller's memory, so it gets a copy then, or nothing. */
+  /** A stream that still writes would keep the caller's memory, so it gets a copy then. */
   #encrypt(data: Uint8Array): number {
     const { native } = this;
     const session = this.#session;
     this.writing = true;
-    if (this.#busy) return 0;
-    this.#busy = true;
+    this.#unfinished++;
     const direct = session?.direct && native.writableLength === 0 && native.writableCorked === 0;
     const chunk = direct ? unshared(data) : part(data, 0).slice(0, chunkSize);
     const before = session?.sent ?? 0;
@@ -365,15 +364,17 @@ export class NodeTransport implements Transport {
   /** Waits for all writes by the callback of an empty one after them, so the others need no callback. */
   #wait(): void {
     this.writing = true;
+    this.#unfinished++;
     this.native.write(nothing, this.#onWritten ??= (error) => this.#written(error));
   }
 
   #written(error: unknown): void {
+    this.#unfinished--;
     if (error) this.#settled?.reject(error);
+    else if (this.#unfinished > 0) return;
     else this.#settled?.resolve();
     // An error has been reported already, or the error event will report it.
     if (error || this.#closed || this.#failedWrite !== undefined) return;
-    this.#busy = false;
     if (!this.writing) return;
     this.writing = false;
     this.#outgoing.drained();
