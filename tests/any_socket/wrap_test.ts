@@ -191,6 +191,25 @@ test("wrap a socket whose end has been read", async () => {
   server.close();
 });
 
+test("wrap a socket whose sending side is closed: writes are EPIPE, and reading goes on", async () => {
+  const server = net.createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const client = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  const [accepted]: net.Socket[] = await once(server, "connection");
+  client.end("x");
+  accepted!.resume();
+  await once(client, "finish");
+  using socket = wrap(client, { timeout: patience });
+  await socket.closeWrite();
+  const error = await assertRejects(() => socket.write(bytes("y")), SocketError);
+  assertEquals(error.code, "EPIPE");
+  accepted!.end("still here");
+  assertEquals(await socket.read(new Uint8Array(64)), 10);
+  assertEquals(await socket.read(new Uint8Array(64)), null);
+  server.close();
+});
+
 test("wrap refuses what is ours, or wrapped already, or read by somebody else", async () => {
   const server = net.createServer().listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -224,6 +224,11 @@ export class NodeTransport implements Transport {
       this.writing = true;
       return 0;
     }
+    if (native.writableEnded) {
+      // The program has called `native.end()`. A write would destroy the socket, and what can still be read.
+      this.#failWrite(coded("EPIPE", "write EPIPE"), true);
+      return 0;
+    }
     if (!this.#plain) return this.#encrypt(data);
     if (this.#hasEnded()) return 0;
     let taken = 0;
@@ -272,9 +277,12 @@ export class NodeTransport implements Transport {
       // On a destroyed socket `end` does not call its callback.
       if (native.destroyed) return done(true);
       if (this.#hasEnded()) return done(true);
+      // The program has called `native.end()`.
+      if (native.writableFinished) return resolve();
       // An empty write fails when the peer has reset, and `shutdown` does not. On a Unix socket it fails
       // also when the peer has finished.
-      if (this.#plain && this.remoteAddr.transport === "tcp") native.write(nothing);
+      const empty = this.#plain && this.remoteAddr.transport === "tcp" && !native.writableEnded;
+      if (empty) native.write(nothing);
       native.end(done);
     });
   }
