@@ -40,7 +40,8 @@ test("draining: it closes when nothing has come for 0.2 s, and is over at a late
     return result;
   }, soon());
   assert(performance.now() - start >= 190);
-  assertEquals(over.slice(-3), [0, 1, 1]);
+  // On a busy machine even the first look may come later than that.
+  assertEquals(over, [...over.slice(0, -2).fill(0), 1, 1]);
   assertEquals(calls.close, 1);
   // Deno accepts only what is asked for.
   assertEquals(calls.pull, over.length - 1);
