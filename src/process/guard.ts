@@ -30,8 +30,8 @@ export interface GuardOptions extends SocketOptions {
    * most one probe interval (an eighth of it, at least a second). That holds while the connection is
    * idle, has data in flight, or waits before a closed window. A peer that answers is never given up.
    * The connection's owner sees `ETIMEDOUT` or `ECONNRESET`. An attempt to connect ends with `ETIMEDOUT`
-   * after this time. At least 1,000. Any version of Linux. Cannot be given together with `keepAlive` or
-   * `userTimeout`.
+   * after this time, unless `match` is a function or asks for the remote end, which is not known yet. At
+   * least 1,000. Any version of Linux. Cannot be given together with `keepAlive` or `userTimeout`.
    */
   deadPeerTimeout?: number;
 }

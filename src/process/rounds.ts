@@ -51,6 +51,8 @@ export class Rounds extends Alarm implements Guardian {
   readonly #walk: Walk;
   /** Sockets on which the options were set. */
   readonly #guarded: Map<Identity, Guarded> = new Map();
+  /** Attempts to connect that have a limit of the guard's. */
+  readonly #limited: Map<Identity, Entry> = new Map();
   /** Descriptors for which it is not decided yet whether they get the options. */
   readonly #undecided: Set<number> = new Set();
   /** How many sockets may still get their options before the next pause. */
@@ -94,6 +96,8 @@ export class Rounds extends Alarm implements Guardian {
     this.#unsubscribe();
     for (const { ward } of this.#guarded.values()) if (ward !== undefined) this.timers.remove(ward);
     this.#guarded.clear();
+    // When they are connected, nobody would take the limit back, which also ends a peer that does not read.
+    for (const entry of this.#limited.values()) this.#limit(entry, 0);
   }
 
   /** Looks after all waiting events, in which runtimes set options of their own on new connections. */
@@ -145,6 +149,7 @@ export class Rounds extends Alarm implements Guardian {
   }
 
   #forget(fd: number, identity: Identity): void {
+    this.#limited.delete(identity);
     const guarded = this.#guarded.get(identity);
     // Otherwise another descriptor is still open for the same socket.
     if (guarded?.entry.fd !== fd) return;
@@ -196,12 +201,18 @@ export class Rounds extends Alarm implements Guardian {
   #bound(entry: Entry): void {
     const { attempt, matches } = this.#orders;
     if (attempt === undefined || isDialled() || !matches(entry)) return;
-    this.#failure(entry, (fd) => setInt(this.kernel, fd, "TCP_USER_TIMEOUT", attempt));
+    this.#limited.set(entry.identity, entry);
+    this.#limit(entry, attempt);
+  }
+
+  #limit(entry: Entry, ms: number): void {
+    this.#failure(entry, (fd) => setInt(this.kernel, fd, "TCP_USER_TIMEOUT", ms));
   }
 
   /** Sets the options on a socket. Returns `false` when that has to be tried again. */
   #take(entry: Entry): boolean {
     const code = this.apply(entry);
+    if (code === undefined) this.#limited.delete(entry.identity);
     if (code === "EMFILE") return false;
     if (code === "EBADF") return true;
     this.#allowance--;

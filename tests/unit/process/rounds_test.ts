@@ -2,7 +2,8 @@ import { once } from "node:events";
 import net, { type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
-import { connect, guard, listen, sockets } from "@holdfast/tcp";
+import { connect, constants, getsockopt, guard, listen, sockets } from "@holdfast/tcp";
+import { startHandshake } from "../../../src/kernel/handshake.ts";
 import { deadPeerObstacle } from "../../../src/options/dead_peer.ts";
 import { supportedPlan } from "../../../src/options/apply.ts";
 import { socketPlan } from "../../../src/options/plan.ts";
@@ -10,6 +11,7 @@ import { Rounds } from "../../../src/process/rounds.ts";
 import type { SocketEntry } from "../../../src/kernel/entry.ts";
 import { adapter } from "../../../src/runtime.ts";
 import { TimerQueue } from "../../../src/time/timers.ts";
+import { hangingAddress } from "../../contract/support.ts";
 import { skip } from "../../support/skip.ts";
 
 const { kernel, obstacle } = adapter().loadKernel();
@@ -56,5 +58,22 @@ test(
     using second = guard(options);
     assertEquals([first.stats.seen, second.stats.seen], [0, 0]);
     assertEquals(client.getOptions().keepAlive, false);
+  },
+);
+
+test(
+  "a guard that is closed takes the limit of an attempt to connect back",
+  skip(deadPeerObstacle()?.reason),
+  async () => {
+    using hanging = await hangingAddress();
+    const fd = startHandshake(kernel!, hanging.hostname, hanging.port);
+    const limit = () =>
+      getsockopt({ fd }, constants.IPPROTO_TCP!, constants.TCP_USER_TIMEOUT!).join();
+    const match = { localAddress: "127.0.0.0/8" };
+    const guarded = guard({ match, deadPeerTimeout: 2_570, every: 10 });
+    assertEquals(limit(), "10,10,0,0");
+    guarded.close();
+    assertEquals(limit(), "0,0,0,0");
+    kernel!.close(fd);
   },
 );
