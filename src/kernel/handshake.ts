@@ -9,7 +9,7 @@ import type { Kernel } from "./kernel.ts";
 import { encode, familyOf, SOCK_STREAM } from "./sockaddr.ts";
 import { withScopeNumber } from "./scope.ts";
 import { type KnownSystem, knownSystem } from "./system.ts";
-import { systemError } from "./system_error.ts";
+import { succeed, systemError } from "./system_error.ts";
 
 const EINPROGRESS: Partial<Record<KnownSystem, number>> = { linux: 115, darwin: 36, freebsd: 36 };
 /** A connect(2) that was interrupted is no failure: its handshake goes on. */
@@ -29,8 +29,8 @@ export function openDialling(
   before?: BeforeHandshake,
   sockaddr: Uint8Array = encode(withScopeNumber(address, kernel), 0, knownSystem()!),
 ): number {
-  const fd = kernel.socket(familyOf(sockaddr, knownSystem()!), SOCK_STREAM, 0);
-  if (fd < 0) throw systemError(fd, "socket");
+  const family = familyOf(sockaddr, knownSystem()!);
+  const fd = succeed(kernel.socket(family, SOCK_STREAM, 0), "socket");
   try {
     before?.(fd, address);
     return fd;
@@ -97,7 +97,3 @@ export function bindSource(kernel: Kernel, fd: number, source: Source, remote: s
 }
 
 const one = new Uint8Array(new Int32Array([1]).buffer);
-
-function succeed(result: number, syscall: string): void {
-  if (result < 0) throw systemError(result, syscall);
-}

@@ -10,7 +10,7 @@ import { identityOf } from "./identity.ts";
 import { withScopeNumber } from "./scope.ts";
 import { encode, familyOf, SOCK_STREAM } from "./sockaddr.ts";
 import { knownSystem } from "./system.ts";
-import { systemError } from "./system_error.ts";
+import { succeed } from "./system_error.ts";
 
 /** The options of a listener that count before bind: validated, with defaults filled in. */
 export interface ListenPlan {
@@ -78,11 +78,6 @@ export function openListening(kernel: Kernel, plan: ListenPlan, address: string)
     kernel.close(fd);
     throw error;
   }
-}
-
-function succeed(result: number, syscall: string): number {
-  if (result < 0) throw systemError(result, syscall);
-  return result;
 }
 
 function flag(on: boolean): Uint8Array {

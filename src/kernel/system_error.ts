@@ -18,6 +18,12 @@ export function coded(code: string, message: string): Error & { readonly code: s
   return Object.assign(new Error(message), { code });
 }
 
+/** The result of a system call. @throws {SystemError} It is `-errno`. */
+export function succeed(result: number, syscall: string): number {
+  if (result < 0) throw systemError(result, syscall);
+  return result;
+}
+
 /** The error for a system call that returned `-errno`; `result` is that negative number. */
 export function systemError(result: number, syscall: string): SystemError {
   const code = errnoName(-result);

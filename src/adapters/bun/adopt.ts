@@ -5,7 +5,7 @@
  */
 
 import type { Transport } from "../../adapter.ts";
-import { systemError } from "../../kernel/system_error.ts";
+import { succeed } from "../../kernel/system_error.ts";
 import { layoutObstacle, readTcpInfo } from "../../kernel/tcp_info.ts";
 import { adoptSocket } from "../node/transport.ts";
 import { loadKernel } from "./kernel.ts";
@@ -63,8 +63,7 @@ function duplicate(native: BunSocket): BunTransport {
       `Cannot wrap as 'native' must not be accepted by Bun.listen here: ${obstacle.reason}`,
     );
   }
-  const fd = kernel.dup(native.fd);
-  if (fd < 0) throw systemError(fd, "dup");
+  const fd = succeed(kernel.dup(native.fd), "dup");
   const second = new Second();
   takeOver(fd, second).catch(() => {});
   native.end();
