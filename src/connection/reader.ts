@@ -5,18 +5,19 @@
  */
 
 import type { Incoming } from "../adapter.ts";
-import { Backlog, highWater } from "./receive_buffer.ts";
+import { Backlog, highWater, type Take } from "./receive_buffer.ts";
 import { Call, type CallOptions } from "../time/calls.ts";
 import { changed, copyInto } from "../memory.ts";
 import { Direction } from "./direction.ts";
 import { over, spend } from "../time/turn.ts";
 
-/** The result of a read: a count (`read`), a chunk (`readChunk`), or `null` at the end. */
-type Result = number | Uint8Array | null;
+/** The result of a read: how many bytes, or `null` at the end. */
+type Result = number | null;
 
 class ReadCall extends Call<Result> {
-  /** Where to put the bytes. `undefined` means that the call wants a chunk. */
+  /** Where to put the bytes. `undefined` means that `take` gets a chunk. */
   into: Uint8Array | undefined = undefined;
+  take: Take | undefined = undefined;
 }
 
 /** Smaller reads do not call `receive`, since one large read of the transport serves many of them. */
@@ -46,27 +47,20 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
     if (this.#backlog.size > 0 && this.head === undefined && !over) {
       return Promise.resolve(this.#fill(into));
     }
-    return this.#wait(into, into.length, options) as Promise<number | null>;
+    return this.#wait(into, undefined, options);
   }
 
-  /** Reads one chunk, which then belongs to the caller, or `null` when the peer has finished. */
-  readChunk(options?: CallOptions): Promise<Uint8Array | null> {
+  /**
+   * Passes one chunk to `take`, and resolves to how many bytes that took, or to `null` when the peer has
+   * finished. What it does not take stays for the next call.
+   */
+  readChunk(take: Take, options?: CallOptions): Promise<number | null> {
     const refusal = this.refusal(options);
     if (refusal !== undefined) return Promise.reject(refusal.reason);
     if (this.#backlog.size > 0 && this.head === undefined && !over) {
-      return Promise.resolve(this.#takeChunk());
+      return Promise.resolve(this.#pass(take));
     }
-    return this.#wait(undefined, 0, options) as Promise<Uint8Array | null>;
-  }
-
-  /** Takes back what a caller of `readChunk` has not used, so that the next read gets it. */
-  putBack(chunk: Uint8Array): void {
-    if (this.closed) return;
-    if (this.#backlog === nothing) this.#backlog = new Backlog();
-    this.bytesRead -= chunk.length;
-    this.#backlog.putBack(chunk);
-    this.#serve();
-    this.#rest();
+    return this.#wait(undefined, take, options);
   }
 
   /** Called when bytes have arrived. The waiting calls get them first, and the rest is kept. */
@@ -76,23 +70,21 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
     // If bytes are kept, calls wait for a turn of the event loop, and these bytes must come later.
     const call = this.#backlog.size > 0 ? undefined : this.#first();
     if (call === undefined) return this.#keep(lent ? chunk.slice() : chunk, 0);
-    if (call.into === undefined) {
-      this.bytesRead += chunk.length;
-      spend(chunk.length);
-      this.leave(call);
-      call.resolve(lent ? chunk.slice() : chunk);
-    } else {
-      const size = copyInto(chunk, 0, call.into);
-      this.bytesRead += size;
-      spend(size);
-      this.leave(call);
-      call.into = undefined;
-      call.resolve(size);
-      if (size < chunk.length) {
-        if (lent) this.#keep(chunk.slice(size), 0);
-        else this.#keep(chunk, size);
-      } else if (!lent) this.transport.copied?.(chunk);
+    const { into, take } = call;
+    if (into === undefined && lent) {
+      chunk = chunk.slice();
+      lent = false;
     }
+    const size = into === undefined ? take!(chunk) : copyInto(chunk, 0, into);
+    this.bytesRead += size;
+    spend(size);
+    this.leave(call);
+    call.into = undefined;
+    call.resolve(size);
+    if (size < chunk.length) {
+      if (lent) this.#keep(chunk.slice(size), 0);
+      else this.#keep(chunk, size);
+    } else if (into !== undefined && !lent) this.transport.copied?.(chunk);
     // More calls may be waiting, which is rare.
     const waiting = this.head;
     if (waiting === undefined) return;
@@ -149,7 +141,12 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
     this.transport.hold?.(on && this.head !== undefined);
   }
 
-  #wait(into: Uint8Array | undefined, size: number, options?: CallOptions): Promise<Result> {
+  #wait(
+    into: Uint8Array | undefined,
+    take: Take | undefined,
+    options: CallOptions | undefined,
+  ): Promise<Result> {
+    const size = into?.length ?? 0;
     if (this.#backlog.size === 0) {
       if (this.#ended) return Promise.resolve(null);
       if (
@@ -168,6 +165,7 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
     }
     const call = this.take();
     call.into = into;
+    call.take = take;
     const promise = this.enter(call, options, this.timeout);
     if (over || this.#backlog.size > 0) this.turn();
     else {
@@ -200,10 +198,10 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
     while (this.#backlog.size > 0) {
       const call = this.#first();
       if (call === undefined) return;
-      const { into } = call;
+      const { into, take } = call;
       this.leave(call);
       call.into = undefined;
-      call.resolve(into === undefined ? this.#takeChunk() : this.#fill(into));
+      call.resolve(into === undefined ? this.#pass(take!) : this.#fill(into));
     }
   }
 
@@ -225,10 +223,10 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
     return size;
   }
 
-  #takeChunk(): Uint8Array {
-    const chunk = this.#backlog.first();
-    this.#taken(chunk.length);
-    return chunk;
+  #pass(take: Take): number {
+    const size = this.#backlog.pass(take);
+    this.#taken(size);
+    return size;
   }
 
   #taken(size: number): void {

@@ -12,6 +12,9 @@ export const highWater = 65_536;
 /** The same for the number of chunks, since tiny ones take much more memory than their bytes. */
 const mostChunks = 256;
 
+/** Takes bytes from the start of a chunk and returns how many. Of all it may keep the chunk, else copies. */
+export type Take = (chunk: Uint8Array) => number;
+
 /** Chunks in order, the first one from an offset on. */
 export class Backlog {
   /** Bytes in it. */
@@ -35,15 +38,6 @@ export class Backlog {
     this.size += chunk.length - offset;
   }
 
-  /** Puts what was taken out last back to the front. */
-  putBack(chunk: Uint8Array): void {
-    const [first] = this.#chunks;
-    if (first !== undefined) this.#chunks[0] = first.subarray(this.#offset);
-    this.#chunks.unshift(chunk);
-    this.#offset = 0;
-    this.size += chunk.length;
-  }
-
   /** Takes out as much as `into` holds. */
   fill(into: Uint8Array, transport: Pick<Transport, "copied">): number {
     let size = 0;
@@ -57,12 +51,12 @@ export class Backlog {
     return size;
   }
 
-  /** Takes out what is left of the first chunk. */
-  first(): Uint8Array {
+  /** Passes what is left of the first chunk to `take`, and takes out what that takes. */
+  pass(take: Take): number {
     const chunk = this.#chunks[0]!;
-    const rest = this.#offset === 0 ? chunk : chunk.subarray(this.#offset);
-    this.#consume(chunk, rest.length);
-    return rest;
+    const size = take(this.#offset === 0 ? chunk : chunk.subarray(this.#offset));
+    this.#consume(chunk, size);
+    return size;
   }
 
   #consume(chunk: Uint8Array, size: number): void {

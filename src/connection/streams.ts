@@ -53,25 +53,29 @@ export class Streams {
     const stream: ReadableStream<Bytes> = new ReadableStream({
       type: "bytes",
       pull: async (controller) => {
-        const chunk = await this.#reader.readChunk({ signal }).catch(broken);
-        if (chunk !== null) {
-          // The reader that asked may have left. What the stream keeps, reads of the connection would not
-          // get, so it goes back.
+        // This is called as soon as bytes are there, so that no other read gets those after them.
+        const take = (chunk: Uint8Array): number => {
+          // The reader that asked may have left. What the stream keeps, reads of the connection would not get.
           if (!stream.locked) {
             left = true;
-            return this.#reader.putBack(chunk);
+            return 0;
           }
+          const { length } = chunk;
           // This request may belong to a reader that has left. `enqueue` serves the reader after it.
           const request = left ? null : controller.byobRequest;
           left = false;
-          if (request === null) return controller.enqueue(chunk as Bytes);
+          if (request === null) {
+            controller.enqueue(chunk as Bytes);
+            return length;
+          }
           const view = request.view as Uint8Array;
-          const size = Math.min(view.length, chunk.length);
+          const size = Math.min(view.length, length);
           if (adapter().enqueuesBesideByob) controller.enqueue(chunk.slice(0, size) as Bytes);
           else request.respond(copyInto(chunk, 0, view));
-          if (size < chunk.length) this.#reader.putBack(chunk.subarray(size));
-          return;
-        }
+          return size;
+        };
+        const size = await this.#reader.readChunk(take, { signal }).catch(broken);
+        if (size !== null) return;
         controller.close();
         // A pending BYOB read ends only when `respond` is called.
         controller.byobRequest?.respond(0);

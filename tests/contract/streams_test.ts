@@ -281,6 +281,41 @@ test("readable: cancel while a read waits leaves what comes later to the connect
   assertEquals(client.bytesRead, 1_000);
 });
 
+test("readable: a reader that left does not change the order of bytes, busy or not", async () => {
+  for (const busy of [false, true]) {
+    using sockets = await pair();
+    const { client, server } = sockets;
+    const reader = client.readable.getReader();
+    await server.write(new Uint8Array([0]));
+    assertEquals((await reader.read()).value, new Uint8Array([0]));
+    for (const n of [1, 2, 3]) {
+      await server.write(new Uint8Array(1_000).fill(n));
+      await sleep(50);
+    }
+    const writes: Promise<number>[] = [];
+    // So many calls in one turn of the event loop make the next ones wait for another turn.
+    for (let i = 0; busy && i < 600; i++) {
+      if (i === 300) { for (const end = performance.now() + 10; performance.now() < end;); }
+      writes.push(client.write(new Uint8Array(1)));
+    }
+    const left = reader.read().then(({ value }) => value!, () => new Uint8Array(0));
+    reader.releaseLock();
+    const into = new Uint8Array(3_000);
+    const behind = client.read(into);
+    const before = await within(patience, left);
+    const size = before.length + (await within(patience, behind))!;
+    const rest = await within(patience, readExactly(client, 3_000 - size));
+    const bytes = new Uint8Array(3_000);
+    bytes.set(before);
+    bytes.set(into.subarray(0, size - before.length), before.length);
+    bytes.set(rest, size);
+    for (const [i, n] of [1, 2, 3].entries()) {
+      assertEquals(bytes.subarray(1_000 * i, 1_000 * (i + 1)), new Uint8Array(1_000).fill(n));
+    }
+    await Promise.all(writes);
+  }
+});
+
 test("streams: close() ends both", async () => {
   using sockets = await pair();
   const { client } = sockets;

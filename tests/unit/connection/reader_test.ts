@@ -13,6 +13,11 @@ function setUp(timeout: number | null = 1_000) {
 }
 
 const bytes = (...values: number[]) => Uint8Array.from(values);
+const chunkOf = async (reader: Reader) => {
+  let taken: Uint8Array | undefined;
+  await reader.readChunk((chunk) => (taken = chunk).length);
+  return taken;
+};
 const read = async (reader: Reader, size: number) => {
   const into = new Uint8Array(size);
   const count = await reader.read(into, undefined);
@@ -67,7 +72,7 @@ test("reader: a chunk whose bytes were all copied goes back, not one that was le
   assertEquals(await read(reader, 2), [5]);
   assertEquals(copied.splice(0), [inParts]);
   reader.data(given, false);
-  assertEquals(await reader.readChunk(), given);
+  assertEquals(await chunkOf(reader), given);
   const last = read(reader, 1);
   reader.data(bytes(7), true);
   assertEquals(await last, [7]);
@@ -209,14 +214,25 @@ test("reader: an abort rejects with the signal's reason and loses nothing", asyn
 
 test("reader: chunks are given away whole", async () => {
   const { reader } = setUp();
-  const pending = reader.readChunk();
+  const pending = chunkOf(reader);
   const chunk = bytes(1, 2, 3);
   reader.data(chunk, false);
   assertEquals(await pending === chunk, true);
   reader.data(bytes(4, 5), true);
   await read(reader, 1);
-  assertEquals([...(await reader.readChunk())!], [5]);
+  assertEquals([...(await chunkOf(reader))!], [5]);
   reader.end();
-  assertEquals(await reader.readChunk(), null);
+  assertEquals(await chunkOf(reader), undefined);
   assertEquals(reader.bytesRead, 5);
+});
+
+test("reader: what a chunk's taker leaves comes first for the calls behind it", async () => {
+  const { reader } = setUp();
+  const takers = [0, 1].map((size) => reader.readChunk(() => size));
+  const behind = [read(reader, 2), read(reader, 9)];
+  reader.data(bytes(1, 2, 3, 4), true);
+  reader.end();
+  assertEquals(await Promise.all(takers), [0, 1]);
+  assertEquals(await Promise.all(behind), [[2, 3], [4]]);
+  assertEquals(reader.bytesRead, 4);
 });
