@@ -31,7 +31,7 @@ const mostSelfConnects = 8;
  * (RFC 9293 section 3.5, simultaneous open).
  */
 function isItself(opened: Opened, port: number): boolean {
-  if (port === undefined || (opened.localPort ?? opened.localAddr.port) !== port) return false;
+  if ((opened.localPort ?? opened.localAddr.port) !== port) return false;
   return opened.localAddr.hostname === opened.remoteAddr.hostname;
 }
 
