@@ -185,7 +185,7 @@ class Pause extends Alarm {
 
 /** The implementation of {@linkcode TcpListener}. */
 export class Listener implements TcpListener, Ours, IncomingConnections, Drainable {
-  crew: Ours[] | undefined = undefined;
+  group: Ours[] | undefined = undefined;
   place = 0;
   readonly timeouts: Readonly<ListenTimeouts>;
   readonly transport: ListenerTransport;

@@ -40,7 +40,7 @@ export const taken: WeakSet<object> = sharedSet("taken");
 
 /** The implementation of {@linkcode TcpConnection}. */
 export class Connection implements TcpConnection, Ours {
-  crew: Ours[] | undefined = undefined;
+  group: Ours[] | undefined = undefined;
   place = 0;
   readonly #transport: Transport;
   readonly #reader: Reader;

@@ -1,9 +1,9 @@
 /**
  * Remembers which sockets this library opened itself, since the guard leaves them alone.
  *
- * Each is in the list of a crew while it is open, and for each crew there is one weak reference. One for
- * each socket would double what making a connection costs, and V8 takes what it refers to for alive until a
- * full collection. The descriptors are looked up only when there is a guard.
+ * Each socket is in a group while it is open, and each group has one weak reference. A weak reference for
+ * each socket would double the cost of making a connection, and V8 keeps what it refers to until a full
+ * collection. The descriptors are looked up only when there is a guard.
  *
  * @module
  */
@@ -18,21 +18,21 @@ import type { Guarded } from "./dead_peer.ts";
 export interface Ours extends Guarded {
   /** Of a listener. */
   readonly addr?: NetAddr;
-  /** The crew that it belongs to while it is open, and its place there. Set by this file. */
-  crew: Ours[] | undefined;
+  /** The group that it belongs to while it is open, and its place there. Set by this file. */
+  group: Ours[] | undefined;
   place: number;
 }
 
-/** With so many sockets a crew is complete. While one of them is in use, none of them is collected. */
-const complement = 64;
+/** A group has at most so many sockets. While one of them is in use, none of them is collected. */
+const groupSize = 64;
 
 /** Shared by all copies of this module in the process. */
 const notes = shared("ours", () => ({
-  /** The crew that is not complete yet. */
+  /** The group that still takes sockets. */
   young: [] as Ours[],
-  /** The other crews of sockets opened since a guard last looked them up. */
+  /** The other groups of sockets opened since a guard last looked them up. */
   opened: [] as WeakRef<Ours[]>[],
-  /** The length of `opened` at which crews without members are removed from it. */
+  /** The length of `opened` at which groups without sockets are removed from it. */
   limit: 64,
   /** How many attempts are dialling each port, and all. */
   dialled: new Uint32Array(65_536),
@@ -48,24 +48,24 @@ const notes = shared("ours", () => ({
 /** Notes that a connection or listener of ours was opened. */
 export function noteOpened(socket: Ours): void {
   const { young } = notes;
-  socket.crew = young;
+  socket.group = young;
   socket.place = young.push(socket) - 1;
-  if (young.length === complement) complete();
+  if (young.length === groupSize) beginGroup();
 }
 
 /** Takes the note back, as the socket is closed. */
 export function noteClosed(socket: Ours): void {
-  const { crew, place } = socket;
-  if (crew === undefined) return;
-  socket.crew = undefined;
-  const last = crew.pop()!;
+  const { group, place } = socket;
+  if (group === undefined) return;
+  socket.group = undefined;
+  const last = group.pop()!;
   if (last === socket) return;
-  crew[place] = last;
+  group[place] = last;
   last.place = place;
 }
 
-/** Begins a new crew. */
-function complete(): void {
+/** Begins a new group. */
+function beginGroup(): void {
   notes.opened.push(new WeakRef(notes.young));
   notes.young = [];
   if (notes.opened.length <= notes.limit) return;
@@ -92,14 +92,14 @@ export function isDialled(port?: number): boolean {
 
 /** Looks up the identities of the sockets opened since the last time. `identify` may throw. */
 export function learnOurs(identify: (socket: Ours) => Identity | undefined): void {
-  complete();
+  beginGroup();
   const opened = notes.opened.flatMap((ref) => ref.deref() ?? []);
   notes.opened = [];
   const { identities } = notes;
   notes.listeners = notes.listeners.filter(isOpen);
   for (const socket of opened) {
     const ref = new WeakRef(socket);
-    socket.crew = undefined;
+    socket.group = undefined;
     if (socket.addr !== undefined) notes.listeners.push(ref);
     try {
       const identity = identify(socket);

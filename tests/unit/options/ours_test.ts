@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { learnOurs, noteClosed, noteOpened, type Ours } from "../../../src/options/ours.ts";
 
 class Socket implements Ours {
-  crew: Ours[] | undefined = undefined;
+  group: Ours[] | undefined = undefined;
   place = 0;
   isClosed = false;
   readonly inner = {};
