@@ -29,8 +29,13 @@ const one = () => new Uint8Array(1);
 const ignore = (promise: Promise<unknown>): void => void promise.catch(() => {});
 /** More bytes than the kernel takes. */
 const flood = new Uint8Array(2 ** 24);
-/** Long enough for a packet over loopback, and for the runtime to notice it. */
-const seen = () => sleep(60);
+/**
+ * Waits long enough for a packet over loopback, and for the runtime to notice it. A busy event loop may be late for
+ * a single timer and for the packet alike, so it has to turn several times.
+ */
+async function seen(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await sleep(15);
+}
 
 /** Ways to bring a connection into a state. */
 export const states: Record<string, (ends: Ends) => Promise<unknown> | void> = {

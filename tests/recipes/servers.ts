@@ -179,7 +179,8 @@ export const mysql: Service = {
     const directory = temporary("mariadb");
     if (mysqlUser.length > 0) give(directory, "mysql");
     const data = `--datadir=${join(directory, "data")}`;
-    const options = ["--no-defaults", data, ...mysqlUser];
+    // In the default directory, a server that starts removes the temporary tables of all others.
+    const options = ["--no-defaults", data, `--tmpdir=${directory}`, ...mysqlUser];
     must([installDb!, ...options, "--auth-root-authentication-method=normal"], directory);
     // Lets other machines log in, and looks up no names.
     const open = address === "127.0.0.1" ? [] : ["--skip-grant-tables", "--skip-name-resolve"];
