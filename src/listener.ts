@@ -12,7 +12,7 @@ import type { TcpConnection } from "./connection/types.ts";
 import { SocketError, temporaryCodes, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import type { KernelOptions, ListenTimeouts, SocketOptions } from "./options/types.ts";
 import { hold, letGo, release } from "./time/hold.ts";
-import { noteClosed, noteOpened, type Ours } from "./options/ours.ts";
+import { Member, noteClosed, noteOpened, type Ours } from "./options/ours.ts";
 import { kernelFor } from "./options/support.ts";
 import { type Drainable, Draining, dueOf, settles } from "./draining.ts";
 import { timeoutError } from "./events.ts";
@@ -184,9 +184,7 @@ class Pause extends Alarm {
 }
 
 /** The implementation of {@linkcode TcpListener}. */
-export class Listener implements TcpListener, Ours, IncomingConnections, Drainable {
-  group: Ours[] | undefined = undefined;
-  place = 0;
+export class Listener extends Member implements TcpListener, Ours, IncomingConnections, Drainable {
   readonly timeouts: Readonly<ListenTimeouts>;
   readonly transport: ListenerTransport;
   readonly #prepare: Prepare;
@@ -215,6 +213,7 @@ export class Listener implements TcpListener, Ours, IncomingConnections, Drainab
     timers: TimerQueue = sharedTimers,
     settings: ListenerSettings = {},
   ) {
+    super();
     this.transport = transport;
     this.timeouts = Object.freeze(timeouts);
     this.#deadPeerTimeout = settings.deadPeerTimeout;

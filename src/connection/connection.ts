@@ -17,7 +17,7 @@ import { adapter } from "../runtime.ts";
 import type { TcpConnection } from "./types.ts";
 import { Reader } from "./reader.ts";
 import { SocketError } from "../errors.ts";
-import { noteClosed, type Ours } from "../options/ours.ts";
+import { Member, noteClosed, type Ours } from "../options/ours.ts";
 import {
   changeKeepAlive,
   changeOptions,
@@ -39,9 +39,7 @@ import { Writer } from "./writer.ts";
 export const taken: WeakSet<object> = sharedSet("taken");
 
 /** The implementation of {@linkcode TcpConnection}. */
-export class Connection implements TcpConnection, Ours {
-  group: Ours[] | undefined = undefined;
-  place = 0;
+export class Connection extends Member implements TcpConnection, Ours {
   readonly #transport: Transport;
   readonly #reader: Reader;
   readonly #writer: Writer;
@@ -60,6 +58,7 @@ export class Connection implements TcpConnection, Ours {
     deadPeerTimeout?: number,
     peerName?: string,
   ) {
+    super();
     this.#transport = transport;
     this.#peerName = peerName;
     this.#reader = new Reader(transport, timeouts.read, timers);

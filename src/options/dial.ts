@@ -117,7 +117,7 @@ export class Thrown extends Error {
   }
 }
 
-/** Refuses an async `prepare`: what it does after an `await` would come after the handshake. */
+/** Calls `prepare`, and refuses an async one: what it does after an `await` would come after the handshake. */
 function callPrepare(prepare: DialPlan["prepare"], fd: number): void {
   try {
     const result: unknown = prepare?.({ fd });

@@ -23,6 +23,28 @@ export interface Ours extends Guarded {
   place: number;
 }
 
+/** Has what {@linkcode Ours} needs in private fields, so that a socket that is printed does not show others. */
+export abstract class Member implements Pick<Ours, "group" | "place"> {
+  #group: Ours[] | undefined = undefined;
+  #place = 0;
+
+  get group(): Ours[] | undefined {
+    return this.#group;
+  }
+
+  set group(group: Ours[] | undefined) {
+    this.#group = group;
+  }
+
+  get place(): number {
+    return this.#place;
+  }
+
+  set place(place: number) {
+    this.#place = place;
+  }
+}
+
 /** A group has at most so many sockets. While one of them is in use, none of them is collected. */
 const groupSize = 64;
 

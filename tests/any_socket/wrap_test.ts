@@ -173,7 +173,8 @@ for (const [name, open] of refusedKinds) {
   });
 }
 
-test("wrap a socket whose end has been read", async () => {
+/** A client of `node:net` that has sent "x" and FIN, and the socket that its server has accepted. */
+async function finishedClient() {
   const server = net.createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
@@ -181,8 +182,13 @@ test("wrap a socket whose end has been read", async () => {
   const [accepted]: net.Socket[] = await once(server, "connection");
   client.end("x");
   accepted!.resume();
-  await once(accepted!, "end");
-  using socket = wrap(accepted!, { timeout: patience });
+  return { server, client, accepted: accepted! };
+}
+
+test("wrap a socket whose end has been read", async () => {
+  const { server, client, accepted } = await finishedClient();
+  await once(accepted, "end");
+  using socket = wrap(accepted, { timeout: patience });
   assertEquals(await socket.read(new Uint8Array(1)), null);
   await socket.write(bytes("y"));
   const [data] = await once(client, "data");
@@ -192,19 +198,13 @@ test("wrap a socket whose end has been read", async () => {
 });
 
 test("wrap a socket whose sending side is closed: writes are EPIPE, and reading goes on", async () => {
-  const server = net.createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  const client = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
-  const [accepted]: net.Socket[] = await once(server, "connection");
-  client.end("x");
-  accepted!.resume();
+  const { server, client, accepted } = await finishedClient();
   await once(client, "finish");
   using socket = wrap(client, { timeout: patience });
   await socket.closeWrite();
   const error = await assertRejects(() => socket.write(bytes("y")), SocketError);
   assertEquals(error.code, "EPIPE");
-  accepted!.end("still here");
+  accepted.end("still here");
   assertEquals(await socket.read(new Uint8Array(64)), 10);
   assertEquals(await socket.read(new Uint8Array(64)), null);
   server.close();

@@ -353,3 +353,9 @@ for (const timeout of [200, null]) {
     assertEquals((await within(patience, waiting)).error, "stop");
   });
 }
+
+test("a connection that is printed shows no other one", async () => {
+  using listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
+  using socket = await connect({ port: listener.addr.port, timeout: patience });
+  assertEquals(Object.keys(socket), []);
+});
