@@ -115,7 +115,7 @@ export const states: Record<string, (ends: Ends) => Promise<unknown> | void> = {
   },
   "closeWrite waits": async ({ socket }) => {
     ignore(socket.write(flood, { timeout: null }));
-    socket.setTimeouts({ write: 500 });
+    socket.setTimeouts({ write: 2_000 });
     ignore(socket.closeWrite());
     await seen();
   },
