@@ -76,6 +76,8 @@ export interface Transport {
   write(data: Uint8Array): number;
   /** True while the kernel does not have all bytes that `write` took. `outgoing.drained` ends it. */
   readonly writing: boolean;
+  /** Called right before `close`: `write` has to take data now if only a turn of the event loop is missing. */
+  hasten?(): void;
   /** Sends FIN, while reading goes on. Called only while `writing` is false. */
   closeWrite(): void | Promise<void>;
   /** Called when the caller gets `native`, and so may close it at any time from now on. */

@@ -149,6 +149,7 @@ export class Writer extends Direction<number, WriteCall> implements Outgoing {
    * one that still waits, or one that was given up and not continued.
    */
   flush(): boolean {
+    this.transport.hasten?.();
     if (!this.transport.writing) this.drained(true);
     let call = this.head;
     while (call !== undefined && call.offset === call.size) call = call.next;

@@ -187,6 +187,8 @@ function unverified(code: string): Error {
 class NodeSession implements Session, OpeningSession {
   tls!: TlsInformation;
   truncated = false;
+  resting = false;
+  hastened = false;
   /** Of other runtimes that is not known. */
   readonly direct: boolean = runtime().name === "node";
   #ended = false;
