@@ -24,6 +24,8 @@ we finished                    | late       | EPIPE      | EPIPE      | EPIPE   
 peer finished                  | null       | 1          | 0          | 1            | ok         | ok         | yes
 peer finished, read            | null       | 1          | 0          | 1            | ok         | ok         | yes
 peer finished after bytes      | 3          | 1          | 0          | 1            | ok         | ok         | yes
+peer finished and reset        | null       | EPIPE      | 0          | EPIPE        | EPIPE      | EPIPE      | no
+peer finished and reset, read  | null       | EPIPE      | 0          | EPIPE        | EPIPE      | EPIPE      | no
 both finished, we first        | null       | EPIPE      | EPIPE      | EPIPE        | ok         | ok         | no
 both finished, we first, read  | null       | EPIPE      | EPIPE      | EPIPE        | ok         | ok         | no
 both finished, we last, read   | null       | EPIPE      | EPIPE      | EPIPE        | ok         | ok         | no

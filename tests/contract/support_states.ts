@@ -58,6 +58,20 @@ export const states: Record<string, (ends: Ends) => Promise<unknown> | void> = {
     await peer.closeWrite();
     await seen();
   },
+  "peer finished and reset": async ({ peer }) => {
+    await peer.closeWrite();
+    await seen();
+    peer.reset();
+    await seen();
+  },
+  "peer finished and reset, read": async ({ socket, peer }) => {
+    await peer.write(new Uint8Array(3));
+    await peer.closeWrite();
+    await seen();
+    peer.reset();
+    await seen();
+    await socket.read(new Uint8Array(9));
+  },
   "both finished, we first": async ({ socket, peer }) => {
     await socket.closeWrite();
     await peer.read(one());

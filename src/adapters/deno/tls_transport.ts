@@ -13,6 +13,7 @@ import { nativeTimers } from "../../time/native_timers.ts";
 import type { TlsInformation } from "../../tls/information.ts";
 import { Early } from "../early.ts";
 import type { OpeningSession, TlsSocket } from "../node/tls.ts";
+import { coded } from "../../kernel/system_error.ts";
 import { destroyed, truncation } from "../node/transport.ts";
 
 /**
@@ -309,10 +310,13 @@ export class TlsTransport implements Transport, OpeningSession {
 
   reset(kernel: () => Kernel): void {
     if (this.#closed) return;
+    const finishing = this.#finishing;
+    const gone = finishing !== undefined && this.#lower.isGone();
     this.#lower.reset(kernel);
     this.#closed = true;
-    // The connection has no end that could still be sent.
-    this.#finishing?.resolve();
+    // After its `close_notify` the peer may have left. Otherwise there is no end that could still be sent.
+    if (gone) finishing.reject(coded("EPIPE", "the peer has left"));
+    else finishing?.resolve();
     this.#finishing = undefined;
     this.#shut(true);
   }

@@ -328,6 +328,10 @@ export class NodeTransport implements Transport {
       if (this.#hasEnded()) return done(true);
       // The program has called `native.end()`.
       if (native.writableFinished) return resolve();
+      // After `close_notify` nothing reads, so TLS does not notice that the peer has reset.
+      if (this.tls !== undefined && native.readableEnded && this.isGone()) {
+        return reject(coded("EPIPE", "the peer has left"));
+      }
       // An empty write fails when the peer has reset, and `shutdown` does not. On a Unix socket it fails
       // also when the peer has finished.
       const empty = this.#plain && this.remoteAddr.transport === "tcp" && !native.writableEnded;
@@ -484,12 +488,16 @@ export class NodeTransport implements Transport {
     // In Bun, destroying a socket first emits `end`, as if the peer had finished. Can go with
     // https://github.com/oven-sh/bun/pull/43392
     if (native.destroyed) return this.#fail(native.errored ?? destroyed());
-    // libuv before 1.52 (Node 20 to 24) may report a reset right after the last data as an end. It was
-    // a reset if the kernel has no peer any more. After our own FIN this proves nothing, as then a
-    // good end looks the same. https://github.com/libuv/libuv/pull/4997
-    if (!native.writableEnded) {
+    // libuv before 1.52 (Node 20 to 24) may report a reset right after the last data as an end
+    // (https://github.com/libuv/libuv/pull/4997). So if the kernel has no peer any more, a write asks it
+    // why: after the peer's FIN it fails with EPIPE. After our own FIN that proves nothing, and TLS knows.
+    if (this.#session === undefined && !native.writableEnded) {
       const result = native._handle?.getpeername?.({}) ?? 0;
-      if (result < 0) return this.#fail(coded("ECONNRESET", "read ECONNRESET"));
+      if (result < 0) {
+        if (this.#plain && !this.writing && !this.#hasEnded()) native.write(nothing);
+        if (this.#failedWrite !== undefined) return this.ended();
+        return this.#fail(coded("ECONNRESET", "read ECONNRESET"));
+      }
     }
     if (this.#session?.truncated) return this.#fail(truncation());
     this.#incoming.end();
