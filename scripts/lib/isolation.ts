@@ -15,11 +15,26 @@ const links = [
   "link set test0 up",
   "addr add fe80::1/64 dev test0 nodad",
 ].join("\n");
-const setUp = `ip link set lo up && {
+// A network shares its table of connections with all others, unless the one that it is made from has asked
+// for one of its own. To read /proc/net/tcp is to walk that table: with the machine's a matter of 5 to 25 ms,
+// and of 0.1 ms with this one. The limits that follow from its size are set to what they would be without.
+const table = "/proc/sys/net/ipv4/tcp_child_ehash_entries";
+const limits = { tcp_max_tw_buckets: 131_072, tcp_max_syn_backlog: 2_048 };
+const write = (file: string, value: number) => `{ echo ${value} >${file}; } 2>/dev/null`;
+const ownTable = write(table, 16_384);
+const usual = Object.entries(limits).map(([key, value]) =>
+  write(`/proc/sys/net/ipv4/${key}`, value)
+);
+const setUp = `${[ownTable, ...usual].join("\n")}
+ip link set lo up && {
   echo '${links}' | ip -force -batch - 2>/dev/null
   exec "$@"
 }`;
-const command = ["unshare", "--net", "sh", "-c", setUp, "sh"];
+// The inner network is the test's. Those that the test makes itself have tables of their own, too.
+const command = [
+  ...["unshare", "--net", "sh", "-c", `${ownTable}\nexec unshare --net sh -c "$@"`, "sh"],
+  ...[setUp, "sh"],
+];
 
 /** The command that starts a program in a network of its own; empty where that is impossible. */
 export async function ownNetwork(): Promise<string[]> {
