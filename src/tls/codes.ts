@@ -23,6 +23,8 @@ const certificateCodes = new Set([
   "UNABLE_TO_GET_ISSUER_CERT",
   "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  // The reasons for which Node has no name, such as a key that is too weak. The message has the reason.
+  "UNSPECIFIED",
 ]);
 
 /** Whether the handshake itself was fine, and only the certificate was not. */
@@ -37,17 +39,19 @@ const problems: Record<string, string> = {
   CERT_REVOKED: "the peer's certificate was revoked",
   DEPTH_ZERO_SELF_SIGNED_CERT: "the peer's certificate has signed itself",
   SELF_SIGNED_CERT_IN_CHAIN: "the peer's certificate leads to an authority that is not trusted",
+  UNABLE_TO_GET_ISSUER_CERT: "the trusted authority is itself signed by one that is not trusted",
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "the authority of the peer's certificate is not known",
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: "the authority of the peer's certificate is not known",
 };
 
 /**
  * Says what a TLS error is about, in the runtime's words if there are no others. Of what OpenSSL says
- * (`thread:error:number:library:function:reason:file:line:data`) this is the reason.
+ * (`thread:error:number:library:function:reason:file:line:data`, BoringSSL in Bun without `thread`, and
+ * the reason in capitals) this is the reason.
  */
 export function tlsDetail(code: string, message: string): string {
-  const [, reason] = /:error:[^:]*:[^:]*:[^:]*:([^:]+)/.exec(message) ?? [];
-  return problems[code] ?? reason ?? message.trim();
+  const [, reason] = /(?:^|:)error:[^:]*:[^:]*:[^:]*:([^:]+)/.exec(message) ?? [];
+  return problems[code] ?? reason?.toLowerCase().replaceAll("_", " ") ?? message.trim();
 }
 
 /** The code for a runtime's TLS error: a certificate's problem has its own, and the rest have `EPROTO`. */

@@ -20,6 +20,7 @@ import {
 import { assert, assertEquals, assertInstanceOf, assertMatch } from "@std/assert";
 import { ca, certificate as cert, privateKey as key } from "../support/certificate.ts";
 import {
+  addressOnly,
   client as clientPair,
   early,
   expired,
@@ -121,6 +122,24 @@ test("an address is checked against the certificate, and is no name to ask for",
   using server = await accepting;
   assertEquals(client.tls?.serverName, undefined);
   assertEquals(server.tls?.serverName, undefined);
+});
+
+test("a certificate for an address alone is good for that address, and for nothing else", async () => {
+  using listener = await secureListener(addressOnly);
+  const accepting = listener.accept();
+  using client = await dial(listener, { ca: addressOnly.cert }, { hostname: "127.0.0.1" });
+  using server = await accepting;
+  await client.write(text("by address"));
+  assertEquals(await readText(server), "by address");
+  const wrong = "ERR_TLS_CERT_ALTNAME_INVALID";
+  await assertCode(dial(listener, { ca: addressOnly.cert }), wrong);
+  using elsewhere = await secureListener(addressOnly, { hostname: "127.0.0.2" });
+  await assertCode(
+    dial(elsewhere, { ca: addressOnly.cert }, { hostname: "127.0.0.2" }),
+    wrong,
+  );
+  using named = await secureListener(otherName);
+  await assertCode(dial(named, { ca: otherCa }, { hostname: "127.0.0.1" }), wrong);
 });
 
 test("a connection without TLS tells so", async () => {

@@ -130,6 +130,15 @@ test("TLS errors say the same in every runtime, and nothing for developers of Op
     message("ERR_SSL_WRONG_VERSION_NUMBER", "wrong version number\n"),
     "Cannot connect to 192.0.2.1:6379: wrong version number (EPROTO)",
   );
+  const inBun = "error:1000042e:SSL routines:OPENSSL_internal:TLSV1_ALERT_PROTOCOL_VERSION";
+  assertEquals(
+    message("ERR_SSL_PROTOCOL", inBun),
+    "Cannot connect to 192.0.2.1:6379: tlsv1 alert protocol version (EPROTO)",
+  );
+  assertEquals(
+    message("UNSPECIFIED", "EE certificate key too weak"),
+    "Cannot connect to 192.0.2.1:6379: EE certificate key too weak (UNSPECIFIED)",
+  );
 });
 
 test("errors that are ours, and errors without a code, stay as they are", () => {

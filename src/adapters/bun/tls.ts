@@ -128,7 +128,12 @@ class Handshake implements Attempt, Receiver {
     if (this.#over) return;
     const plan = this.#plan;
     // Bun checks the name even when it should not, and may then show another problem of the certificate. The
-    // handshake itself has succeeded.
+    // handshake itself has succeeded. Of an address that was dialled Bun does not know, and takes "localhost".
+    const unnamed = !plan.server && plan.serverName === undefined;
+    if (unnamed && problem?.code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+      success = true;
+      problem = undefined;
+    }
     const done = success || !plan.rejectUnauthorized && isCertificateCode(problem?.code);
     if (!done) return this.#fail(toError(problem));
     if (plan.rejectUnauthorized && (!plan.server || plan.requestCert)) {
@@ -266,5 +271,6 @@ function encode(protocols: readonly string[]): Uint8Array {
 
 function toError(problem: Problem): Error {
   const { code = "EPROTO", message = "the handshake failed" } = problem ?? {};
-  return coded(code, message);
+  // Bun has one code for all that OpenSSL calls ERR_SSL_..., and the reason only in the message.
+  return coded(code === "EPROTO" ? "ERR_SSL_PROTOCOL" : code, message);
 }
