@@ -8,10 +8,10 @@
 import type { ListenerTransport } from "./adapter.ts";
 import type { Kernel } from "./kernel/kernel.ts";
 import { constants } from "./kernel/constants.ts";
-import { droppedPackets, dropSyns, spread, steer, takeSyns } from "./kernel/listen_filter.ts";
+import { dropSyns, spread, steer, takeSyns } from "./kernel/listen_filter.ts";
 import { handshakesOn, listenersOn } from "./kernel/port_holder.ts";
 import { readTcpInfo } from "./kernel/tcp_info.ts";
-import { readInt } from "./kernel/tcp_socket.ts";
+import { droppedPackets, readInt } from "./kernel/tcp_socket.ts";
 import { knownSystem } from "./kernel/system.ts";
 import { adapter } from "./runtime.ts";
 import type { CallOptions } from "./time/calls.ts";

@@ -8,7 +8,7 @@
 import type { Kernel } from "./kernel.ts";
 import type { NetAddr } from "./address.ts";
 import { type Identity, identityOf } from "./identity.ts";
-import { AF_INET, AF_INET6, parse, SOCKADDR_SIZE, value4 } from "./sockaddr.ts";
+import { AF_INET, AF_INET6, familyIn, isMapped, parse, SOCKADDR_SIZE, value4 } from "./sockaddr.ts";
 import { type KnownSystem, knownSystem } from "./system.ts";
 import { closed, kindOf, verifyTcp } from "./tcp_socket.ts";
 
@@ -211,8 +211,8 @@ export class Descriptors {
   /** The same key as {@linkcode keyOf} makes, from the sockaddr that the kernel wrote. */
   #keyOf(bytes: Uint8Array, length: number): string | undefined {
     const port = (bytes[2]! << 8) | bytes[3]!;
-    if (length === 16 && family(bytes) === AF_INET) return text(bytes, 4, 8, port);
-    if (length !== 28 || family(bytes) !== this.#family6) return undefined;
+    if (length === 16 && familyIn(bytes) === AF_INET) return text(bytes, 4, 8, port);
+    if (length !== 28 || familyIn(bytes) !== this.#family6) return undefined;
     return text(bytes, isMapped(bytes, 8) ? 20 : 8, 24, port);
   }
 }
@@ -253,11 +253,6 @@ export function listed(list: ListDirectory | undefined): number[] | undefined {
   }
 }
 
-/** `sa_family`: on Linux the low byte of two, elsewhere the byte after `sa_len`. */
-function family(bytes: Uint8Array): number {
-  return knownSystem() === "linux" ? bytes[0]! : bytes[1]!;
-}
-
 /** Whether the key's first address is in fe80::/10. */
 function isLinkLocal(key: string): boolean {
   return (key.charCodeAt(1) & 0xffc0) === 0xfe80;
@@ -273,13 +268,7 @@ function keyOf({ hostname, port }: NetAddr): string {
   if (bytes === undefined) {
     throw new TypeError(`Cannot find the socket as ${hostname} is no address`);
   }
-  const mapped = bytes.length === 16 && isMapped(bytes, 0);
-  return text(bytes, mapped ? 12 : 0, bytes.length, port);
-}
-
-function isMapped(bytes: Uint8Array, from: number): boolean {
-  for (let i = 0; i < 10; i++) if (bytes[from + i] !== 0) return false;
-  return bytes[from + 10] === 255 && bytes[from + 11] === 255;
+  return text(bytes, isMapped(bytes) ? 12 : 0, bytes.length, port);
 }
 
 function text(bytes: Uint8Array, from: number, to: number, port: number): string {

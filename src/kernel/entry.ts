@@ -5,13 +5,11 @@
  */
 
 import { brand } from "../brand.ts";
-import { SocketError } from "../errors.ts";
 import type { NetAddr } from "./address.ts";
-import { errnoName } from "./errno.ts";
 import { addressOf, type Identity, identityOf } from "./identity.ts";
 import type { Kernel } from "./kernel.ts";
 import { readTcpState, type TcpState } from "./tcp_info.ts";
-import { closed, isTcp } from "./tcp_socket.ts";
+import { closed, isTcp, refused } from "./tcp_socket.ts";
 
 /**
  * A TCP socket of this process, as `sockets()` found it. It stands for that one socket only: once the
@@ -87,10 +85,7 @@ export class Entry implements SocketEntry {
    */
   borrow<T>(kernel: Kernel, use: (fd: number) => T): T {
     const copy = kernel.dup(this.fd);
-    if (copy < 0) {
-      const code = errnoName(-copy);
-      throw code === "EBADF" ? closed() : new SocketError({ code, operation: "getsockopt" });
-    }
+    if (copy < 0) throw refused(copy, "getsockopt");
     try {
       if (identityOf(kernel, copy) !== this.#identity) {
         throw closed("the socket is closed, and its descriptor is another's by now");

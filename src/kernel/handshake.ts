@@ -6,10 +6,10 @@
 
 import { constants } from "./constants.ts";
 import type { Kernel } from "./kernel.ts";
-import { encode, familyOf, SOCK_STREAM } from "./sockaddr.ts";
-import { withScopeNumber } from "./scope.ts";
+import { sockaddrOf } from "./scope.ts";
 import { type KnownSystem, knownSystem } from "./system.ts";
 import { succeed, systemError } from "./system_error.ts";
+import { openSocket, writeInt } from "./tcp_socket.ts";
 
 const EINPROGRESS: Partial<Record<KnownSystem, number>> = { linux: 115, darwin: 36, freebsd: 36 };
 /** A connect(2) that was interrupted is no failure: its handshake goes on. */
@@ -23,21 +23,8 @@ export type BeforeHandshake = (fd: number, address: string) => void;
  *
  * @throws {SystemError} What the kernel refused; nothing is left open then.
  */
-export function openDialling(
-  kernel: Kernel,
-  address: string,
-  before?: BeforeHandshake,
-  sockaddr: Uint8Array = encode(withScopeNumber(address, kernel), 0, knownSystem()!),
-): number {
-  const family = familyOf(sockaddr, knownSystem()!);
-  const fd = succeed(kernel.socket(family, SOCK_STREAM, 0), "socket");
-  try {
-    before?.(fd, address);
-    return fd;
-  } catch (error) {
-    kernel.close(fd);
-    throw error;
-  }
+export function openDialling(kernel: Kernel, address: string, before: BeforeHandshake): number {
+  return openSocket(kernel, sockaddrOf(kernel, address, 0), (fd) => before(fd, address));
 }
 
 /**
@@ -51,13 +38,13 @@ export function startHandshake(
   port: number,
   before?: BeforeHandshake,
 ): number {
-  const system = knownSystem()!;
-  const sockaddr = encode(withScopeNumber(address, kernel), port, system);
-  const fd = openDialling(kernel, address, before, sockaddr);
-  const result = kernel.connect(fd, sockaddr);
-  if (result === 0 || result === -EINPROGRESS[system]! || result === -EINTR) return fd;
-  kernel.close(fd);
-  throw systemError(result, "connect");
+  const sockaddr = sockaddrOf(kernel, address, port);
+  return openSocket(kernel, sockaddr, (fd) => {
+    before?.(fd, address);
+    const result = kernel.connect(fd, sockaddr);
+    if (result === 0 || result === -EINPROGRESS[knownSystem()!]! || result === -EINTR) return;
+    throw systemError(result, "connect");
+  });
 }
 
 /** Where a connection comes from. */
@@ -75,25 +62,20 @@ export interface Source {
  */
 export function bindSource(kernel: Kernel, fd: number, source: Source, remote: string): void {
   const { localAddress, localPort } = source;
-  const { SOL_SOCKET, SO_BINDTODEVICE, SO_REUSEADDR, IPPROTO_IP } = constants;
-  const set = (level: number, name: number, value: Uint8Array) =>
-    succeed(kernel.setsockopt(fd, level, name, value), "setsockopt");
+  const { SOL_SOCKET, SO_BINDTODEVICE, SO_REUSEADDR } = constants;
+  const { IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT } = constants;
   if (source.interface !== undefined) {
-    set(SOL_SOCKET!, SO_BINDTODEVICE!, new TextEncoder().encode(`${source.interface}\0`));
+    const name = new TextEncoder().encode(`${source.interface}\0`);
+    succeed(kernel.setsockopt(fd, SOL_SOCKET!, SO_BINDTODEVICE!, name), "setsockopt");
   }
   if (localAddress === undefined && localPort === undefined) return;
   if (localPort !== undefined) {
     // So that a fixed port can be used again while its last connection is in TIME_WAIT.
-    set(SOL_SOCKET!, SO_REUSEADDR!, one);
-  } else if (constants.IP_BIND_ADDRESS_NO_PORT !== undefined) {
+    succeed(writeInt(kernel, fd, SOL_SOCKET!, SO_REUSEADDR!, 1), "setsockopt");
+  } else if (IP_BIND_ADDRESS_NO_PORT !== undefined) {
     // The kernel then picks the port when it knows the peer, so each peer has a whole range of ports.
-    kernel.setsockopt(fd, IPPROTO_IP!, constants.IP_BIND_ADDRESS_NO_PORT, one);
+    writeInt(kernel, fd, IPPROTO_IP!, IP_BIND_ADDRESS_NO_PORT, 1);
   }
   const address = localAddress ?? (remote.includes(":") ? "::" : "0.0.0.0");
-  succeed(
-    kernel.bind(fd, encode(withScopeNumber(address, kernel), localPort ?? 0, knownSystem()!)),
-    "bind",
-  );
+  succeed(kernel.bind(fd, sockaddrOf(kernel, address, localPort ?? 0)), "bind");
 }
-
-const one = new Uint8Array(new Int32Array([1]).buffer);

@@ -8,14 +8,14 @@ import type { NetAddr } from "./address.ts";
 import { constants } from "./constants.ts";
 import type { Kernel } from "./kernel.ts";
 import { decode, netAddr, SOCKADDR_SIZE } from "./sockaddr.ts";
-import { knownSystem } from "./system.ts";
+import { isLittleEndian } from "./system.ts";
 
 /** A value that no other socket has. */
 export type Identity = number | string;
 
 const eight = new Uint8Array(8);
 const halves = new Uint32Array(eight.buffer);
-const [low, high] = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? [0, 1] : [1, 0];
+const [low, high] = isLittleEndian ? [0, 1] : [1, 0];
 
 /** The same number on every system. */
 const EBADF = 9;
@@ -46,6 +46,6 @@ const address = new Uint8Array(SOCKADDR_SIZE);
 export function addressOf(ask: Kernel["getsockname"], fd: number): NetAddr | undefined {
   const length = ask(fd, address);
   if (length < 0) return undefined;
-  const found = decode(address.subarray(0, length), knownSystem()!);
+  const found = decode(address.subarray(0, length));
   return found && netAddr(found.hostname, found.port);
 }

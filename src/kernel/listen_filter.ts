@@ -7,6 +7,7 @@
 
 import { constants } from "./constants.ts";
 import type { Kernel } from "./kernel.ts";
+import { writeInt } from "./tcp_socket.ts";
 
 /** `struct sock_filter` in `linux/filter.h`. */
 type Instruction = readonly [code: number, ifTrue: number, ifFalse: number, value: number];
@@ -37,21 +38,7 @@ export function dropSyns(kernel: Kernel, fd: number): number {
 
 /** Takes {@linkcode dropSyns} back, as another process may share the listener. */
 export function takeSyns(kernel: Kernel, fd: number): void {
-  kernel.setsockopt(fd, constants.SOL_SOCKET!, constants.SO_DETACH_FILTER!, new Uint8Array(4));
-}
-
-/** The place of `sk_drops` among the numbers of SO_MEMINFO (`linux/sock_diag.h`). */
-const SK_MEMINFO_DROPS = 8;
-
-/**
- * How many packets the kernel has dropped at a listener, for {@linkcode dropSyns} or for lack of room; 0
- * where it does not tell.
- */
-export function droppedPackets(kernel: Kernel, fd: number): number {
-  const numbers = new Uint32Array(SK_MEMINFO_DROPS + 1);
-  const into = new Uint8Array(numbers.buffer);
-  kernel.getsockopt(fd, constants.SOL_SOCKET!, constants.SO_MEMINFO!, into);
-  return numbers[SK_MEMINFO_DROPS]!;
+  writeInt(kernel, fd, constants.SOL_SOCKET!, constants.SO_DETACH_FILTER!, 0);
 }
 
 /**
@@ -65,12 +52,7 @@ export function steer(kernel: Kernel, fd: number, index: number): number {
 
 /** Takes {@linkcode steer} back: the kernel spreads connections over all that share the port. */
 export function spread(kernel: Kernel, fd: number): void {
-  kernel.setsockopt(
-    fd,
-    constants.SOL_SOCKET!,
-    constants.SO_DETACH_REUSEPORT_BPF!,
-    new Uint8Array(4),
-  );
+  writeInt(kernel, fd, constants.SOL_SOCKET!, constants.SO_DETACH_REUSEPORT_BPF!, 0);
 }
 
 function attach(

@@ -7,10 +7,9 @@
 import type { Kernel } from "./kernel.ts";
 import { constants } from "./constants.ts";
 import { identityOf } from "./identity.ts";
-import { withScopeNumber } from "./scope.ts";
-import { encode, familyOf, SOCK_STREAM } from "./sockaddr.ts";
-import { knownSystem } from "./system.ts";
+import { sockaddrOf } from "./scope.ts";
 import { succeed } from "./system_error.ts";
+import { openSocket, writeInt } from "./tcp_socket.ts";
 
 /** The options of a listener that count before bind: validated, with defaults filled in. */
 export interface ListenPlan {
@@ -58,13 +57,11 @@ const defaultBacklog = 511;
  * @throws {SystemError} What the kernel refused; nothing is left open then.
  */
 export function openListening(kernel: Kernel, plan: ListenPlan, address: string): number {
-  const system = knownSystem()!;
   const { SOL_SOCKET, SO_REUSEADDR, SO_REUSEPORT, IPPROTO_IPV6, IPV6_V6ONLY } = constants;
-  const sockaddr = encode(withScopeNumber(address, kernel), plan.port, system);
-  const fd = succeed(kernel.socket(familyOf(sockaddr, system), SOCK_STREAM, 0), "socket");
-  try {
+  const sockaddr = sockaddrOf(kernel, address, plan.port);
+  return openSocket(kernel, sockaddr, (fd) => {
     const set = (level: number | undefined, name: number | undefined, on: boolean) =>
-      succeed(kernel.setsockopt(fd, level!, name!, flag(on)), "setsockopt");
+      succeed(writeInt(kernel, fd, level!, name!, Number(on)), "setsockopt");
     set(SOL_SOCKET, SO_REUSEADDR, plan.reuseAddress);
     if (plan.reusePort) set(SOL_SOCKET, SO_REUSEPORT, true);
     // An IPv4 socket does not have this option.
@@ -73,13 +70,5 @@ export function openListening(kernel: Kernel, plan: ListenPlan, address: string)
     }
     succeed(kernel.bind(fd, sockaddr), "bind");
     succeed(kernel.listen(fd, plan.backlog ?? defaultBacklog), "listen");
-    return fd;
-  } catch (error) {
-    kernel.close(fd);
-    throw error;
-  }
-}
-
-function flag(on: boolean): Uint8Array {
-  return new Uint8Array(new Int32Array([on ? 1 : 0]).buffer);
+  });
 }

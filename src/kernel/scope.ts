@@ -5,6 +5,7 @@
  */
 
 import type { Kernel } from "./kernel.ts";
+import { encode } from "./sockaddr.ts";
 import { builtin, systemName } from "./system.ts";
 import { coded } from "./system_error.ts";
 
@@ -23,6 +24,15 @@ export function withScopeNumber(address: string, kernel?: Kernel): string {
     : kernel.interfaceIndex(scope);
   if (!number) throw coded("ENOTFOUND", `no interface ${scope} has such an address`);
   return `${literal}%${number}`;
+}
+
+/**
+ * The `struct sockaddr` of an IP literal, whose scope may be a name.
+ *
+ * @throws {Error} As {@linkcode withScopeNumber}.
+ */
+export function sockaddrOf(kernel: Kernel, address: string, port: number): Uint8Array {
+  return encode(withScopeNumber(address, kernel), port);
 }
 
 /**

@@ -5,15 +5,13 @@
  */
 
 import type { NetAddr } from "./address.ts";
-
-/** Systems whose sockaddr layout and numbers are known here. */
-export type SockaddrSystem = "linux" | "darwin" | "freebsd" | "windows";
+import { isLittleEndian, type KnownSystem, knownSystem } from "./system.ts";
 
 /** Address family for IPv4, the same number everywhere. */
 export const AF_INET = 2;
 
 /** Address family for IPv6: every system chose its own number. */
-export const AF_INET6: Readonly<Record<SockaddrSystem, number>> = {
+export const AF_INET6: Readonly<Record<KnownSystem, number>> = {
   linux: 10,
   darwin: 30,
   freebsd: 28,
@@ -26,12 +24,19 @@ export const SOCK_STREAM = 1;
 /** Large enough for both families: `sizeof (struct sockaddr_in6)`. */
 export const SOCKADDR_SIZE = 28;
 
-/** Family and scope are in the machine's byte order; port and address are always big-endian. */
-const hostIsLittle = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
-
 /** Whether the first byte is `sa_len` and the second the family, instead of a 16-bit family. */
-function hasLength(system: SockaddrSystem): boolean {
+function hasLength(system: KnownSystem): boolean {
   return system === "darwin" || system === "freebsd";
+}
+
+/** The place of the family, or of its low byte. A family is a small number, so the other byte is 0. */
+function familyPlace(system: KnownSystem): 0 | 1 {
+  return !hasLength(system) && isLittleEndian ? 0 : 1;
+}
+
+/** The address family that `bytes` say they have. */
+export function familyIn(bytes: Uint8Array, system: KnownSystem = knownSystem()!): number {
+  return bytes[familyPlace(system)]!;
 }
 
 /**
@@ -40,7 +45,11 @@ function hasLength(system: SockaddrSystem): boolean {
  *
  * @throws TypeError if `address` is no IP literal.
  */
-export function encode(address: string, port: number, system: SockaddrSystem): Uint8Array {
+export function encode(
+  address: string,
+  port: number,
+  system: KnownSystem = knownSystem()!,
+): Uint8Array {
   const [literal = "", scope] = address.includes("%") ? address.split("%", 2) : [address];
   const ip = parse(literal);
   if (ip === undefined || scope !== undefined && !/^\d+$/.test(scope)) {
@@ -52,14 +61,14 @@ export function encode(address: string, port: number, system: SockaddrSystem): U
   const bytes = new Uint8Array(six ? 28 : 16);
   const family = six ? AF_INET6[system] : AF_INET;
   if (hasLength(system)) bytes[0] = bytes.length;
-  // A family is a small number, so writing its low byte is enough.
-  bytes[!hasLength(system) && hostIsLittle ? 0 : 1] = family;
+  bytes[familyPlace(system)] = family;
   bytes[2] = port >> 8;
   bytes[3] = port;
   bytes.set(ip, six ? 8 : 4);
   if (six && scope !== undefined) {
-    // A number that is too large must not be another scope's. The kernel refuses the largest.
-    new DataView(bytes.buffer).setUint32(24, Math.min(Number(scope), 2 ** 32 - 1), hostIsLittle);
+    // Unlike port and address, it is in the machine's byte order. A number that is too large must not be
+    // another scope's. The kernel refuses the largest.
+    new DataView(bytes.buffer).setUint32(24, Math.min(Number(scope), 2 ** 32 - 1), isLittleEndian);
   }
   return bytes;
 }
@@ -68,9 +77,12 @@ export function encode(address: string, port: number, system: SockaddrSystem): U
  * Decodes what `getsockname` or `getpeername` wrote. Returns `undefined` for other families than IPv4
  * and IPv6. A scope other than 0 is appended as `%2`.
  */
-export function decode(bytes: Uint8Array, system: SockaddrSystem): NetAddr | undefined {
+export function decode(
+  bytes: Uint8Array,
+  system: KnownSystem = knownSystem()!,
+): NetAddr | undefined {
   if (bytes.length < 16) return undefined;
-  const family = bytes[!hasLength(system) && hostIsLittle ? 0 : 1];
+  const family = familyIn(bytes, system);
   const port = bytes[2]! << 8 | bytes[3]!;
   if (family === AF_INET) {
     // Without views, which would cost more than the system call: each accept in Bun comes here.
@@ -78,7 +90,7 @@ export function decode(bytes: Uint8Array, system: SockaddrSystem): NetAddr | und
     return { transport: "tcp", hostname, port };
   }
   if (family !== AF_INET6[system] || bytes.length < 28) return undefined;
-  const scope = new DataView(bytes.buffer, bytes.byteOffset).getUint32(24, hostIsLittle);
+  const scope = new DataView(bytes.buffer, bytes.byteOffset).getUint32(24, isLittleEndian);
   const hostname = format(bytes.subarray(8, 24)) + (scope === 0 ? "" : `%${scope}`);
   return { transport: "tcp", hostname, port };
 }
@@ -91,11 +103,6 @@ export function decode(bytes: Uint8Array, system: SockaddrSystem): NetAddr | und
 export function knownAddress(hostname: string, port: number): NetAddr | undefined {
   if (hostname.includes(":") || hostname === "0.0.0.0") return undefined;
   return { transport: "tcp", hostname, port };
-}
-
-/** The address family of what `encode` returned. */
-export function familyOf(bytes: Uint8Array, system: SockaddrSystem): number {
-  return bytes.length === 16 ? AF_INET : AF_INET6[system];
 }
 
 /** The 4 or 16 bytes of an IP literal in network order, or `undefined` when it is no IP literal. */
@@ -181,9 +188,10 @@ function groups(text: string, last: boolean): number[] | undefined {
   return bytes;
 }
 
-function isMapped(ip: Uint8Array): boolean {
-  return ip.length === 16 && ip[10] === 255 && ip[11] === 255 &&
-    ip.subarray(0, 10).every((byte) => byte === 0);
+/** Whether an IPv4 address in the notation of IPv6 begins at `from`. An IPv4 address itself is too short. */
+export function isMapped(bytes: Uint8Array, from: number = 0): boolean {
+  for (let i = 0; i < 10; i++) if (bytes[from + i] !== 0) return false;
+  return bytes[from + 10] === 255 && bytes[from + 11] === 255;
 }
 
 /** RFC 5952: lower case, the longest run of zero groups (first of equals, two or more) as `::`. */

@@ -4,8 +4,6 @@
  * @module
  */
 
-import type { SockaddrSystem } from "./sockaddr.ts";
-
 /** The part of the global `process` that is used. All three runtimes have it. */
 export interface Host {
   readonly platform: string;
@@ -44,7 +42,7 @@ export function runtime(): { readonly name: "deno" | "bun" | "node"; readonly ve
 }
 
 /** A system whose kernel numbers are known here. */
-export type KnownSystem = SockaddrSystem;
+export type KnownSystem = "linux" | "darwin" | "freebsd" | "windows";
 
 /** The name of the running system: its `process.platform`, but `"windows"` for `"win32"`. */
 export function systemName(): string {
@@ -60,3 +58,6 @@ export function knownSystem(): KnownSystem | undefined {
     ? name
     : undefined;
 }
+
+/** Whether the machine's byte order is little-endian. */
+export const isLittleEndian: boolean = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;

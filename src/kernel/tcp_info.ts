@@ -7,7 +7,7 @@
 import { constants } from "./constants.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Obstacle } from "./obstacle.ts";
-import { knownSystem, systemName } from "./system.ts";
+import { isLittleEndian, knownSystem, systemName } from "./system.ts";
 
 /** State of a connection, RFC 9293 section 3.3.2. */
 export type TcpState =
@@ -95,8 +95,6 @@ export interface TcpInfo {
   readonly pathMtu?: number;
 }
 
-const little = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
-
 /** Reads fields as far as the kernel filled them: an older kernel fills fewer. */
 class Fields {
   readonly #view: DataView;
@@ -111,13 +109,13 @@ class Fields {
 
   u32(offset: number, scale = 1): number | undefined {
     if (offset + 4 > this.#view.byteLength) return undefined;
-    return this.#view.getUint32(offset, little) / scale;
+    return this.#view.getUint32(offset, isLittleEndian) / scale;
   }
 
   /** A number above 2^53 would be inexact, but no byte count gets there. */
   u64(offset: number, scale = 1): number | undefined {
     if (offset + 8 > this.#view.byteLength) return undefined;
-    return Number(this.#view.getBigUint64(offset, little)) / scale;
+    return Number(this.#view.getBigUint64(offset, isLittleEndian)) / scale;
   }
 }
 

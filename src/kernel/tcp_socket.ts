@@ -1,15 +1,16 @@
 /**
- * Asks the kernel what a TCP socket is and how it ended, and ends it.
+ * Opens TCP sockets, asks the kernel what one is and how it ended, and ends it.
  *
  * @module
  */
 
 import type { Kernel } from "./kernel.ts";
-import { SocketError } from "../errors.ts";
+import { type Operation, SocketError } from "../errors.ts";
 import { constants } from "./constants.ts";
 import { errnoName } from "./errno.ts";
-import { AF_INET, AF_INET6, decode, SOCK_STREAM, SOCKADDR_SIZE } from "./sockaddr.ts";
+import { AF_INET, AF_INET6, decode, familyIn, SOCK_STREAM, SOCKADDR_SIZE } from "./sockaddr.ts";
 import { type KnownSystem, knownSystem } from "./system.ts";
+import { succeed } from "./system_error.ts";
 
 const IPPROTO_TCP = 6;
 /** Multipath TCP takes TCP's options: https://docs.kernel.org/networking/mptcp.html */
@@ -28,6 +29,18 @@ export function readInt(kernel: Kernel, fd: number, level: number, name: number)
   return length < 0 ? length : number[0]!;
 }
 
+/** Sets a socket option that is an `int`. Returns 0 or -errno. */
+export function writeInt(
+  kernel: Kernel,
+  fd: number,
+  level: number,
+  name: number,
+  value: number,
+): number {
+  number[0] = value;
+  return kernel.setsockopt(fd, level, name, four);
+}
+
 /** Whether `fd` is a TCP socket: true, false, or -errno. */
 export function isTcp(kernel: Kernel, fd: number): boolean | number {
   const { SOL_SOCKET, SO_PROTOCOL, SO_TYPE } = constants;
@@ -40,7 +53,7 @@ export function isTcp(kernel: Kernel, fd: number): boolean | number {
   if (type < 0) return type;
   const length = kernel.getsockname(fd, address);
   if (length < 0) return length;
-  const family = address[1];
+  const family = familyIn(address);
   return type === SOCK_STREAM && (family === AF_INET || family === AF_INET6[knownSystem()!]);
 }
 
@@ -62,9 +75,35 @@ export function verifyTcp(kernel: Kernel, fd: number): void {
   );
 }
 
+/**
+ * Opens a socket of the family of `sockaddr`, calls `prepare` with it, and returns it. The caller has to
+ * close it.
+ *
+ * @throws {SystemError} The kernel refused, or what `prepare` throws; nothing is left open then.
+ */
+export function openSocket(
+  kernel: Kernel,
+  sockaddr: Uint8Array,
+  prepare: (fd: number) => void,
+): number {
+  const fd = succeed(kernel.socket(familyIn(sockaddr), SOCK_STREAM, 0), "socket");
+  try {
+    prepare(fd);
+    return fd;
+  } catch (error) {
+    kernel.close(fd);
+    throw error;
+  }
+}
+
 /** The error for a socket that is closed. */
 export function closed(detail?: string): SocketError {
   return new SocketError({ code: "EBADF", operation: "getsockopt", detail });
+}
+
+/** The error for a system call about a socket that returned `-errno`; `result` is that negative number. */
+export function refused(result: number, operation: Operation, detail?: string): SocketError {
+  return new SocketError({ code: errnoName(-result), operation, detail });
 }
 
 /**
@@ -76,17 +115,36 @@ export function disconnect(kernel: Kernel, fd: number): void {
   if (knownSystem() === "linux") kernel.connect(fd, AF_UNSPEC);
 }
 
-/** `struct sk_meminfo`, which is an array: linux/sock_diag.h. */
-const memory = new Uint32Array(9);
+/** `struct sk_meminfo`, which is an array (`linux/sock_diag.h`): these are places in it. */
+const [received, sendBuffer, queued, drops] = [0, 3, 5, 8];
+const memory = new Uint32Array(drops + 1);
 const memoryBytes = new Uint8Array(memory.buffer);
-const [sendBuffer, queued] = [3, 5];
+
+/** The numbers of SO_MEMINFO (Linux 4.12) until the next call. `undefined` where they cannot be read. */
+function memoryOf(kernel: Kernel, fd: number): Uint32Array | undefined {
+  const { SOL_SOCKET, SO_MEMINFO } = constants;
+  if (SO_MEMINFO === undefined) return undefined;
+  const length = kernel.getsockopt(fd, SOL_SOCKET!, SO_MEMINFO, memoryBytes);
+  return length < memoryBytes.length ? undefined : memory;
+}
 
 /** Whether the kernel takes more to send, as `poll` tells it. `true` where it cannot be asked. */
 export function hasRoom(kernel: Kernel, fd: number): boolean {
-  const { SOL_SOCKET, SO_MEMINFO } = constants;
-  if (SO_MEMINFO === undefined) return true;
-  const length = kernel.getsockopt(fd, SOL_SOCKET!, SO_MEMINFO, memoryBytes);
-  return length < memoryBytes.length || memory[queued]! * 3 < memory[sendBuffer]! * 2;
+  const numbers = memoryOf(kernel, fd);
+  return numbers === undefined || numbers[queued]! * 3 < numbers[sendBuffer]! * 2;
+}
+
+/** Whether something has arrived and was not read. `true` where the kernel cannot be asked. */
+export function hasUnread(kernel: Kernel, fd: number): boolean {
+  return memoryOf(kernel, fd)?.[received] !== 0;
+}
+
+/**
+ * How many packets the kernel has dropped at a socket, by a filter or for lack of room; 0 where it cannot
+ * be asked.
+ */
+export function droppedPackets(kernel: Kernel, fd: number): number {
+  return memoryOf(kernel, fd)?.[drops] ?? 0;
 }
 
 /** Whether a TCP socket listens or not. */
@@ -99,7 +157,7 @@ export function kindOf(kernel: Kernel, fd: number): "connection" | "listener" {
 /** The IP version; `"mapped"` for an IPv6 socket that sends IPv4 packets, so IPv4's options count. */
 export function familyOf(kernel: Kernel, fd: number): "4" | "6" | "mapped" {
   const length = kernel.getsockname(fd, address);
-  const decoded = decode(address.subarray(0, Math.max(0, length)), knownSystem()!);
+  const decoded = decode(address.subarray(0, Math.max(0, length)));
   if (decoded === undefined || !decoded.hostname.includes(":")) return "4";
   // Of IPv6 addresses, only the mapped ones are written with dots.
   return decoded.hostname.includes(".") ? "mapped" : "6";
@@ -126,7 +184,7 @@ export function lingerZero(kernel: Kernel, fd: number): void {
   const { SOL_SOCKET, SO_LINGER, SO_LINGER_SEC } = constants;
   const onAndZero = new Uint8Array(new Int32Array([1, 0]).buffer);
   const result = kernel.setsockopt(fd, SOL_SOCKET!, SO_LINGER_SEC ?? SO_LINGER!, onAndZero);
-  if (result < 0) throw new SocketError({ code: errnoName(-result), operation: "setsockopt" });
+  if (result < 0) throw refused(result, "setsockopt");
 }
 
 /**

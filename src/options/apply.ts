@@ -7,13 +7,12 @@
 import type { Handle } from "../adapter.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { deadPeerObstacle } from "./dead_peer.ts";
-import { type Operation, SocketError, toSocketError } from "../errors.ts";
-import { errnoName } from "../kernel/errno.ts";
+import { type Operation, toSocketError } from "../errors.ts";
 import { unsupported } from "../kernel/obstacle.ts";
 import type { Place, RowName } from "./table.ts";
 import { knownSystem } from "../kernel/system.ts";
 import { readTcpInfo } from "../kernel/tcp_info.ts";
-import { familyOf } from "../kernel/tcp_socket.ts";
+import { familyOf, refused } from "../kernel/tcp_socket.ts";
 import {
   keepAliveRows,
   kernelFor,
@@ -128,10 +127,9 @@ function mustSet(
   operation: Operation,
 ): void {
   const result = setIn(kernel, fd, place, name, value);
-  if (result >= 0) return;
-  const code = errnoName(-result);
-  const detail = `the kernel refuses ${place.name} for '${name}'`;
-  throw new SocketError({ code, operation, detail });
+  if (result < 0) {
+    throw refused(result, operation, `the kernel refuses ${place.name} for '${name}'`);
+  }
 }
 
 /**

@@ -8,6 +8,7 @@ import type { Handle } from "../adapter.ts";
 import { constants } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { knownSystem, systemName } from "../kernel/system.ts";
+import { writeInt } from "../kernel/tcp_socket.ts";
 import { adapter } from "../runtime.ts";
 import { clampInterval } from "./probing.ts";
 import { kernelFor } from "./support.ts";
@@ -46,18 +47,14 @@ export function quickenNative(handle: Handle, timeout: number): void {
   }
 }
 
-const four = new Uint8Array(4);
-const number = new Int32Array(four.buffer);
-
-/** Sets one of the two TCP options that `deadPeerTimeout` needs beside keepalive. */
+/** Sets one of the two TCP options that `deadPeerTimeout` needs beside keepalive. Returns 0 or -errno. */
 export function setInt(
   kernel: Kernel,
   fd: number,
   name: "TCP_RTO_MAX_MS" | "TCP_USER_TIMEOUT",
   value: number,
 ): number {
-  number[0] = value;
-  return kernel.setsockopt(fd, constants.IPPROTO_TCP!, constants[name]!, four);
+  return writeInt(kernel, fd, constants.IPPROTO_TCP!, constants[name]!, value);
 }
 
 /** A socket of ours, which reports its writes to the watch over its peer. */

@@ -6,8 +6,7 @@
 
 import { checkInteger, fail } from "../check.ts";
 import { type Bytes, bytesOf } from "../memory.ts";
-import { SocketError } from "../errors.ts";
-import { errnoName } from "../kernel/errno.ts";
+import { refused } from "../kernel/tcp_socket.ts";
 import { kernelFor } from "./support.ts";
 import { type AnySocket, withHandle } from "./any_socket.ts";
 
@@ -53,7 +52,7 @@ export function getsockopt(
     const kernel = kernelFor("getsockopt");
     return kernel.getsockopt(handle.fd(), level, name, value);
   });
-  if (result < 0) throw new SocketError({ code: errnoName(-result), operation: "getsockopt" });
+  if (result < 0) throw refused(result, "getsockopt");
   return value.slice(0, result);
 }
 
@@ -92,7 +91,7 @@ export function setsockopt(
     const kernel = kernelFor("setsockopt");
     return kernel.setsockopt(handle.fd(), level, name, bytes);
   });
-  if (result < 0) throw new SocketError({ code: errnoName(-result), operation: "setsockopt" });
+  if (result < 0) throw refused(result, "setsockopt");
 }
 
 function toBytes(value: unknown, verb: string): Uint8Array {

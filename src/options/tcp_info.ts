@@ -4,9 +4,8 @@
  * @module
  */
 
-import { SocketError } from "../errors.ts";
-import { errnoName } from "../kernel/errno.ts";
 import { layoutObstacle, readTcpInfo, type TcpInfo } from "../kernel/tcp_info.ts";
+import { refused } from "../kernel/tcp_socket.ts";
 import { kernelFor } from "./support.ts";
 import { type Obstacle, unsupported } from "../kernel/obstacle.ts";
 import { adapter } from "../runtime.ts";
@@ -36,8 +35,8 @@ export function tcpInfo(socket: AnySocket): TcpInfo {
     if (obstacle !== undefined) throw unsupported("tcpInfo", obstacle);
     return readTcpInfo(kernelFor("tcpInfo"), handle.fd());
   });
-  if (typeof info !== "number") return info;
-  throw new SocketError({ code: errnoName(-info), operation: "getsockopt" });
+  if (typeof info === "number") throw refused(info, "getsockopt");
+  return info;
 }
 
 /** Why {@linkcode tcpInfo} does not work here, or `undefined` where it does. */

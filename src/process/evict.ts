@@ -6,11 +6,11 @@
 
 import { copyOptions, fail } from "../check.ts";
 import type { Entry, SocketEntry } from "../kernel/entry.ts";
-import { errnoName } from "../kernel/errno.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { encode, familyOf, SOCK_STREAM } from "../kernel/sockaddr.ts";
+import { encode } from "../kernel/sockaddr.ts";
 import { knownSystem } from "../kernel/system.ts";
-import { disconnect, SHUT_RDWR } from "../kernel/tcp_socket.ts";
+import { succeed, type SystemError } from "../kernel/system_error.ts";
+import { disconnect, openSocket, SHUT_RDWR } from "../kernel/tcp_socket.ts";
 import { checkFilter, criteria, type SocketCriteria, type SocketFilter } from "./filter.ts";
 import { entries, kernelForSockets } from "./sockets.ts";
 
@@ -100,15 +100,15 @@ class Lost {
   }
 
   #cannotBind(hostname: string): boolean {
-    const system = knownSystem()!;
-    const address = encode(hostname, 0, system);
-    const fd = this.#kernel.socket(familyOf(address, system), SOCK_STREAM, 0);
-    // Without a free descriptor nothing can be found out, so nothing is ended.
-    if (fd < 0) return false;
-    const result = this.#kernel.bind(fd, address);
-    this.#kernel.close(fd);
-    // It is ENODEV when the interface of a link-local address is gone. With EADDRINUSE there is the
-    // address, but none of its ports is free.
-    return result < 0 && ["EADDRNOTAVAIL", "ENODEV"].includes(errnoName(-result));
+    const kernel = this.#kernel;
+    const address = encode(hostname, 0);
+    try {
+      kernel.close(openSocket(kernel, address, (fd) => succeed(kernel.bind(fd, address), "bind")));
+      return false;
+    } catch (error) {
+      // It is ENODEV when the interface of a link-local address is gone. With EADDRINUSE there is the
+      // address, but none of its ports is free. With EMFILE nothing can be found out, so nothing is ended.
+      return ["EADDRNOTAVAIL", "ENODEV"].includes((error as SystemError).code);
+    }
   }
 }

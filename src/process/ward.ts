@@ -4,12 +4,11 @@
  * @module
  */
 
-import { constants } from "../kernel/constants.ts";
 import type { Entry } from "../kernel/entry.ts";
 import { identityOf } from "../kernel/identity.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { readTcpInfo } from "../kernel/tcp_info.ts";
-import { disconnect } from "../kernel/tcp_socket.ts";
+import { disconnect, hasUnread } from "../kernel/tcp_socket.ts";
 import { setInt } from "../options/dead_peer.ts";
 import { keepAliveFor, probeInterval } from "../options/probing.ts";
 import { Silence, silenceOf } from "../options/silence.ts";
@@ -104,13 +103,4 @@ export class Ward extends Alarm {
     this.entry.borrow(kernel, (fd) => disconnect(kernel, fd));
     return Infinity;
   }
-}
-
-/** SO_MEMINFO (Linux 4.12). Its first number, `SK_MEMINFO_RMEM_ALLOC`, is the receive queue's memory. */
-const memory = new Uint32Array(9);
-const bytes = new Uint8Array(memory.buffer);
-
-function hasUnread(kernel: Kernel, fd: number): boolean {
-  const { SOL_SOCKET, SO_MEMINFO } = constants;
-  return kernel.getsockopt(fd, SOL_SOCKET!, SO_MEMINFO!, bytes) < 4 || memory[0]! > 0;
 }

@@ -9,8 +9,7 @@ import type { NetAddr } from "../../kernel/address.ts";
 import { SocketError } from "../../errors.ts";
 import { unsupported } from "../../kernel/obstacle.ts";
 import { constants } from "../../kernel/constants.ts";
-import { errnoName } from "../../kernel/errno.ts";
-import { closed, readInt } from "../../kernel/tcp_socket.ts";
+import { closed, readInt, refused, writeInt } from "../../kernel/tcp_socket.ts";
 import { type Finder, handle as nodeHandle, openedHandle as nodeOpened } from "../node/handle.ts";
 import { descriptors } from "./descriptor.ts";
 import { loadKernel } from "./kernel.ts";
@@ -151,9 +150,8 @@ function orByKernel(
       const detail = "Deno sets nothing while a write waits, unless it has --allow-ffi";
       throw new SocketError({ code: "EBUSY", operation: "setsockopt", cause, detail });
     }
-    const value = new Uint8Array(new Int32Array([Number(on)]).buffer);
-    const result = kernel.setsockopt(fd(), level, name, value);
-    if (result < 0) throw new SocketError({ code: errnoName(-result), operation: "setsockopt" });
+    const result = writeInt(kernel, fd(), level, name, Number(on));
+    if (result < 0) throw refused(result, "setsockopt");
   }
 }
 

@@ -1,15 +1,9 @@
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
-import {
-  decode,
-  encode,
-  familyOf,
-  parse,
-  type SockaddrSystem,
-  unmapped,
-} from "../../../src/kernel/sockaddr.ts";
+import { decode, encode, familyIn, parse, unmapped } from "../../../src/kernel/sockaddr.ts";
+import type { KnownSystem } from "../../../src/kernel/system.ts";
 
-const systems: SockaddrSystem[] = ["linux", "darwin", "freebsd", "windows"];
+const systems: KnownSystem[] = ["linux", "darwin", "freebsd", "windows"];
 
 test("sockaddr: IPv4 as the systems' headers lay it out", () => {
   const rest = [0x1f, 0x90, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -50,7 +44,7 @@ test("sockaddr: what was encoded is decoded, in the shortest form (RFC 5952)", (
     for (const [given, shown] of rows) {
       const bytes = encode(given, 65_535, system);
       assertEquals(decode(bytes, system), { transport: "tcp", hostname: shown, port: 65_535 });
-      assertEquals(familyOf(bytes, system), familyOf(encode(shown, 0, system), system));
+      assertEquals(familyIn(bytes, system), familyIn(encode(shown, 0, system), system));
     }
   }
 });
