@@ -9,7 +9,6 @@ import { Connection } from "./connection/connection.ts";
 import type { TcpConnection } from "./connection/types.ts";
 import { Dialling } from "./dialling.ts";
 import { retraced, toSocketError } from "./errors.ts";
-import { timeoutError } from "./events.ts";
 import { checkConnect, isUnix } from "./options/validate.ts";
 import type { ConnectOptions, UnixConnectOptions } from "./options/types.ts";
 import { dialUnix, type UnixConnection } from "./unix.ts";
@@ -17,8 +16,9 @@ import { prepareDial, Thrown } from "./options/dial.ts";
 import { adapter } from "./runtime.ts";
 import { applyPlan, supportedPlan } from "./options/apply.ts";
 import { forgetDialling, noteDialling, noteOpened } from "./options/ours.ts";
+import { mustBeInTime } from "./time/calls.ts";
 import { timers } from "./time/timers.ts";
-import { secured } from "./tls/dial.ts";
+import { SecureAttempt } from "./tls/dial.ts";
 
 /**
  * Opens a TCP connection. `timeout` is required. It limits name resolution, every address tried and the
@@ -64,22 +64,19 @@ export async function connect(
   const runtime = adapter();
   const { steps, deadPeerTimeout } = supportedPlan(plan.socket, runtime.natives());
   const { target, timeouts, deadline, signal, tls } = plan;
-  signal?.throwIfAborted();
-  if (deadline?.expired) {
-    throw timeoutError({ operation: "connect", timeout: deadline.timeout, address: target });
-  }
+  const limits = { timeout: timeouts.connect, deadline, signal };
+  mustBeInTime(limits, { operation: "connect", address: target });
   const { before, source, later } = prepareDial(plan.dial, steps, signal);
   const prepare = ({ native }: Transport) => {
     applyPlan(runtime.openedHandle(native), later, "connect");
   };
-  const dialling = new Dialling(target, timeouts.connect, deadline, signal, plan.dial.retry);
   noteDialling(target.port);
   let transport: Transport | undefined;
   try {
-    transport = await dialling.open((hostname, port) => {
+    transport = await new Dialling(target, limits, plan.dial.retry, (hostname, port) => {
       const attempt = runtime.connect({ hostname, port, before, source });
-      return tls === undefined ? attempt : secured(attempt, tls, prepare);
-    });
+      return tls === undefined ? attempt : new SecureAttempt(attempt, tls, prepare);
+    }).promise;
     if (tls === undefined) prepare(transport);
     const name = target.hostname;
     const connection = new Connection(transport, timeouts, timers, deadPeerTimeout, name);

@@ -16,7 +16,8 @@ import { builtin } from "./kernel/system.ts";
 import { setOptions } from "./options/any_socket.ts";
 import { checkConnector, type ConnectorPlan } from "./options/validate.ts";
 import type { RetryOptions, SocketOptions } from "./options/types.ts";
-import { Alarm, timers } from "./time/timers.ts";
+import { dueOf } from "./time/calls.ts";
+import { Limited } from "./time/limited.ts";
 
 /**
  * Options of {@linkcode connector}: options of the sockets that it opens, and the limit of opening one.
@@ -124,14 +125,21 @@ async function open(plan: ConnectorPlan, given: ConnectorTarget): Promise<NodeSo
     fail(TypeError, "connect", "hostname", "must be a host name or an IP address", hostname);
   }
   const target = { hostname: hostname.replace(/^\[(.*)\]$/, "$1"), port };
-  const end = plan.timeout === null ? Infinity : timers.now() + plan.timeout;
-  const dialling = new Dialling<OpenSocket>(target, plan.timeout, undefined, undefined, plan.retry);
-  const { native } = await dialling.open((hostname, port) =>
-    race({ hostname, port }, (address, _family, port) => new SocketAttempt(address, port))
+  const { timeout, retry } = plan;
+  const { due } = dueOf({ timeout }, null);
+  const dialling = new Dialling(
+    target,
+    { timeout },
+    retry,
+    (hostname, port) =>
+      race({ hostname, port }, (address, _family, port) => new SocketAttempt(address, port)),
   );
+  const { native } = await dialling.promise;
   try {
     setOptions(native as never, plan.socket);
-    return secure ? await new Handshake(native, given, target, plan.timeout).until(end) : native;
+    if (!secure) return native;
+    const socket = tlsOver(native, given, target.hostname);
+    return await new Handshake(socket, target, timeout, due).promise;
   } catch (error) {
     native.destroy();
     throw toSocketError(error, "connect", target);
@@ -187,57 +195,45 @@ class SocketAttempt implements Attempt<OpenSocket> {
   }
 }
 
-/** A TLS handshake on an open socket, with the time that is left of the limit. */
-class Handshake extends Alarm {
+/** Starts TLS over an open socket. What the client has given counts, except for the socket itself. */
+function tlsOver(plain: NodeSocket, given: ConnectorTarget, hostname: string): NodeSocket {
+  // RFC 6066 does not allow an address here.
+  const named = builtin<NodeNet>("node:net")!.isIP(hostname) === 0;
+  const { path: _, ...options } = given as { path?: unknown };
+  return builtin<NodeTls>("node:tls")!.connect({
+    ...named && { servername: hostname },
+    ...options,
+    ...{ socket: plain, host: hostname },
+  });
+}
+
+/** The handshake of a TLS socket, with the time that is left of the limit. */
+class Handshake extends Limited<NodeSocket> {
   readonly #socket: NodeSocket;
   readonly #target: ErrorAddress;
   readonly #timeout: number | null;
-  #reject!: (error: Error) => void;
 
-  constructor(
-    plain: NodeSocket,
-    given: ConnectorTarget,
-    target: ErrorAddress,
-    timeout: number | null,
-  ) {
-    super();
-    const { hostname } = target;
-    // RFC 6066 does not allow an address here.
-    const named = builtin<NodeNet>("node:net")!.isIP(hostname) === 0;
-    const { connect } = builtin<NodeTls>("node:tls")!;
-    const { path: _, ...options } = given as { path?: unknown };
-    this.#socket = connect({
-      ...named && { servername: hostname },
-      ...options,
-      ...{ socket: plain, host: hostname },
-    });
+  /** The limit, `timeout`, is over at `due`. */
+  constructor(socket: NodeSocket, target: ErrorAddress, timeout: number | null, due: number) {
+    super(due);
+    this.#socket = socket;
     this.#target = target;
     this.#timeout = timeout;
+    const failed = (error?: Error) => this.fail(error);
+    socket.once("error", failed);
+    socket.once("secureConnect", () => {
+      socket.off("error", failed);
+      this.succeed(socket);
+    });
   }
 
-  async until(end: number): Promise<NodeSocket> {
-    const socket = this.#socket;
-    if (end !== Infinity) timers.arm(this, end);
-    try {
-      return await new Promise((resolve, reject) => {
-        this.#reject = reject;
-        socket.once("error", reject);
-        socket.once("secureConnect", () => {
-          socket.off("error", reject);
-          resolve(socket);
-        });
-      });
-    } finally {
-      timers.remove(this);
-    }
-  }
-
-  override ring(): void {
+  protected override timedOut(): Error {
     const diagnosis = "the connection is open, the TLS handshake is not over";
     const timeout = this.#timeout!;
-    this.#reject(
-      timeoutError({ operation: "connect", timeout, address: this.#target, diagnosis }),
-    );
+    return timeoutError({ operation: "connect", timeout, address: this.#target, diagnosis });
+  }
+
+  protected override abandon(): void {
     this.#socket.destroy();
   }
 }

@@ -10,11 +10,12 @@ import { canonical } from "./dial/hostname.ts";
 import { type ErrorAddress, toSocketError } from "./errors.ts";
 import { timeoutError } from "./events.ts";
 import type { Kernel } from "./kernel/kernel.ts";
+import { coded } from "./kernel/system_error.ts";
 import type { RetryOptions } from "./options/types.ts";
 import { kernelFor } from "./options/support.ts";
 import { type NativeTimer, nativeTimers } from "./time/native_timers.ts";
-import type { Deadline } from "./time/deadline.ts";
-import { Alarm, glance, timers } from "./time/timers.ts";
+import { type CallOptions, dueOf } from "./time/calls.ts";
+import { Limited } from "./time/limited.ts";
 
 /** Errors that may pass, so that another attempt may succeed. */
 const curable = new Set([
@@ -45,14 +46,11 @@ export interface Opened {
 }
 
 /** One `connect`, which its limit or its signal can end. */
-export class Dialling<Result extends Opened = Transport> extends Alarm {
+export class Dialling<Result extends Opened = Transport> extends Limited<Result> {
   readonly #target: Target;
-  /** When the earlier one of the two limits is over, and how long it is. */
-  readonly #until: number;
   readonly #timeout: number;
-  readonly #signal: AbortSignal | undefined;
   readonly #retry: Required<RetryOptions> | undefined;
-  #start!: (hostname: string, port: number) => Attempt<Result>;
+  readonly #start: (hostname: string, port: number) => Attempt<Result>;
   #attempt: Attempt<Result> | undefined = undefined;
   /** How many attempts have failed, and the error of the last one. */
   #failures = 0;
@@ -60,42 +58,20 @@ export class Dialling<Result extends Opened = Transport> extends Alarm {
   #pause: NativeTimer | undefined = undefined;
   /** How often the connection was connected to itself. */
   #selfConnects = 0;
-  #over = false;
-  #resolve!: (transport: Result) => void;
-  #reject!: (reason: unknown) => void;
 
   constructor(
     target: Target,
-    timeout: number | null,
-    deadline: Deadline | undefined,
-    signal: AbortSignal | undefined,
+    limits: CallOptions,
     retry: Required<RetryOptions> | undefined,
+    start: (hostname: string, port: number) => Attempt<Result>,
   ) {
-    super();
-    this.#retry = retry;
+    const { due, limit } = dueOf(limits, null);
+    super(due, limits.signal);
     this.#target = target;
-    const due = timeout === null ? Infinity : timers.now() + timeout;
-    const sooner = deadline !== undefined && deadline.at < due;
-    this.#until = sooner ? deadline.at : due;
-    this.#timeout = sooner ? deadline.timeout : timeout ?? 0;
-    this.#signal = signal;
-  }
-
-  open(start: (hostname: string, port: number) => Attempt<Result>): Promise<Result> {
-    const promise = new Promise<Result>((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    this.#arm();
-    this.#signal?.addEventListener("abort", this);
+    this.#timeout = limit;
+    this.#retry = retry;
     this.#start = start;
     this.#dial();
-    return promise;
-  }
-
-  #arm(): void {
-    if (this.#until < Infinity) timers.arm(this, this.#until);
-    else if (this.#signal !== undefined) timers.arm(this, timers.now() + glance);
   }
 
   #dial(): void {
@@ -112,16 +88,11 @@ export class Dialling<Result extends Opened = Transport> extends Alarm {
   }
 
   #opened(transport: Result): void {
-    // It may have opened just when it was aborted, and then nobody would close it.
-    if (this.#over) return transport.close();
-    // Another listener may have stopped the abort event before it came here.
-    if (this.#signal?.aborted) {
-      transport.close();
-      return this.handleEvent();
-    }
+    // It may have opened just when it was aborted, and then nobody would close it. Another listener may have
+    // stopped the abort event before it came here.
+    if (this.over || this.aborted()) return transport.close();
     if (isItself(transport, this.#target.port)) return this.#dialAgain(transport);
-    this.#end();
-    this.#resolve(transport);
+    this.succeed(transport);
   }
 
   /** Dials again after connecting to itself, as no program listens at the port. */
@@ -133,18 +104,16 @@ export class Dialling<Result extends Opened = Transport> extends Alarm {
       transport.close();
     }
     if (++this.#selfConnects < mostSelfConnects) return this.#dial();
-    const cause = new Error("every attempt connected to itself");
-    this.#failed(Object.assign(cause, { code: "ECONNREFUSED" }));
+    this.#failed(coded("ECONNREFUSED", "every attempt connected to itself"));
   }
 
   #failed(cause: unknown): void {
-    if (this.#over) return;
+    if (this.over) return;
     const error = toSocketError(cause, "connect", this.#target);
     if (this.#retry !== undefined && curable.has((error as { code?: string }).code ?? "")) {
       return this.#wait(this.#retry, error);
     }
-    this.#end();
-    this.#reject(error);
+    this.fail(error);
   }
 
   /** Waits with a native timer, since a pending call has to keep the process alive, and alarms do not. */
@@ -155,36 +124,30 @@ export class Dialling<Result extends Opened = Transport> extends Alarm {
     this.#pause = nativeTimers().setTimeout(() => this.#dial(), Math.ceil(ms));
   }
 
-  override ring(): void {
-    if (this.#signal?.aborted) return this.handleEvent();
-    if (this.#until === Infinity) return this.#arm();
+  protected override timedOut(): Error {
     const timeout = this.#timeout;
     const failures = this.#failures;
     const cause = this.#last;
     const diagnosis = cause === undefined
-      ? this.#attempt?.waitsFor ?? diagnoseAttempt(this.#attempt, timers)
+      ? this.#attempt?.waitsFor ?? diagnoseAttempt(this.#attempt, this.timers)
       : `${failures} ${
         failures === 1 ? "attempt" : "attempts"
       } failed, the last one: ${cause.message}`;
-    this.#callOff(
-      timeoutError({ operation: "connect", timeout, address: this.#target, diagnosis, cause }),
-    );
+    return timeoutError({
+      operation: "connect",
+      timeout,
+      address: this.#target,
+      diagnosis,
+      cause,
+    });
   }
 
-  handleEvent(): void {
-    this.#callOff(this.#signal!.reason);
-  }
-
-  #callOff(reason: unknown): void {
-    this.#end();
-    this.#reject(reason);
+  protected override abandon(): void {
     this.#attempt?.abort();
   }
 
-  #end(): void {
-    this.#over = true;
-    timers.remove(this);
+  protected override end(): void {
+    super.end();
     if (this.#pause !== undefined) nativeTimers().clearTimeout(this.#pause);
-    this.#signal?.removeEventListener("abort", this);
   }
 }

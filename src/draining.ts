@@ -8,13 +8,13 @@
 import type { ListenerTransport } from "./adapter.ts";
 import type { Kernel } from "./kernel/kernel.ts";
 import { constants } from "./kernel/constants.ts";
+import { listed } from "./kernel/descriptors.ts";
 import { dropSyns, spread, steer, takeSyns } from "./kernel/listen_filter.ts";
 import { handshakesOn, listenersOn } from "./kernel/port_holder.ts";
 import { readTcpInfo } from "./kernel/tcp_info.ts";
 import { droppedPackets, readInt } from "./kernel/tcp_socket.ts";
 import { knownSystem } from "./kernel/system.ts";
 import { adapter } from "./runtime.ts";
-import type { CallOptions } from "./time/calls.ts";
 import { nativeTimers } from "./time/native_timers.ts";
 import { timers } from "./time/timers.ts";
 
@@ -147,7 +147,8 @@ export class Draining {
     const { SOL_SOCKET, SO_REUSEPORT } = constants;
     this.#sharesPort = readInt(this.#kernel!, fd, SOL_SOCKET!, SO_REUSEPORT!) > 0;
     const { port } = this.#listener.transport.addr;
-    const readable = mayReadTables();
+    // Where Deno may not list descriptors, it may not read the tables of the kernel either.
+    const readable = listed(adapter().list) !== undefined;
     const sharing = readable ? listenersOn(port) : undefined;
     // The newer one has number 1.
     if (this.#sharesPort && (sharing ?? 2) === 2) this.#steer(fd, 1);
@@ -188,16 +189,6 @@ export class Draining {
   }
 }
 
-/** Whether the kernel's tables may be read: Deno must not prompt for it. */
-function mayReadTables(): boolean {
-  try {
-    adapter().list("/proc/self/fd");
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** Waits until `done`, keeping the process alive. Resolves to whether that was within the limit. */
 export async function settles(
   done: () => boolean,
@@ -211,17 +202,4 @@ export async function settles(
     if (left <= 0 || signal?.aborted) return false;
     await new Promise<void>((resolve) => setTimeout(resolve, Math.min(often, Math.ceil(left))));
   }
-}
-
-/** When a call with these limits has to be over (`Infinity`: never), and the limit that counts. */
-export function dueOf(
-  { timeout, deadline }: CallOptions,
-  otherwise: number | null,
-): { due: number; limit: number } {
-  const limit = timeout === undefined ? otherwise : timeout;
-  const due = limit === null ? Infinity : timers.now() + limit;
-  if (deadline !== undefined && deadline.at < due) {
-    return { due: deadline.at, limit: deadline.timeout };
-  }
-  return { due, limit: limit ?? 0 };
 }

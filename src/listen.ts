@@ -7,6 +7,7 @@
 import type { ListenerTransport } from "./adapter.ts";
 import { canonical } from "./dial/hostname.ts";
 import { SocketError, toSocketError } from "./errors.ts";
+import { listed } from "./kernel/descriptors.ts";
 import { unsupported } from "./kernel/obstacle.ts";
 import { supportOfListen } from "./options/support.ts";
 import { Listener, type Prepare, type TcpListener } from "./listener.ts";
@@ -103,13 +104,8 @@ async function listenTcp(options: ListenOptions): Promise<TcpListener> {
 /** Adds to an `EADDRINUSE` who has the port, if the system shows it. */
 function withHolder(error: Error, { port, reuseAddress }: ListenPlan): Error {
   if (!(error instanceof SocketError) || error.code !== "EADDRINUSE") return error;
-  if (knownSystem() !== "linux") return error;
-  try {
-    // Throws where Deno may not read there, since it must not prompt for it.
-    adapter().list("/proc/self/fd");
-  } catch {
-    return error;
-  }
+  // Where Deno may not list descriptors, it may not read the tables of the kernel either.
+  if (knownSystem() !== "linux" || listed(adapter().list) === undefined) return error;
   const holder = portHolder(port, reuseAddress);
   if (holder === undefined) return error;
   const { code, operation, address, cause } = error;

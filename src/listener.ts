@@ -6,7 +6,7 @@
 
 import type { IncomingConnections, ListenerTransport, Transport } from "./adapter.ts";
 import type { NetAddr } from "./kernel/address.ts";
-import { Call, type CallOptions, CallQueue } from "./time/calls.ts";
+import { Call, type CallOptions, CallQueue, dueOf } from "./time/calls.ts";
 import { Connection } from "./connection/connection.ts";
 import type { TcpConnection } from "./connection/types.ts";
 import { SocketError, temporaryCodes, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
@@ -14,7 +14,7 @@ import type { KernelOptions, ListenTimeouts, SocketOptions } from "./options/typ
 import { hold, letGo, release } from "./time/hold.ts";
 import { Member, noteClosed, noteOpened, type Ours } from "./options/ours.ts";
 import { kernelFor } from "./options/support.ts";
-import { type Drainable, Draining, dueOf, settles } from "./draining.ts";
+import { type Drainable, Draining, settles } from "./draining.ts";
 import { timeoutError } from "./events.ts";
 import { getOptions, setOptions } from "./options/any_socket.ts";
 import { Alarm, type TimerQueue, timers as sharedTimers } from "./time/timers.ts";

@@ -10,10 +10,10 @@ import { Connection } from "./connection/connection.ts";
 import type { TcpConnection } from "./connection/types.ts";
 import { Dialling } from "./dialling.ts";
 import { toSocketError } from "./errors.ts";
-import { timeoutError } from "./events.ts";
 import type { UnixAddr } from "./kernel/address.ts";
 import { Listener, type TcpListener } from "./listener.ts";
 import { checkConnectUnix, checkListenUnix } from "./options/validate.ts";
+import { mustBeInTime } from "./time/calls.ts";
 import { timers } from "./time/timers.ts";
 
 /**
@@ -41,13 +41,11 @@ export interface UnixListener
 /** Dials a Unix socket under the limits of `connect`. */
 export async function dialUnix(options: unknown): Promise<UnixConnection> {
   const { path, timeouts, deadline, signal } = checkConnectUnix(options);
-  signal?.throwIfAborted();
+  const limits = { timeout: timeouts.connect, deadline, signal };
   const target = { hostname: "localhost", port: 0, path, transport: "unix" } as Target;
-  if (deadline?.expired) {
-    throw timeoutError({ operation: "connect", timeout: deadline.timeout, address: target });
-  }
-  const dialling = new Dialling(target, timeouts.connect, deadline, signal, undefined);
-  const transport = await dialling.open(() => connectUnix(path));
+  mustBeInTime(limits, { operation: "connect", address: target });
+  const dialling = new Dialling(target, limits, undefined, () => connectUnix(path));
+  const transport = await dialling.promise;
   return new Connection(transport, timeouts, timers) as unknown as UnixConnection;
 }
 

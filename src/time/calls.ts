@@ -8,7 +8,7 @@ import type { Deadline } from "./deadline.ts";
 import { retraced, TimeoutError, type TimeoutErrorOptions } from "../errors.ts";
 import { publishTimeout, timeoutError } from "../events.ts";
 import { hold, letGo, release } from "./hold.ts";
-import { Alarm, glance, type TimerQueue } from "./timers.ts";
+import { Alarm, glance, type TimerQueue, timers } from "./timers.ts";
 
 /** Limits of one call, of which the earliest counts. `timeout` replaces the connection's. */
 export interface CallOptions {
@@ -18,6 +18,28 @@ export interface CallOptions {
   deadline?: Deadline;
   /** Ends the wait with the signal's reason. */
   signal?: AbortSignal;
+}
+
+/** When a call with these limits has to be over (`Infinity`: never), and the limit that counts. */
+export function dueOf(
+  { timeout, deadline }: CallOptions,
+  otherwise: number | null,
+): { due: number; limit: number } {
+  const limit = timeout === undefined ? otherwise : timeout;
+  const due = limit === null ? Infinity : timers.now() + limit;
+  if (deadline !== undefined && deadline.at < due) {
+    return { due: deadline.at, limit: deadline.timeout };
+  }
+  return { due, limit: limit ?? 0 };
+}
+
+/** Throws if a call is over before it starts: its signal has aborted, or its deadline has passed. */
+export function mustBeInTime(
+  { deadline, signal }: CallOptions,
+  error: Omit<TimeoutErrorOptions, "timeout">,
+): void {
+  signal?.throwIfAborted();
+  if (deadline?.expired) throw timeoutError({ ...error, timeout: deadline.timeout });
 }
 
 /** The queue of a call, which is called when the call's time is over or its signal aborts. */

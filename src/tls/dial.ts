@@ -8,16 +8,8 @@ import type { Attempt, Transport } from "../adapter.ts";
 import { adapter } from "../runtime.ts";
 import type { TlsPlan } from "./options.ts";
 
-/** Returns an attempt that prepares the connection of `attempt`, and then starts TLS on it. */
-export function secured(
-  attempt: Attempt,
-  plan: TlsPlan,
-  prepare: (transport: Transport) => void,
-): Attempt {
-  return new Secured(attempt, plan, prepare);
-}
-
-class Secured implements Attempt {
+/** Prepares the connection of another attempt, and then starts TLS on it. */
+export class SecureAttempt implements Attempt {
   readonly opened: Promise<Transport>;
   waitsFor: string | undefined = undefined;
   #running: Attempt;

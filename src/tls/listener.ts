@@ -7,7 +7,7 @@
 import type { IncomingConnections, ListenerTransport, Transport } from "../adapter.ts";
 import type { NetAddr } from "../kernel/address.ts";
 import { type TimerQueue, timers as sharedTimers } from "../time/timers.ts";
-import { LimitedHandshake } from "./limited.ts";
+import { LimitedHandshake } from "./handshake.ts";
 import type { ServerPlan } from "./options.ts";
 
 /** Handshakes run side by side, each under the same limit. One that fails does not affect the others. */
@@ -90,7 +90,7 @@ export class TlsListener implements ListenerTransport, IncomingConnections {
       this.#timers,
     );
     this.#running.add(handshake);
-    handshake.opened.then((secured) => {
+    handshake.promise.then((secured) => {
       this.#running.delete(handshake);
       this.#incoming.accepted(secured);
     }, () => {

@@ -9,11 +9,10 @@ import { checkPlain, fail } from "../check.ts";
 import { Connection } from "../connection/connection.ts";
 import type { TcpConnection } from "../connection/types.ts";
 import { checkCall } from "../options/validate.ts";
-import type { CallOptions } from "../time/calls.ts";
-import { timeoutError } from "../events.ts";
+import { type CallOptions, dueOf, mustBeInTime } from "../time/calls.ts";
 import { noteOpened } from "../options/ours.ts";
 import { timers } from "../time/timers.ts";
-import { LimitedHandshake } from "./limited.ts";
+import { LimitedHandshake } from "./handshake.ts";
 import { checkServerTls, checkTls, type ServerTlsOptions, type TlsOptions } from "./options.ts";
 
 /**
@@ -61,20 +60,19 @@ export async function startTls(
   const plan = server
     ? checkServerTls(rest, verb, undefined)
     : checkTls(rest, verb, undefined, connection.peerName);
-  const { timeout: limit = connection.timeouts.read, deadline, signal } = checkCall(limits, "read");
-  signal?.throwIfAborted();
-  let timeout = limit ?? 0;
-  let due = limit === null ? Infinity : timers.now() + limit;
-  if (deadline !== undefined && deadline.at < due) ({ at: due, timeout } = deadline);
-  const error = { operation: "connect", timeout, address: connection.remoteAddr } as const;
-  if (due <= timers.now()) throw timeoutError(error);
+  const checked = checkCall(limits, "read");
+  const what = { operation: "connect", address: connection.remoteAddr } as const;
+  mustBeInTime(checked, what);
+  const { due, limit: timeout } = dueOf(checked, connection.timeouts.read);
   const { timeouts, peerName, deadPeerTimeout } = connection;
   const transport = connection.handOver();
   // The runtime's socket no longer keeps the process alive, so this does.
   hold();
   let secured: Connection | undefined;
   try {
-    const opened = await new LimitedHandshake(transport, plan, error, due, timers, signal).opened;
+    const error = { ...what, timeout };
+    const handshake = new LimitedHandshake(transport, plan, error, due, timers, checked.signal);
+    const opened = await handshake.promise;
     secured = new Connection(opened, timeouts, timers, deadPeerTimeout, peerName);
     noteOpened(secured);
     return secured;

@@ -2,7 +2,8 @@
 
 import { test } from "node:test";
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { type Drainable, Draining, dueOf, settles } from "../../src/draining.ts";
+import { type Drainable, Draining, settles } from "../../src/draining.ts";
+import { dueOf } from "../../src/time/calls.ts";
 import { Deadline } from "../../src/time/deadline.ts";
 import { timers } from "../../src/time/timers.ts";
 

@@ -1,0 +1,88 @@
+/**
+ * A promise that a limit or a signal can end.
+ *
+ * @module
+ */
+
+import { Alarm, glance, type TimerQueue, timers as sharedTimers } from "./timers.ts";
+
+/** Something that takes time, and is called off when its limit is over or its signal aborts. */
+export abstract class Limited<Result> extends Alarm {
+  /** Rejects with the error of a subclass, the error of the limit, or the signal's reason. */
+  readonly promise: Promise<Result>;
+  /** Whether the promise is settled. */
+  protected over = false;
+  protected readonly timers: TimerQueue;
+  readonly #due: number;
+  readonly #signal: AbortSignal | undefined;
+  #resolve!: (result: Result) => void;
+  #reject!: (reason: unknown) => void;
+
+  /** `due` is the time at which the limit is over, `Infinity` for no limit. */
+  constructor(due: number, signal?: AbortSignal, timers: TimerQueue = sharedTimers) {
+    super();
+    this.#due = due;
+    this.#signal = signal;
+    this.timers = timers;
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.#arm();
+    signal?.addEventListener("abort", this);
+  }
+
+  /** The error of the limit, which is over now. */
+  protected abstract timedOut(): Error;
+
+  /** Ends what was going on. The promise has been rejected. */
+  protected abstract abandon(): void;
+
+  protected succeed(result: Result): void {
+    this.end();
+    this.#resolve(result);
+  }
+
+  protected fail(reason: unknown): void {
+    this.end();
+    this.#reject(reason);
+  }
+
+  /** Ends it with this reason, unless it is over. */
+  callOff(reason: unknown): void {
+    if (this.over) return;
+    this.fail(reason);
+    this.abandon();
+  }
+
+  /** Whether the signal has aborted. Then this is called off, if it was not yet. */
+  protected aborted(): boolean {
+    if (!this.#signal?.aborted) return false;
+    this.callOff(this.#signal.reason);
+    return true;
+  }
+
+  /** Called by the signal's abort event. */
+  handleEvent(): void {
+    this.aborted();
+  }
+
+  override ring(): void {
+    // Another listener may have stopped the abort event before it came here.
+    if (this.aborted()) return;
+    if (this.#due === Infinity) this.#arm();
+    else this.callOff(this.timedOut());
+  }
+
+  #arm(): void {
+    if (this.#due < Infinity) this.timers.arm(this, this.#due);
+    else if (this.#signal !== undefined) this.timers.arm(this, this.timers.now() + glance);
+  }
+
+  /** Called before the promise is settled. */
+  protected end(): void {
+    this.over = true;
+    this.timers.remove(this);
+    this.#signal?.removeEventListener("abort", this);
+  }
+}
