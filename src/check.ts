@@ -94,18 +94,54 @@ export function copyOptions(
   return copy;
 }
 
-/** Checks an integer. */
+/** Checks a number. Both limits are in the range that `expected` describes. */
+export function checkNumber(
+  value: unknown,
+  name: string,
+  min: number,
+  max: number,
+  verb: string,
+  expected: string,
+): number {
+  if (typeof value !== "number") fail(TypeError, verb, name, expected, value);
+  if (!(value >= min && value <= max)) fail(RangeError, verb, name, expected, value);
+  return value;
+}
+
+/** Checks a positive time in ms, of any length but `Infinity`. */
+export function checkTime(
+  value: unknown,
+  name: string,
+  verb: string,
+  expected: string = "must be a positive number of milliseconds",
+): number {
+  return checkNumber(value, name, Number.MIN_VALUE, Number.MAX_VALUE, verb, expected);
+}
+
+/** Checks an integer. `what` names it in the error's message. */
 export function checkInteger(
   value: unknown,
   name: string,
   min: number,
   max: number,
   verb: string,
+  what: string = "an integer",
 ): number {
   if (Number.isInteger(value) && value as number >= min && value as number <= max) {
     // The kernel's calls do not take -0.
     return value as number + 0;
   }
   const Class = typeof value === "number" ? RangeError : TypeError;
-  fail(Class, verb, name, `must be an integer from ${min} to ${max}`, value);
+  fail(Class, verb, name, `must be ${what} from ${min} to ${max}`, value);
+}
+
+/** Checks a boolean. */
+export function checkFlag(value: unknown, name: string, verb: string): boolean {
+  if (typeof value !== "boolean") fail(TypeError, verb, name, "must be a boolean", value);
+  return value;
+}
+
+/** Whether `text` may be a host name: none contains these characters, but a URL or a line of a log may. */
+export function mayBeHostname(text: string): boolean {
+  return text !== "" && !/[\s\0/[\]]/.test(text);
 }

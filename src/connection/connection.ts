@@ -32,7 +32,7 @@ import { tcpInfo } from "../options/tcp_info.ts";
 import { resetsOnClose, resetting } from "../kernel/tcp_socket.ts";
 import type { TlsInformation } from "../tls/information.ts";
 import { type TimerQueue, timers as sharedTimers } from "../time/timers.ts";
-import { checkCall, checkData, checkFlag, checkTimeouts } from "../options/validate.ts";
+import { checkCall, checkData, checkTimeouts } from "../options/validate.ts";
 import { Writer } from "./writer.ts";
 
 /** Runtimes' sockets that have a connection, in any copy of this module: a second one would lose bytes. */
@@ -334,7 +334,6 @@ export class Connection extends Member implements TcpConnection, Ours {
   }
 
   setNoDelay(noDelay: boolean = true): void {
-    checkFlag(noDelay, "noDelay");
     changeOptions(this, { noDelay });
   }
 

@@ -6,6 +6,7 @@
 
 import type { Attempt } from "../adapter.ts";
 import { UnsupportedOptionError } from "../errors.ts";
+import type { Obstacle } from "../kernel/obstacle.ts";
 import { layoutObstacle, readTcpInfo, type TcpInfo } from "../kernel/tcp_info.ts";
 import { silenceOf } from "../options/silence.ts";
 import { tcpInfo } from "../options/tcp_info.ts";
@@ -43,7 +44,7 @@ export function diagnose(native: object, timers: TimerQueue): string {
   return `${blocked(late)}; ${waiting}`;
 }
 
-function outOfReach({ reason, remedy }: { reason: string; remedy: string | undefined }): string {
+function outOfReach({ reason, remedy }: Obstacle): string {
   return `what the kernel knows is out of reach: ${reason}${remedy ? ` (${remedy})` : ""}`;
 }
 

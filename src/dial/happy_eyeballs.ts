@@ -7,7 +7,7 @@
 import type { Attempt, Target } from "../adapter.ts";
 import { SocketError, toSocketError } from "../errors.ts";
 import { notFound } from "./hostname.ts";
-import { versionOf } from "../kernel/sockaddr.ts";
+import { literalVersion } from "../kernel/sockaddr.ts";
 import { nativeTimers } from "../time/native_timers.ts";
 import { timers } from "../time/timers.ts";
 import { builtin } from "../kernel/system.ts";
@@ -63,11 +63,6 @@ export function race<Result extends Closable>(
 /** Whether `hostname` is an IP address, so that nothing has to be looked up. */
 export function isLiteral(hostname: string): boolean {
   return literalVersion(hostname) !== undefined;
-}
-
-/** The IP version of a literal with or without a scope. */
-function literalVersion(hostname: string): 4 | 6 | undefined {
-  return versionOf(hostname.includes("%") ? hostname.split("%", 1)[0]! : hostname);
 }
 
 /** The address to listen on: an IP literal itself, or the first address of a name. */

@@ -108,8 +108,8 @@ export function errnoFunction(): string {
 export function noLibrary(): Obstacle | undefined {
   if (libraryNames().length > 0) return undefined;
   return knownSystem() === "windows"
-    ? { reason: "no runtime on Windows shows the handle of its sockets", remedy: "" }
-    : { reason: `kernel numbers of ${systemName()} are not known to this library`, remedy: "" };
+    ? { reason: "no runtime on Windows shows the handle of its sockets" }
+    : { reason: `kernel numbers of ${systemName()} are not known to this library` };
 }
 
 /**
@@ -143,7 +143,7 @@ export function kernelThrough(load: () => Libc): KernelAccess {
   try {
     return { kernel: kernelOf(load()) };
   } catch (cause) {
-    return { obstacle: { reason: `the C library cannot be loaded: ${cause}`, remedy: "" } };
+    return { obstacle: { reason: `the C library cannot be loaded: ${cause}` } };
   }
 }
 

@@ -10,8 +10,13 @@ import { runtime, systemName } from "./system.ts";
 /** Why something cannot be had here, and what would help. */
 export interface Obstacle {
   readonly reason: string;
-  /** What would help; empty where nothing does. */
-  readonly remedy: string;
+  /** What would help, if anything. */
+  readonly remedy?: string | undefined;
+}
+
+/** Why an option cannot be had that the running system does not have. */
+export function noSuchOption(): Obstacle {
+  return { reason: `${systemName()} has no such option` };
 }
 
 /** The error for an option that cannot be had in this runtime on this system. */
@@ -22,6 +27,6 @@ export function unsupported(option: string, { reason, remedy }: Obstacle): Unsup
     runtime: `${name} ${version}`,
     system: systemName(),
     reason,
-    remedy: remedy === "" ? undefined : remedy,
+    remedy,
   });
 }

@@ -139,6 +139,11 @@ export function versionOf(literal: string): 4 | 6 | undefined {
   return parse(literal) === undefined ? undefined : 6;
 }
 
+/** The same for a literal with or without a scope. */
+export function literalVersion(hostname: string): 4 | 6 | undefined {
+  return versionOf(hostname.includes("%") ? hostname.split("%", 1)[0]! : hostname);
+}
+
 function parse4(literal: string): Uint8Array | undefined {
   const value = value4(literal);
   return value < 0 ? undefined : Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);

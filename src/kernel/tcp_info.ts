@@ -225,7 +225,7 @@ const bytes = new Uint8Array(512);
 export function layoutObstacle(): Obstacle | undefined {
   const system = knownSystem();
   if (system === "linux" || system === "darwin") return undefined;
-  return { reason: `the layout of its result on ${systemName()} is not known`, remedy: "" };
+  return { reason: `the layout of its result on ${systemName()} is not known` };
 }
 
 /** Asks the kernel, on Linux or macOS. Returns -errno when the kernel refuses. */

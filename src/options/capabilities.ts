@@ -13,7 +13,7 @@ import { kernelObstacle, type Road, supportOf, supportOfListen } from "./support
 import type { KeepAlive, PlannedOption } from "./plan.ts";
 import type { Obstacle } from "../kernel/obstacle.ts";
 import { adapter } from "../runtime.ts";
-import { type BeforeName, beforeObstacle } from "./dial.ts";
+import { type BeforeName, beforeNames, beforeObstacle } from "./dial.ts";
 import { tcpInfoObstacle } from "./tcp_info.ts";
 import { checkSocketOptions } from "./validate.ts";
 
@@ -79,9 +79,7 @@ export function capabilities(): Capabilities {
   const blind = deadPeerObstacle();
   options.deadPeerTimeout = blind === undefined ? { set: "ffi", get: "none" } : missing(blind);
   for (const name of Object.keys(binds) as (keyof typeof binds)[]) options[name] = ofBind(name);
-  for (const name of ["localAddress", "localPort", "interface", "prepare"] as const) {
-    options[name] = ofBefore(name);
-  }
+  for (const name of beforeNames) options[name] = ofBefore(name);
   const info = tcpInfoObstacle();
   options.tcpInfo = info === undefined ? { set: "none", get: "ffi" } : missing(info);
   const reset = natives.reset ? undefined : kernelObstacle("linger");
@@ -207,5 +205,5 @@ function missing(obstacle: Obstacle): Capability {
 function because(obstacle: Obstacle | undefined): { reason?: string } {
   if (obstacle === undefined) return {};
   const { reason, remedy } = obstacle;
-  return { reason: remedy === "" ? reason : `${reason}; ${remedy}` };
+  return { reason: remedy === undefined ? reason : `${reason}; ${remedy}` };
 }

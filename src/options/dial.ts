@@ -5,12 +5,11 @@
  * @module
  */
 
-import { checkInteger, copyOptions, fail, type Options } from "../check.ts";
+import { checkInteger, checkNumber, checkTime, copyOptions, fail, type Options } from "../check.ts";
 import { constants } from "../kernel/constants.ts";
 import { type BeforeHandshake, bindSource, type Source } from "../kernel/handshake.ts";
-import { type Obstacle, unsupported } from "../kernel/obstacle.ts";
-import { parse } from "../kernel/sockaddr.ts";
-import { systemName } from "../kernel/system.ts";
+import { noSuchOption, type Obstacle, unsupported } from "../kernel/obstacle.ts";
+import { literalVersion } from "../kernel/sockaddr.ts";
 import { adapter } from "../runtime.ts";
 import { applyPlan, type Step } from "./apply.ts";
 import type { RowName } from "./table.ts";
@@ -24,13 +23,12 @@ export interface DialPlan {
   readonly retry: Required<RetryOptions> | undefined;
 }
 
-/** The keys of these options. */
-export const dialKeys = ["localAddress", "localPort", "interface", "prepare", "retry"] as const;
+/** The keys of those that need access to the socket before its handshake. */
+export const beforeNames = ["localAddress", "localPort", "interface", "prepare"] as const;
+export type BeforeName = typeof beforeNames[number];
 
-/** Those of them that need access to the socket before its handshake. */
-export type BeforeName = Exclude<typeof dialKeys[number], "retry">;
-
-const beforeNames: readonly BeforeName[] = ["localAddress", "localPort", "interface", "prepare"];
+/** The keys of all these options. */
+export const dialKeys: readonly string[] = [...beforeNames, "retry"];
 
 /** On these depend the scale of the window, the header of the SYN and the first round trips. */
 const early = new Set<RowName>([
@@ -45,12 +43,8 @@ const early = new Set<RowName>([
 export function checkDial(given: Options, verb: string): DialPlan {
   const { localAddress, localPort, interface: name, prepare, retry } = given;
   if (localAddress !== undefined) {
-    const expected = "must be an IP address of this machine";
-    if (typeof localAddress !== "string") {
-      fail(TypeError, verb, "localAddress", expected, localAddress);
-    }
-    if (parse(localAddress.split("%", 1)[0]!) === undefined) {
-      fail(TypeError, verb, "localAddress", expected, localAddress);
+    if (typeof localAddress !== "string" || literalVersion(localAddress) === undefined) {
+      fail(TypeError, verb, "localAddress", "must be an IP address of this machine", localAddress);
     }
   }
   if (localPort !== undefined) checkInteger(localPort, "localPort", 1, 65_535, verb);
@@ -78,21 +72,17 @@ function checkRetry(value: unknown, verb: string): Required<RetryOptions> {
     verb,
     "retry",
   );
-  const time = "must be a positive number of milliseconds";
-  for (const [name, ms] of [["retry.delay", delay], ["retry.max", max]] as const) {
-    if (typeof ms !== "number") fail(TypeError, verb, name, time, ms);
-    if (!(ms > 0 && ms < Infinity)) fail(RangeError, verb, name, time, ms);
-  }
-  const expected = "must be a number from 1 to 100";
-  if (typeof factor !== "number") fail(TypeError, verb, "retry.factor", expected, factor);
-  if (!(factor >= 1 && factor <= 100)) fail(RangeError, verb, "retry.factor", expected, factor);
-  return { delay: delay as number, factor, max: max as number };
+  return {
+    delay: checkTime(delay, "retry.delay", verb),
+    factor: checkNumber(factor, "retry.factor", 1, 100, verb, "must be a number from 1 to 100"),
+    max: checkTime(max, "retry.max", verb),
+  };
 }
 
 /** Why there is no access to a socket before its handshake, or `undefined` where there is. */
 export function beforeObstacle(name: BeforeName): Obstacle | undefined {
   if (name === "interface" && constants.SO_BINDTODEVICE === undefined) {
-    return { reason: `${systemName()} has no such option`, remedy: "" };
+    return noSuchOption();
   }
   const { loadKernel, dialsFrom } = adapter();
   if (dialsFrom && (name === "localAddress" || name === "localPort")) return undefined;

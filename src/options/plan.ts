@@ -8,7 +8,7 @@ import { type Row, type RowName, rows } from "./table.ts";
 import type { SocketOptions } from "./types.ts";
 import type { Value } from "./encode.ts";
 import { keepAliveFor } from "./probing.ts";
-import { copyOptions, fail, type Options } from "../check.ts";
+import { checkFlag, checkInteger, checkNumber, copyOptions, fail, type Options } from "../check.ts";
 
 /** Keepalive: whether it is on, and those of its values that were given, times in ms. */
 export interface KeepAlive {
@@ -64,8 +64,10 @@ export function socketPlan(
   given.sort((a, b) => places.get(a)! - places.get(b)!);
   for (const key of given) {
     const value = options[key];
-    if (key === "deadPeerTimeout") deadPeerTimeout = checkDeadPeerTimeout(value, verb, shortest);
-    else if (key === "keepAlive") entries.push(keepAliveOption(value, verb));
+    if (key === "deadPeerTimeout") {
+      const expected = `must be a number of milliseconds, at least ${shortest}`;
+      deadPeerTimeout = checkNumber(value, key, shortest, Number.MAX_VALUE, verb, expected);
+    } else if (key === "keepAlive") entries.push(keepAliveOption(value, verb));
     else entries.push({ name: key, value: checkValue(rows[key], key, value, verb) });
   }
   if (deadPeerTimeout !== undefined) {
@@ -103,15 +105,6 @@ export function keepAliveOption(
   };
 }
 
-function checkDeadPeerTimeout(value: unknown, verb: string, shortest: number): number {
-  const expected = `must be a number of milliseconds, at least ${shortest}`;
-  if (typeof value !== "number") fail(TypeError, verb, "deadPeerTimeout", expected, value);
-  if (!(value >= shortest && value < Infinity)) {
-    fail(RangeError, verb, "deadPeerTimeout", expected, value);
-  }
-  return value;
-}
-
 /** Refuses options that would contradict `deadPeerTimeout`, which sets them itself. */
 function checkAlone(given: readonly string[], verb: string): void {
   for (const name of ["keepAlive", "userTimeout"]) {
@@ -124,11 +117,9 @@ function checkAlone(given: readonly string[], verb: string): void {
 function checkValue(row: Row, name: string, value: unknown, verb: string): Value {
   const { kind, min, max } = row;
   if (value === null && row.null !== undefined) return value;
-  const or = row.null === undefined ? "" : " or null";
   switch (kind) {
     case "flag":
-      if (typeof value !== "boolean") fail(TypeError, verb, name, "must be a boolean", value);
-      return value;
+      return checkFlag(value, name, verb);
     case "name": {
       const expected = `must be a string of ${min} to ${max} printable ASCII characters`;
       if (typeof value !== "string") fail(TypeError, verb, name, expected, value);
@@ -138,23 +129,20 @@ function checkValue(row: Row, name: string, value: unknown, verb: string): Value
       return value;
     }
     case "linger": {
-      if (value === 0) return value;
       const expected =
         "must be 0 or null, since with more close() would block the event loop: end() waits instead";
-      return fail(typeof value === "number" ? RangeError : TypeError, verb, name, expected, value);
+      return checkNumber(value, name, 0, 0, verb, expected);
     }
     case "time": {
+      // Programs set keepalive often, so the message is not made in vain.
       if (typeof value === "number" && value >= min && value <= max) return value;
+      const or = row.null === undefined ? "" : " or null";
       const expected = `must be a number of milliseconds from ${min} to ${max}${or}`;
-      return fail(typeof value === "number" ? RangeError : TypeError, verb, name, expected, value);
+      return checkNumber(value, name, min, max, verb, expected);
     }
-    default: {
-      if (Number.isInteger(value) && value as number >= min && value as number <= max) {
-        return value as number;
-      }
-      const what = kind === "bytes" ? "number of bytes" : "integer";
-      const expected = `must be ${what === "integer" ? "an" : "a"} ${what} from ${min} to ${max}`;
-      fail(typeof value === "number" ? RangeError : TypeError, verb, name, expected, value);
-    }
+    case "bytes":
+      return checkInteger(value, name, min, max, verb, "a number of bytes");
+    default:
+      return checkInteger(value, name, min, max, verb);
   }
 }

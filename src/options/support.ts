@@ -8,8 +8,8 @@ import type { NativeSetters } from "../adapter.ts";
 import type { ListenPlan } from "../kernel/listening.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { constants } from "../kernel/constants.ts";
-import { type Obstacle, unsupported } from "../kernel/obstacle.ts";
-import { knownSystem, systemName } from "../kernel/system.ts";
+import { noSuchOption, type Obstacle, unsupported } from "../kernel/obstacle.ts";
+import { knownSystem } from "../kernel/system.ts";
 import { adapter } from "../runtime.ts";
 import type { KeepAlive, PlannedOption } from "./plan.ts";
 import { type Place, type RowName, rows } from "./table.ts";
@@ -87,13 +87,13 @@ function helped(obstacle: Obstacle, entry: PlannedOption, setters: Setters): Obs
   if (entry.name !== "keepAlive") return obstacle;
   const together = "give idle, interval and count together";
   const { tuneKeepAliveFrom } = adapter().natives();
-  const ways = [obstacle.remedy];
+  const ways = obstacle.remedy === undefined ? [] : [obstacle.remedy];
   if (setters.tuneKeepAlive) ways.push(together);
   else if (tuneKeepAliveFrom !== undefined) {
     const version = `use ${tuneKeepAliveFrom}`;
     ways.push(setterFor(entry) === "tuneKeepAlive" ? version : `${version} and ${together}`);
   }
-  return { ...obstacle, remedy: ways.filter((way) => way !== "").join(", or ") };
+  return { ...obstacle, remedy: ways.length > 0 ? ways.join(", or ") : undefined };
 }
 
 /** How `listen` carries out `plan`. */
@@ -119,10 +119,6 @@ export function placesOf(name: RowName): readonly Place[] | undefined {
 /** Why the kernel's option cannot be used here, or `undefined` where it can. */
 export function kernelObstacle(name: RowName): Obstacle | undefined {
   return placesOf(name) === undefined ? noSuchOption() : adapter().loadKernel().obstacle;
-}
-
-function noSuchOption(): Obstacle {
-  return { reason: `${systemName()} has no such option`, remedy: "" };
 }
 
 /** The system calls. @throws {UnsupportedOptionError} There are none. The error names `option`. */

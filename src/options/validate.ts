@@ -8,7 +8,16 @@ import { systemName } from "../kernel/system.ts";
 import type { ListenPlan } from "../kernel/listening.ts";
 import type { Target } from "../adapter.ts";
 import type { CallOptions } from "../time/calls.ts";
-import { checkInteger, checkPlain, copyOptions, fail, type Options } from "../check.ts";
+import {
+  checkFlag,
+  checkInteger,
+  checkPlain,
+  checkTime,
+  copyOptions,
+  fail,
+  mayBeHostname,
+  type Options,
+} from "../check.ts";
 import { bytesOf } from "../memory.ts";
 import { Deadline } from "../time/deadline.ts";
 import type {
@@ -22,12 +31,16 @@ import { checkDial, dialKeys, type DialPlan, refuseEarly } from "./dial.ts";
 import { socketKeys, type SocketPlan, socketPlan } from "./plan.ts";
 import { checkServerTls, checkTls, type ClientPlan, type ServerPlan } from "../tls/options.ts";
 
-/** What `connect` has to do: its options, checked. */
-export interface ConnectPlan {
-  readonly target: Target;
+/** The limits of `connect`, and of the connection that it opens. */
+interface ConnectLimits {
   readonly timeouts: ConnectTimeouts;
   readonly deadline: Deadline | undefined;
   readonly signal: AbortSignal | undefined;
+}
+
+/** What `connect` has to do: its options, checked. */
+export interface ConnectPlan extends ConnectLimits {
+  readonly target: Target;
   readonly socket: SocketPlan;
   readonly dial: DialPlan;
   readonly tls: ClientPlan | undefined;
@@ -42,7 +55,6 @@ export interface ListenOptionsPlan {
   readonly tls: ServerPlan | undefined;
 }
 
-const int = 2 ** 31 - 1;
 const limitKeys = ["timeout", "deadline", "signal"];
 const connectKeys = ["hostname", "port", ...limitKeys, "tls", ...dialKeys, ...socketKeys];
 const addressKeys = ["hostname", "port", "reuseAddress", "reusePort", "ipv6Only"];
@@ -55,9 +67,7 @@ export function checkConnect(options: unknown): ConnectPlan {
   const host = hostname(given, "127.0.0.1", verb);
   return {
     target: { hostname: host, port: checkInteger(given.port, "port", 1, 65_535, verb) },
-    timeouts: timeouts(given.timeout, ["connect", "read", "write"], verb),
-    deadline: checkDeadline(given.deadline, verb),
-    signal: checkSignal(given.signal, verb),
+    ...connectLimits(given, verb),
     socket: withNoDelay(given, verb),
     dial: checkDial(given, verb),
     tls: given.tls === undefined || given.tls === false
@@ -70,7 +80,8 @@ export function checkConnect(options: unknown): ConnectPlan {
 export function checkListen(options: unknown): ListenOptionsPlan {
   const verb = "listen";
   const given = copyOptions(options, listenKeys, verb);
-  const fd = optional(given.fd, (fd) => checkInteger(fd, "fd", 0, int, verb));
+  const integer = (key: string, min: number) => checkOptional(given, key, min, verb);
+  const fd = integer("fd", 0);
   if (fd !== undefined) {
     const beside = addressKeys.find((key) => given[key] !== undefined);
     if (beside !== undefined) {
@@ -86,11 +97,10 @@ export function checkListen(options: unknown): ListenOptionsPlan {
       reuseAddress: flag("reuseAddress") ?? true,
       reusePort: flag("reusePort") ?? false,
       ipv6Only: flag("ipv6Only"),
-      backlog: optional(given.backlog, (length) => checkInteger(length, "backlog", 1, int, verb)),
+      backlog: integer("backlog", 1),
       fd,
     },
-    maxPending: optional(given.maxPending, (n) => checkInteger(n, "maxPending", 1, int, verb)) ??
-      defaultPending,
+    maxPending: integer("maxPending", 1) ?? defaultPending,
     timeouts: listenTimeouts(given.timeout, tls !== undefined, verb),
     socket: withNoDelay(given, verb),
     tls,
@@ -107,11 +117,8 @@ export function isUnix(options: unknown): boolean {
 }
 
 /** What `connect` is to do with a Unix socket. */
-export interface UnixConnectPlan {
+export interface UnixConnectPlan extends ConnectLimits {
   readonly path: string;
-  readonly timeouts: ConnectTimeouts;
-  readonly deadline: Deadline | undefined;
-  readonly signal: AbortSignal | undefined;
 }
 
 /** Checks the options of `connect` for a Unix socket. */
@@ -120,9 +127,7 @@ export function checkConnectUnix(options: unknown): UnixConnectPlan {
   const given = copyUnix(options, limitKeys, connectKeys, verb);
   return {
     path: checkPath(given.path, verb),
-    timeouts: timeouts(given.timeout, ["connect", "read", "write"], verb),
-    deadline: checkDeadline(given.deadline, verb),
-    signal: checkSignal(given.signal, verb),
+    ...connectLimits(given, verb),
   };
 }
 
@@ -134,7 +139,7 @@ export function checkListenUnix(
   const given = copyUnix(options, ["timeout", "backlog"], listenKeys, verb);
   return {
     path: checkPath(given.path, verb),
-    backlog: optional(given.backlog, (length) => checkInteger(length, "backlog", 1, int, verb)),
+    backlog: checkOptional(given, "backlog", 1, verb),
     timeouts: listenTimeouts(given.timeout, false, verb),
   };
 }
@@ -178,11 +183,7 @@ function listenTimeouts(value: unknown, secure: boolean, verb: string): ListenTi
     ? timeouts(rest, ["accept", "read", "write"], verb, secure ? ["handshake"] : [])
     : { ...timeouts(value, ["read", "write"], verb), accept: null };
   if (!secure) return { accept, ...io };
-  if (handshake === null) {
-    const expected = "must be a positive number of milliseconds";
-    fail(TypeError, verb, "timeout.handshake", expected, handshake);
-  }
-  const limit = optional(handshake, (limit) => timeout(limit, "timeout.handshake", verb));
+  const limit = optional(handshake, (limit) => checkTime(limit, "timeout.handshake", verb));
   return { accept, ...io, handshake: limit ?? io.read ?? longestHandshake };
 }
 
@@ -257,10 +258,9 @@ export function checkData(
   return bytesOf(data) ?? fail(TypeError, verb, name, "must be a Uint8Array", data);
 }
 
-/** Checks a boolean. */
-export function checkFlag(on: unknown, name: string, verb: string = "set options"): boolean {
-  if (typeof on !== "boolean") fail(TypeError, verb, name, "must be a boolean", on);
-  return on;
+/** Checks an integer that may be left out. */
+function checkOptional(given: Options, key: string, min: number, verb: string): number | undefined {
+  return optional(given[key], (value) => checkInteger(value, key, min, 2 ** 31 - 1, verb));
 }
 
 function optional<T>(value: unknown, check: (value: unknown) => T): T | undefined {
@@ -278,20 +278,14 @@ function hostname({ hostname }: Options, otherwise: string, verb: string): strin
   const expected = "must be a host name or an IP address";
   if (typeof hostname !== "string") fail(TypeError, verb, "hostname", expected, hostname);
   const name = /^\[.*:.*\]$/.test(hostname) ? hostname.slice(1, -1) : hostname;
-  // No name contains these, but a URL or a line of a log may.
-  if (name === "" || /[\s\0/[\]]/.test(name)) {
-    fail(TypeError, verb, "hostname", expected, hostname);
-  }
+  if (!mayBeHostname(name)) fail(TypeError, verb, "hostname", expected, hostname);
   return name;
 }
 
 /** Checks a time limit. No limit has to be written as `null`, so that it is never an oversight. */
 function timeout(value: unknown, name: string, verb: string): number | null {
   if (value === null) return null;
-  const expected = "must be a positive number of milliseconds or null";
-  if (typeof value !== "number") fail(TypeError, verb, name, expected, value);
-  if (!(value > 0 && value < Infinity)) fail(RangeError, verb, name, expected, value);
-  return value;
+  return checkTime(value, name, verb, "must be a positive number of milliseconds or null");
 }
 
 function timeouts<Key extends string>(
@@ -312,6 +306,14 @@ function timeouts<Key extends string>(
   }
   if (given?.idle !== undefined) result.idle = timeout(given.idle, "timeout.idle", verb);
   return result;
+}
+
+function connectLimits({ timeout, deadline, signal }: Options, verb: string): ConnectLimits {
+  return {
+    timeouts: timeouts(timeout, ["connect", "read", "write"], verb),
+    deadline: checkDeadline(deadline, verb),
+    signal: checkSignal(signal, verb),
+  };
 }
 
 function checkDeadline(deadline: unknown, verb: string): Deadline | undefined {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { copyOptions, fail } from "../check.ts";
+import { checkFlag, copyOptions, fail } from "../check.ts";
 import type { Entry, SocketEntry } from "../kernel/entry.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { encode } from "../kernel/sockaddr.ts";
@@ -58,9 +58,7 @@ export function evict(filter: EvictCriteria | ((entry: SocketEntry) => boolean))
       fail(TypeError, verb, "kind", 'must be "connection"', given.kind);
     }
     ({ unreachable, ...rest } = given);
-    if (unreachable !== undefined && typeof unreachable !== "boolean") {
-      fail(TypeError, verb, "unreachable", "must be a boolean", unreachable);
-    }
+    if (unreachable !== undefined) checkFlag(unreachable, "unreachable", verb);
   }
   const matches = checkFilter(rest, verb);
   const kernel = kernelForSockets();

@@ -60,31 +60,24 @@ export function checkFilter(filter: unknown, verb: string): Matches {
       throw new TypeError(`Cannot ${verb} as the filter must not return a promise`);
     };
   }
-  const { kind, localPort, remotePort, localAddress, remoteAddress } = copyOptions(
-    filter,
-    criteria,
-    verb,
-  );
+  const given = copyOptions(filter, criteria, verb);
+  const { kind } = given;
   if (kind !== undefined && kind !== "connection" && kind !== "listener") {
     fail(TypeError, verb, "kind", `must be "connection" or "listener"`, kind);
   }
   const tests: Matches[] = [];
   if (kind !== undefined) tests.push((entry) => entry.kind === kind);
-  if (localPort !== undefined) {
-    const ports = checkPorts(localPort, "localPort", verb);
-    tests.push(({ localAddr }) => ports.has(localAddr.port));
-  }
-  if (remotePort !== undefined) {
-    const ports = checkPorts(remotePort, "remotePort", verb);
-    tests.push(({ remoteAddr }) => remoteAddr !== undefined && ports.has(remoteAddr.port));
-  }
-  if (localAddress !== undefined) {
-    const within = checkPrefix(localAddress, "localAddress", verb);
-    tests.push(({ localAddr }) => within(localAddr.hostname));
-  }
-  if (remoteAddress !== undefined) {
-    const within = checkPrefix(remoteAddress, "remoteAddress", verb);
-    tests.push(({ remoteAddr }) => remoteAddr !== undefined && within(remoteAddr.hostname));
+  for (const end of ["local", "remote"] as const) {
+    const addressOf = (entry: SocketEntry) => end === "local" ? entry.localAddr : entry.remoteAddr;
+    const [port, address] = [given[`${end}Port`], given[`${end}Address`]];
+    if (port !== undefined) {
+      const ports = checkPorts(port, `${end}Port`, verb);
+      tests.push((entry) => ports.has(addressOf(entry)?.port ?? -1));
+    }
+    if (address !== undefined) {
+      const within = checkPrefix(address, `${end}Address`, verb);
+      tests.push((entry) => within(addressOf(entry)?.hostname ?? ""));
+    }
   }
   return (entry) => tests.every((test) => test(entry));
 }

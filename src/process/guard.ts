@@ -4,7 +4,7 @@
  * @module
  */
 
-import { copyOptions, fail } from "../check.ts";
+import { checkNumber, copyOptions } from "../check.ts";
 import type { SocketEntry } from "../kernel/entry.ts";
 import { supportedPlan } from "../options/apply.ts";
 import { socketKeys, socketPlan } from "../options/plan.ts";
@@ -89,7 +89,9 @@ export function guard(options: GuardOptions): Guard {
   const given = copyOptions(options, ["match", "every", ...socketKeys], verb);
   const plan = socketPlan(given, verb, 1_000);
   const matches = checkFilter(given.match, verb);
-  const every = checkEvery(given.every);
+  const { every = 1_000 } = given;
+  const expected = `must be a number of milliseconds from 10 to ${longest}`;
+  const interval = checkNumber(every, "every", 10, longest, verb, expected);
   if (plan.given.length === 0) {
     throw new TypeError(`Cannot ${verb} sockets as no socket option is given`);
   }
@@ -99,7 +101,7 @@ export function guard(options: GuardOptions): Guard {
   // A function may decide differently once it sees the address of the peer.
   const bounds = typeof deadPeerTimeout === "number" && typeof given.match !== "function";
   const attempt = bounds ? Math.min(Math.ceil(deadPeerTimeout), longest) : undefined;
-  const rounds = new Rounds(kernel, { plan: supported, matches, attempt, every });
+  const rounds = new Rounds(kernel, { plan: supported, matches, attempt, every: interval });
   return {
     get sockets() {
       return rounds.sockets;
@@ -114,10 +116,3 @@ export function guard(options: GuardOptions): Guard {
 
 const verb = "guard";
 const longest = 2 ** 31 - 1;
-
-function checkEvery(value: unknown = 1_000): number {
-  const expected = `must be a number of milliseconds from 10 to ${longest}`;
-  if (typeof value !== "number") fail(TypeError, verb, "every", expected, value);
-  if (!(value >= 10 && value <= longest)) fail(RangeError, verb, "every", expected, value);
-  return value;
-}

@@ -5,7 +5,7 @@
  */
 
 import { brand } from "../brand.ts";
-import { fail } from "../check.ts";
+import { checkNumber } from "../check.ts";
 import { TimeoutError } from "../errors.ts";
 import { Alarm, timers } from "./timers.ts";
 
@@ -49,9 +49,9 @@ export class Deadline {
    * @throws {RangeError} `ms` is `NaN` or infinite.
    */
   static after(ms: number): Deadline {
+    const { MAX_VALUE } = Number;
     const expected = "must be a finite number of milliseconds";
-    if (typeof ms !== "number") fail(TypeError, "make a deadline", "ms", expected, ms);
-    if (!Number.isFinite(ms)) fail(RangeError, "make a deadline", "ms", expected, ms);
+    checkNumber(ms, "ms", -MAX_VALUE, MAX_VALUE, "make a deadline", expected);
     return new Deadline(Math.max(0, ms));
   }
 

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { copyOptions, describe, fail, type Options } from "../check.ts";
-import { parse } from "../kernel/sockaddr.ts";
+import { checkFlag, copyOptions, describe, fail, mayBeHostname, type Options } from "../check.ts";
+import { literalVersion } from "../kernel/sockaddr.ts";
 import { builtin } from "../kernel/system.ts";
 
 /**
@@ -164,8 +164,7 @@ export function checkTls(
   const given = options === true ? {} : copyOptions(options, keys, verb, within);
   const name = naming(within);
   const { serverName = hostname } = given;
-  // No name contains these, but a URL or a line of a log may.
-  if (typeof serverName !== "string" || serverName === "" || /[\s\0/[\]]/.test(serverName)) {
+  if (typeof serverName !== "string" || !mayBeHostname(serverName)) {
     fail(TypeError, verb, name("serverName"), "must be a host name", serverName);
   }
   if ((given.cert === undefined) !== (given.key === undefined)) {
@@ -177,7 +176,7 @@ export function checkTls(
     ...shared(given, verb, name, clientContext),
     server: false,
     name: serverName,
-    serverName: parse(serverName.split("%", 1)[0]!) === undefined ? serverName : undefined,
+    serverName: literalVersion(serverName) === undefined ? serverName : undefined,
   };
 }
 
@@ -246,9 +245,7 @@ function version({ minVersion = "TLSv1.2" }: Options, verb: string, name: Naming
 }
 
 function flag(given: Options, key: string, verb: string, name: Naming): boolean | undefined {
-  const value = given[key];
-  if (value === undefined || typeof value === "boolean") return value;
-  fail(TypeError, verb, name(key), "must be a boolean", value);
+  return given[key] === undefined ? undefined : checkFlag(given[key], name(key), verb);
 }
 
 /** The contexts of the last clients, by what they were made of. */

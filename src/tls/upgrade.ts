@@ -5,7 +5,7 @@
  */
 
 import { hold, release } from "../time/hold.ts";
-import { checkPlain, fail } from "../check.ts";
+import { checkFlag, checkPlain, fail } from "../check.ts";
 import { Connection } from "../connection/connection.ts";
 import type { TcpConnection } from "../connection/types.ts";
 import { checkCall } from "../options/validate.ts";
@@ -54,9 +54,7 @@ export async function startTls(
     fail(TypeError, verb, "connection", "must be a TcpConnection", connection);
   }
   const { server, ...rest } = checkPlain(options, verb) as ServerTlsOptions & { server?: unknown };
-  if (server !== undefined && typeof server !== "boolean") {
-    fail(TypeError, verb, "server", "must be a boolean", server);
-  }
+  if (server !== undefined) checkFlag(server, "server", verb);
   const plan = server
     ? checkServerTls(rest, verb, undefined)
     : checkTls(rest, verb, undefined, connection.peerName);

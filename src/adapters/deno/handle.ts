@@ -212,7 +212,6 @@ function mustBeOpen(native: object): void {
   if (open === true) return;
   throw unsupported("fd", {
     reason: "this Deno does not tell whether the socket is open",
-    remedy: "",
   });
 }
 

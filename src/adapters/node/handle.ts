@@ -215,6 +215,5 @@ export function notTcp(): TypeError {
 function noDescriptor(): UnsupportedOptionError {
   return unsupported("fd", {
     reason: "this socket has no descriptor of its own",
-    remedy: "",
   });
 }
