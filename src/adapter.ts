@@ -207,7 +207,6 @@ export interface NativeSetters {
 export interface Adapter {
   /** Whether a byte stream's `enqueue` still works after its `byobRequest` was read. */
   readonly enqueuesBesideByob: boolean;
-  readonly runtime: "deno" | "bun" | "node";
   natives(): NativeSetters;
   /** Whether `connect` can bind to a source address and port without system calls. */
   readonly dialsFrom: boolean;

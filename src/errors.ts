@@ -5,7 +5,7 @@
  */
 
 import { brand } from "./brand.ts";
-import { errnoName } from "./kernel/errno.ts";
+import { errnoName } from "./kernel/system_error.ts";
 import { tlsCode, tlsDetail } from "./tls/codes.ts";
 import type { NetAddr, UnixAddr } from "./kernel/address.ts";
 

@@ -4,13 +4,13 @@
  * @module
  */
 
+import { builtin } from "./kernel/system.ts";
+
 /**
  * Bytes that this library returns: `Uint8Array<ArrayBuffer>`, or in TypeScript before 5.7, which does not
  * know that type, `Uint8Array`.
  */
 export type Bytes = ReturnType<Uint8ArrayConstructor["of"]>;
-
-import { builtin } from "./kernel/system.ts";
 
 /** The getters of this prototype read the engine's own fields, which no program can overwrite. */
 const intrinsic = Object.getPrototypeOf(Uint8Array.prototype) as object;

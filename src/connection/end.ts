@@ -5,11 +5,9 @@
  */
 
 import type { Handle } from "../adapter.ts";
-import { SocketError } from "../errors.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { errnoName } from "../kernel/errno.ts";
 import { layoutObstacle, readTcpInfo } from "../kernel/tcp_info.ts";
-import { takeError } from "../kernel/tcp_socket.ts";
+import { refused, takeError } from "../kernel/tcp_socket.ts";
 import { adapter } from "../runtime.ts";
 import type { CallOptions } from "../time/calls.ts";
 import { Deadline } from "../time/deadline.ts";
@@ -89,5 +87,5 @@ async function acknowledged({ kernel, fd }: Sight, reader: Reader, options: Call
     await new Promise<void>((resolve) => nativeTimers().setTimeout(resolve, pause));
   }
   const error = takeError(kernel, fd);
-  if (error < 0) throw new SocketError({ code: errnoName(-error), operation: "write" });
+  if (error < 0) throw refused(error, "write");
 }

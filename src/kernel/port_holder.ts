@@ -29,22 +29,21 @@ export function portHolder(
   reuseAddress: boolean,
   most: number = mostLinks,
 ): string | undefined {
-  const fs = builtin<NodeFs>("node:fs")!;
-  try {
-    const rows = rowsOf(fs, port);
-    const listening = rows.find(({ state }) => state === LISTEN);
-    if (listening !== undefined) return ownerOf(fs, listening, most);
-    const waiting = rows.filter(({ state }) => state === TIME_WAIT).length;
-    if (waiting > 0 && !reuseAddress) {
-      return `${waiting} of its connections ${waiting === 1 ? "is" : "are"} in TIME_WAIT, ` +
-        "and reuseAddress is false";
+  const rows = rowsOf(port);
+  const listening = rows?.find(({ state }) => state === LISTEN);
+  if (listening !== undefined) {
+    try {
+      return ownerOf(builtin<NodeFs>("node:fs")!, listening, most);
+    } catch {
+      return undefined;
     }
-    return rows.length > 0 && !reuseAddress
-      ? `${rows.length} of its connections are open, and reuseAddress is false`
-      : undefined;
-  } catch {
-    return undefined;
   }
+  if (rows === undefined || rows.length === 0 || reuseAddress) return undefined;
+  const waiting = rows.filter(({ state }) => state === TIME_WAIT).length;
+  const what = waiting > 0
+    ? `${waiting} of its connections ${waiting === 1 ? "is" : "are"} in TIME_WAIT`
+    : `${rows.length} of its connections are open`;
+  return `${what}, and reuseAddress is false`;
 }
 
 /**
@@ -52,22 +51,13 @@ export function portHolder(
  * process may read `/proc`.
  */
 export function listenersOn(port: number): number | undefined {
-  try {
-    const rows = rowsOf(builtin<NodeFs>("node:fs")!, port);
-    return rows.filter(({ state }) => state === LISTEN).length;
-  } catch {
-    return undefined;
-  }
+  return rowsOf(port)?.filter(({ state }) => state === LISTEN).length;
 }
 
 /** The other sides of the handshakes with a port that have begun. As for {@linkcode listenersOn}. */
 export function handshakesOn(port: number): string[] {
-  try {
-    const rows = rowsOf(builtin<NodeFs>("node:fs")!, port);
-    return rows.filter(({ state }) => state === SYN_RECV).map(({ remote }) => remote);
-  } catch {
-    return [];
-  }
+  const begun = rowsOf(port)?.filter(({ state }) => state === SYN_RECV) ?? [];
+  return begun.map(({ remote }) => remote);
 }
 
 interface Row {
@@ -77,22 +67,25 @@ interface Row {
   readonly inode: string;
 }
 
-/** The sockets of both families that have this local port. */
-function rowsOf(fs: NodeFs, port: number): Row[] {
+/** The sockets of both families that have this local port, or `undefined` where `/proc` shows none. */
+function rowsOf(port: number): Row[] | undefined {
+  const { existsSync, readFileSync } = builtin<NodeFs>("node:fs")!;
   const end = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
-  const files = ["/proc/net/tcp"];
-  // It is missing where the kernel has no IPv6.
-  if (fs.existsSync("/proc/net/tcp6")) files.push("/proc/net/tcp6");
-  return files.flatMap((file) => {
-    const rows: Row[] = [];
-    for (const line of fs.readFileSync(file, "latin1").split("\n").slice(1)) {
-      if (!line.includes(end)) continue;
-      const [, local, remote, state, , , , user, , inode] = line.trim().split(/\s+/);
-      if (!local!.endsWith(end)) continue;
-      rows.push({ remote: remote!, state: state!, user: user!, inode: inode! });
+  const rows: Row[] = [];
+  try {
+    // The second one is missing where the kernel has no IPv6.
+    for (const file of ["/proc/net/tcp", "/proc/net/tcp6"].filter((file) => existsSync(file))) {
+      for (const line of readFileSync(file, "latin1").split("\n").slice(1)) {
+        if (!line.includes(end)) continue;
+        const [, local, remote, state, , , , user, , inode] = line.trim().split(/\s+/);
+        if (!local!.endsWith(end)) continue;
+        rows.push({ remote: remote!, state: state!, user: user!, inode: inode! });
+      }
     }
     return rows;
-  });
+  } catch {
+    return undefined;
+  }
 }
 
 /**

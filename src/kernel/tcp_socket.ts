@@ -7,10 +7,9 @@
 import type { Kernel } from "./kernel.ts";
 import { type Operation, SocketError } from "../errors.ts";
 import { constants } from "./constants.ts";
-import { errnoName } from "./errno.ts";
 import { AF_INET, AF_INET6, decode, familyIn, SOCK_STREAM, SOCKADDR_SIZE } from "./sockaddr.ts";
 import { type KnownSystem, knownSystem } from "./system.ts";
-import { succeed } from "./system_error.ts";
+import { errnoName, succeed } from "./system_error.ts";
 
 const IPPROTO_TCP = 6;
 /** Multipath TCP takes TCP's options: https://docs.kernel.org/networking/mptcp.html */

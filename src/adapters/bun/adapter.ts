@@ -15,7 +15,6 @@ import { secure } from "./tls.ts";
 
 /** Uses Bun's own sockets, and for sockets of `node:net` parts of Node's adapter. */
 export const bunAdapter: Adapter = {
-  runtime: "bun",
   enqueuesBesideByob: false,
   natives,
   dialsFrom: false,

@@ -15,7 +15,6 @@ import { secure } from "./tls.ts";
 
 /** Uses `Deno.connect` and `Deno.listen`, and for sockets of `node:net` parts of Node's adapter. */
 export const denoAdapter: Adapter = {
-  runtime: "deno",
   enqueuesBesideByob: true,
   natives,
   dialsFrom: false,

@@ -5,7 +5,6 @@
  */
 
 import type { KernelAccess } from "../../kernel/kernel.ts";
-import { errnoName } from "../../kernel/errno.ts";
 import {
   errnoFunction,
   kernelThrough,
@@ -15,6 +14,7 @@ import {
   signatures,
   transferFlags,
 } from "../../kernel/libc.ts";
+import { errnoName } from "../../kernel/system_error.ts";
 
 /** The part of Deno's FFI that is used. */
 interface DenoFFI {

@@ -15,7 +15,6 @@ import { secure } from "./tls.ts";
 
 /** Uses `node:net`. */
 export const nodeAdapter: Adapter = {
-  runtime: "node",
   enqueuesBesideByob: true,
   natives,
   dialsFrom: true,
