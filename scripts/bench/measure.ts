@@ -52,6 +52,13 @@ export function cpuTime(): number {
   return user + system;
 }
 
+/** The share of one core that this process uses for this time, in per cent. */
+export async function load(ms: number): Promise<number> {
+  const [cpu, wall] = [cpuTime(), performance.now()];
+  await sleep(ms);
+  return (cpuTime() - cpu) / (performance.now() - wall) / 10;
+}
+
 async function ready(side: Side): Promise<void> {
   await side.setup?.();
   // Waits, since the work of sockets that still close would count for the next side.

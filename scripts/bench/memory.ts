@@ -50,20 +50,29 @@ function reported(): Memory {
   return { heap: heapUsed, external };
 }
 
-/** Bytes that each of `count` connections takes while it waits for data that never comes. */
-export async function waiting(
+/** Opens `count` connections, each of which waits for data that never comes. */
+export function openReading<Conn extends Bare>(
   count: number,
-  dial: () => Promise<Bare>,
-  read: (conn: Bare, into: Uint8Array) => Promise<unknown> = (conn, into) => conn.read(into),
-  /** Called while they wait. */
-  look: () => void = () => {},
-): Promise<Memory> {
-  const before = await memory();
-  const all = await many(count, async () => {
+  dial: () => Promise<Conn>,
+  read: (conn: Conn, into: Uint8Array) => Promise<unknown> = (conn, into) => conn.read(into),
+): Promise<Conn[]> {
+  return many(count, async () => {
     const conn = await dial();
     read(conn, new Uint8Array(64)).catch(() => {});
     return conn;
   });
+}
+
+/** Bytes that each of `count` connections takes while it waits for data that never comes. */
+export async function waiting(
+  count: number,
+  dial: () => Promise<Bare>,
+  read?: (conn: Bare, into: Uint8Array) => Promise<unknown>,
+  /** Called while they wait. */
+  look: () => void = () => {},
+): Promise<Memory> {
+  const before = await memory();
+  const all = await openReading(count, dial, read);
   const after = await memory();
   look();
   for (const conn of all) conn.close();

@@ -12,7 +12,7 @@ import type { Languages } from "./languages/build.ts";
 import { alone, type Contest } from "./measure.ts";
 import { Peer, type Ports } from "./peer.ts";
 import type { Raw } from "./raw/api.ts";
-import type { Row } from "./row.ts";
+import { type Row, throughputRows } from "./row.ts";
 
 /** What a table gets. */
 export interface Tools {
@@ -37,9 +37,12 @@ export interface Job {
   alone?: { index: number; rounds: number; warmup: number };
 }
 
+/** A table of throughputs has `contests` and their rounds. For a profile the last one is measured. */
 interface TableModule {
-  run(tools: Tools): Promise<Row[]>;
+  run?(tools: Tools): Promise<Row[]>;
   contest?(tools: Tools): Promise<Contest>;
+  contests?(tools: Tools): Promise<Contest[]>;
+  rounds?: number;
 }
 
 const flags = { deno: ["run", "-A", "--no-check"], bun: [], node: ["--no-warnings"] };
@@ -47,7 +50,7 @@ const [table = "", text = ""] = process.argv.slice(2);
 const job: Job = JSON.parse(text);
 const runtime = process.versions.deno ? "deno" : process.versions.bun ? "bun" : "node";
 const { raw }: { raw: Raw } = await import(`./raw/${runtime}.ts`);
-const { run, contest }: TableModule = await import(`./tables/${table}.ts`);
+const { run, contest, contests, rounds }: TableModule = await import(`./tables/${table}.ts`);
 const tools: Tools = {
   peer: new Peer(job.ports),
   raw,
@@ -57,8 +60,9 @@ const tools: Tools = {
   languages: job.languages,
   rounds: (full) => job.quick ? Math.max(3, Math.round(full / 4)) : full,
 };
-const result = job.alone === undefined
-  ? { rows: await run(tools) }
-  : { alone: await alone(await contest!(tools), job.alone) };
+const all = await contests?.(tools);
+const result = job.alone !== undefined
+  ? { alone: await alone(all?.at(-1) ?? await contest!(tools), job.alone) }
+  : { rows: all ? await throughputRows(all, tools.rounds(rounds!)) : await run!(tools) };
 console.log(`\n${JSON.stringify(result)}`);
 process.exit(0);

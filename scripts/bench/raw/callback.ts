@@ -1,15 +1,16 @@
 /** What the raw sides of Bun and Node share, whose sockets both push their bytes. */
 
-import { once } from "node:events";
 import net from "node:net";
 import { Duplex } from "node:stream";
 import type { Streams } from "./api.ts";
 
 /** A connection of `node:net`. */
-export async function dialNet(port: number, noDelay: boolean = true): Promise<net.Socket> {
+export function dialNet(port: number, noDelay: boolean = true): Promise<net.Socket> {
   const socket = net.connect({ port, host: "127.0.0.1", noDelay });
-  await once(socket, "connect");
-  return socket;
+  return new Promise((resolve, reject) => {
+    socket.once("error", reject);
+    socket.once("connect", () => resolve(socket));
+  });
 }
 
 /** Its streams. */

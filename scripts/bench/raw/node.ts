@@ -6,7 +6,7 @@ import tls from "node:tls";
 import { ca } from "../../../tests/support/certificate.ts";
 import { many } from "../peer.ts";
 import type { Bare, Raw, RawBytes } from "./api.ts";
-import { Accepted, Inbox, netStreams, Trips } from "./callback.ts";
+import { Accepted, dialNet, Inbox, netStreams, Trips } from "./callback.ts";
 
 /** The part of `net.Socket` that is used. The four-argument `setKeepAlive` is new. */
 interface Socket extends Omit<net.Socket, "setKeepAlive"> {
@@ -15,13 +15,7 @@ interface Socket extends Omit<net.Socket, "setKeepAlive"> {
 
 const host = "127.0.0.1";
 
-function open(port: number, noDelay: boolean = true): Promise<Socket> {
-  const socket = net.connect({ port, host, noDelay }) as unknown as Socket;
-  return new Promise((resolve, reject) => {
-    socket.once("error", reject);
-    socket.once("connect", () => resolve(socket));
-  });
-}
+const open = dialNet as unknown as (...args: Parameters<typeof dialNet>) => Promise<Socket>;
 
 async function openTls(port: number): Promise<Socket> {
   const socket = tls.connect({ port, host, ca });

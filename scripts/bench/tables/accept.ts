@@ -3,9 +3,10 @@
  * accepted, since a process that sleeps now and then would be measured by chance.
  */
 
-import { listen, type TcpConnection } from "../../../mod.ts";
+import { listening } from "../echoing.ts";
 import { compare, type Contest } from "../measure.ts";
 import type { Peer } from "../peer.ts";
+import type { RawListener } from "../raw/api.ts";
 import { rateRow, type Row } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
@@ -22,37 +23,28 @@ function asleep(): void {
   Atomics.wait(hold, 0, 0, 8);
 }
 
-async function repeat(port: number, peer: Peer, accept: () => Promise<unknown>): Promise<void> {
+async function repeat({ port, accept }: RawListener, peer: Peer): Promise<void> {
   for (let i = 0; i < bursts; i++) {
     const dialled = peer.dial(port, burst);
     // The command is sent, and then the queue fills.
     await new Promise((resolve) => setImmediate(resolve));
     asleep();
-    await Promise.all([accept(), dialled]);
+    await Promise.all([accept(burst), dialled]);
   }
 }
 
 export async function contest({ peer, raw }: Tools): Promise<Contest> {
-  const theirs = await raw.listen();
-  const ours = await listen({
-    hostname: "127.0.0.1",
-    port: 0,
-    timeout: 30_000,
-    keepAlive: { idle: 60_000, interval: 10_000, count: 3 },
-  });
-  const accepted: TcpConnection[] = [];
+  const keepAlive = { idle: 60_000, interval: 10_000, count: 3 };
+  const [theirs, ours] = [await raw.listen(), await listening({ keepAlive })];
   // This runs between two measurements, so that the connections of the one before are closed.
   const setup = async () => {
     await peer.drop();
     theirs.drop();
-    for (const connection of accepted.splice(0)) connection.close();
-  };
-  const accept = async () => {
-    for (let i = 0; i < burst; i++) accepted.push(await ours.accept());
+    ours.drop();
   };
   const sides = [
-    { name: "raw", setup, run: () => repeat(theirs.port, peer, () => theirs.accept(burst)) },
-    { name: "accept", setup, run: () => repeat(ours.addr.port, peer, accept) },
+    { name: "raw", setup, run: () => repeat(theirs, peer) },
+    { name: "accept", setup, run: () => repeat(ours, peer) },
   ];
   return { sides, operations: bursts * burst };
 }
@@ -61,5 +53,5 @@ export async function run(tools: Tools): Promise<Row[]> {
   const costs = await compare(await contest(tools), { rounds: tools.rounds(13), warmup: 5 });
   // Bun forgets the peer's address when the connection ends, so each accept has to ask for it.
   const goal = { least: tools.runtime === "bun" ? 0.9 : 0.97 };
-  return [rateRow(costs, "cpu", ["accept", "raw", "connections/s of CPU"], goal)];
+  return [rateRow(costs, "cpu", ["accept", "raw"], "connections", goal)];
 }

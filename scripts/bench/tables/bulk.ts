@@ -5,10 +5,10 @@ import { chunk, dial, take } from "../echoing.ts";
 import type { Contest } from "../measure.ts";
 import { round } from "../peer.ts";
 import type { Bare, RawBytes } from "../raw/api.ts";
-import { type Row, throughputRows } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
 export const title = "Bulk transfer, 64 KiB writes, a limit on every call";
+export const rounds = 15;
 
 const one = new Uint8Array(1);
 const into = new Uint8Array(65_536);
@@ -38,7 +38,7 @@ const ways: Record<"sink" | "source" | "echo", Way> = {
   ],
 };
 
-function contests({ peer: { ports }, raw }: Tools): Promise<Contest[]> {
+export function contests({ peer: { ports }, raw }: Tools): Promise<Contest[]> {
   return transfers(ports, raw, raw.style, dial);
 }
 
@@ -66,13 +66,4 @@ export async function transfers(
     all.push({ sides, operations: round / 1_048_576 });
   }
   return all;
-}
-
-/** Measures both directions. */
-export async function contest(tools: Tools): Promise<Contest> {
-  return (await contests(tools)).at(-1)!;
-}
-
-export async function run(tools: Tools): Promise<Row[]> {
-  return throughputRows(await contests(tools), tools.rounds(15), 0.97);
 }

@@ -1,25 +1,20 @@
 /** Connecting, setting keepalive with all three values, closing. */
 
-import { dial } from "../echoing.ts";
+import { dial, inLanes } from "../echoing.ts";
 import { compare, type Contest } from "../measure.ts";
 import { rateRow, type Row } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
 export const title = "Connect, keepalive with idle, interval and count, close; 8 at a time";
 
-const lanes = 8;
-const each = 250;
+const [lanes, each] = [8, 250];
 const keepAlive = { idle: 60_000, interval: 10_000, count: 3 };
-
-async function repeat(action: () => Promise<unknown>): Promise<void> {
-  for (let i = 0; i < each; i++) await action();
-}
 
 export async function contest({ peer, raw }: Tools): Promise<Contest> {
   const port = peer.ports.sink;
   const side = (name: string, action: () => Promise<unknown>) => ({
     name,
-    run: () => Promise.all(Array.from({ length: lanes }, () => repeat(action))),
+    run: () => inLanes([lanes, each], action),
   });
   const sides = [
     side("raw", () => raw.connectClose(port)),
@@ -33,10 +28,10 @@ export async function contest({ peer, raw }: Tools): Promise<Contest> {
 export async function run(tools: Tools): Promise<Row[]> {
   const costs = await compare(await contest(tools), { rounds: tools.rounds(15), warmup: 4 });
   return [
-    rateRow(costs, "wall", ["with keepalive", "raw", "connections/s"]),
-    rateRow(costs, "cpu", ["with keepalive", "raw", "connections/s of CPU"], { least: 0.75 }),
-    rateRow(costs, "cpu", ["without options", "raw", "connections/s of CPU"], { least: 0.85 }),
+    rateRow(costs, "wall", ["with keepalive", "raw"], "connections"),
+    rateRow(costs, "cpu", ["with keepalive", "raw"], "connections", { least: 0.75 }),
+    rateRow(costs, "cpu", ["without options", "raw"], "connections", { least: 0.85 }),
     // No library can cost less than this.
-    rateRow(costs, "cpu", ["raw and the system calls", "raw", "connections/s of CPU"]),
+    rateRow(costs, "cpu", ["raw and the system calls", "raw"], "connections"),
   ];
 }

@@ -3,7 +3,7 @@
 import type { ConnectOptions } from "../../../mod.ts";
 import { timers } from "../../../src/time/timers.ts";
 import { dial } from "../echoing.ts";
-import { cpuTime, sleep } from "../measure.ts";
+import { load, sleep } from "../measure.ts";
 import { many } from "../peer.ts";
 import { type Row, valueRow } from "../row.ts";
 import type { Tools } from "../worker.ts";
@@ -13,15 +13,6 @@ const deadPeerTimeout = 10_000;
 export const title: string = `10,000 connections with deadPeerTimeout ${deadPeerTimeout}`;
 
 const count = 10_000;
-/**
- * The share of one core that this process uses, in per cent, over the time of two `deadPeerTimeout`. The
- * watch looks in bursts, which a median of shorter rounds would miss.
- */
-async function load(): Promise<number> {
-  const [cpu, wall] = [cpuTime(), performance.now()];
-  await sleep(2 * deadPeerTimeout);
-  return (cpuTime() - cpu) / (performance.now() - wall) / 10;
-}
 
 /** Measures the alarms while idle, then the load with data in flight. */
 async function watched(port: number, options: Partial<ConnectOptions>) {
@@ -31,7 +22,8 @@ async function watched(port: number, options: Partial<ConnectOptions>) {
   for (const socket of all) socket.write(new Uint8Array(16_384)).catch(() => {});
   // The first look at a connection finds its descriptor. The looks after it are measured.
   await sleep((options.deadPeerTimeout ?? 0) + 3_000);
-  const busy = await load();
+  // The watch looks in bursts, which shorter rounds would miss.
+  const busy = await load(2 * deadPeerTimeout);
   for (const socket of all) socket.reset();
   await sleep(1_000);
   return { idle, busy };

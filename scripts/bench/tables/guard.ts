@@ -1,26 +1,13 @@
 /** What it costs to look at every socket of the process, once and all the time. */
 
-import process from "node:process";
 import { guard, sockets as list } from "../../../mod.ts";
-import { sleep } from "../measure.ts";
+import { cpuTime, load, sleep } from "../measure.ts";
 import { many } from "../peer.ts";
 import { dialNet } from "../raw/callback.ts";
 import { type Row, valueRow } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
 export const title = "Every socket of the process: a guard, per cent of a core, and one sockets()";
-
-function cpu(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1_000;
-}
-
-/** CPU time per wall clock time, in per cent. */
-async function load(ms: number): Promise<number> {
-  const [start, used] = [performance.now(), cpu()];
-  await sleep(ms);
-  return 100 * (cpu() - used) / (performance.now() - start);
-}
 
 export async function run(tools: Tools): Promise<Row[]> {
   const { peer: { ports: { echo } }, rounds } = tools;
@@ -47,9 +34,9 @@ export async function run(tools: Tools): Promise<Row[]> {
     rows.push(valueRow(`${open.toLocaleString("en")} sockets: without a guard`, "%", idle));
     const times: number[] = [];
     for (let round = 0; round < rounds(12); round++) {
-      const before = cpu();
+      const before = cpuTime();
       const { length } = list(match);
-      times.push(1_000 * (cpu() - before) / length);
+      times.push((cpuTime() - before) / length);
     }
     const each = `${open.toLocaleString("en")} sockets: sockets()`;
     rows.push(valueRow(each, "us CPU a socket", times, { most: 10 }));

@@ -67,6 +67,6 @@ export async function run({ peer, raw, runtime, rounds }: Tools): Promise<Row[]>
     ...least.map(({ heap }) => valueRow("heap above raw, least", unit, [heap - bare.heap])),
     valueRow("buffers above raw", unit, [limited.external - bare.external]),
     valueRow("heap, raw", unit, [bare.heap]),
-    cpuRow(costs, [what, alone, "us CPU"]),
+    cpuRow(costs, [what, alone]),
   ];
 }

@@ -67,7 +67,7 @@ export async function run(tools: Tools): Promise<Row[]> {
   const contest = { sides, operations: calls };
   const costs = await compare(contest, { rounds: rounds(21), warmup: 5 });
   const row = (against: string, goal?: Row["goal"]) =>
-    cpuRow(costs, ["connection.setKeepAlive", against, "us CPU"], goal);
+    cpuRow(costs, ["connection.setKeepAlive", against], goal);
   return [
     row(native.what, runtime === "node" ? { most: 1.5 } : undefined),
     ...others.map(({ name }) => row(name, { below: 1 })),

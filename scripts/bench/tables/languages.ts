@@ -4,11 +4,12 @@
  */
 
 import process from "node:process";
-import { listen, type TcpConnection } from "../../../mod.ts";
-import { dial, echoing } from "../echoing.ts";
+import type { TcpConnection } from "../../../mod.ts";
+import { dial, echoing, inLanes, listening } from "../echoing.ts";
 import { Program } from "../languages/program.ts";
 import { compare, type Costs, type Side, sleep } from "../measure.ts";
-import { many, type Peer } from "../peer.ts";
+import { openReading } from "../memory.ts";
+import type { Peer } from "../peer.ts";
 import { cpuRow, type Row, row, valueRow } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
@@ -51,23 +52,25 @@ export async function run({ peer, raw, rounds, languages }: Tools): Promise<Row[
     }, how);
     const connect = await compare({
       sides: [
-        { name: "connect, holdfast", run: () => together(() => dialClose(peer.ports.sink)) },
+        {
+          name: "connect, holdfast",
+          run: () => inLanes([lanes, each], () => dialClose(peer.ports.sink)),
+        },
         ...programs.map(([name, program]) => side(`connect, ${name}`, program, "connect", each)),
       ],
       operations: lanes * each,
     }, how);
     const accept = await compare(await accepting(peer, programs), how);
-    const unit = "us CPU";
     const names = programs.map(([name]) => name);
     return [
-      ...names.map((name) => cpuRow(echo, ["holdfast", limits[name]!, unit])),
-      cpuRow(echo, ["holdfast", bare, unit]),
-      ...names.map((name) => cpuRow(echo, [limits[name]!, name, unit])),
-      cpuRow(echo, ["holdfast", "no limit", unit]),
+      ...names.map((name) => cpuRow(echo, ["holdfast", limits[name]!])),
+      cpuRow(echo, ["holdfast", bare]),
+      ...names.map((name) => cpuRow(echo, [limits[name]!, name])),
+      cpuRow(echo, ["holdfast", "no limit"]),
       ...names.map((name) => priceRow(echo, ["a limit, holdfast", "no limit"], name)),
       ...names.map((name) => priceRow(echo, ["holdfast beside raw", bare], name)),
-      ...names.map((name) => cpuRow(connect, ["connect, holdfast", `connect, ${name}`, unit])),
-      ...names.map((name) => cpuRow(accept, ["accept, holdfast", `accept, ${name}`, unit])),
+      ...names.map((name) => cpuRow(connect, ["connect, holdfast", `connect, ${name}`])),
+      ...names.map((name) => cpuRow(accept, ["accept, holdfast", `accept, ${name}`])),
       ...memory,
     ];
   } finally {
@@ -91,12 +94,6 @@ function priceRow(costs: Costs, [what, bare]: [string, string], name: string): R
   return row(names, price("holdfast", bare), price(limits[name]!, name), { below: 1 });
 }
 
-async function together(action: () => Promise<unknown>): Promise<void> {
-  await Promise.all(Array.from({ length: lanes }, async () => {
-    for (let i = 0; i < each; i++) await action();
-  }));
-}
-
 async function dialClose(port: number): Promise<void> {
   (await dial(port)).close();
 }
@@ -104,21 +101,17 @@ async function dialClose(port: number): Promise<void> {
 /** Accepts connections as they come. */
 async function accepting(peer: Peer, programs: Programs) {
   const operations = lanes * each;
-  const ours = await listen({ hostname: "127.0.0.1", port: 0, timeout: 30_000, backlog: 1_024 });
-  const accepted: TcpConnection[] = [];
-  const take = async () => {
-    for (let i = 0; i < operations; i++) accepted.push(await ours.accept());
-  };
+  const ours = await listening({ backlog: 1_024 });
   const setup = async () => {
     await peer.drop();
-    for (const connection of accepted.splice(0)) connection.close();
+    ours.drop();
     for (const [, program] of programs) await program.do("drop");
   };
   const sides: Side[] = [
     {
       name: "accept, holdfast",
       setup,
-      run: () => Promise.all([take(), peer.dial(ours.addr.port, operations)]),
+      run: () => Promise.all([ours.accept(operations), peer.dial(ours.port, operations)]),
     },
     ...programs.map(([name, program]) => ({
       ...side(`accept, ${name}`, program, "accept", operations),
@@ -147,13 +140,8 @@ async function memoryRows(peer: Peer, programs: Programs): Promise<Row[]> {
   };
   const connections: TcpConnection[] = [];
   await grown("holdfast", () => process.memoryUsage().rss, async (count) => {
-    connections.push(
-      ...await many(count, async () => {
-        const connection = await dial(peer.ports.sink, { timeout: 600_000 });
-        connection.read(new Uint8Array(64)).catch(() => {});
-        return connection;
-      }),
-    );
+    const open = () => dial(peer.ports.sink, { timeout: 600_000 });
+    connections.push(...await openReading(count, open));
   });
   for (const connection of connections) connection.close();
   for (const [name, program] of programs) {

@@ -62,14 +62,14 @@ export async function run({ peer, raw, load, rounds }: Tools): Promise<Row[]> {
   const costs = await compare(contest, { rounds: rounds(15), warmup: 6 });
   const deno = raw.style === "await";
   return [
-    cpuRow(costs, ["holdfast", "Promise.race", "us CPU"], deno ? { most: 0.65 } : { below: 1 }),
+    cpuRow(costs, ["holdfast", "Promise.race"], deno ? { most: 0.65 } : { below: 1 }),
     cpuRow(
       costs,
-      ["holdfast", "AbortSignal.timeout", "us CPU"],
+      ["holdfast", "AbortSignal.timeout"],
       deno ? { most: 0.4 } : { below: 1 },
     ),
-    cpuRow(costs, ["holdfast", "p-timeout", "us CPU"], { below: 1 }),
+    cpuRow(costs, ["holdfast", "p-timeout"], { below: 1 }),
     // No limit can cost less than this.
-    cpuRow(costs, [unlimited, "AbortSignal.timeout", "us CPU"]),
+    cpuRow(costs, [unlimited, "AbortSignal.timeout"]),
   ];
 }

@@ -46,7 +46,7 @@ export async function run({ peer, raw, rounds }: Tools): Promise<Row[]> {
     const costs = await compare(contest, { rounds: rounds(11), warmup });
     for (const conn of ours) conn.close();
     theirs.close();
-    rows.push(cpuRow(costs, [label, "raw", "us CPU a round trip"]));
+    rows.push({ ...cpuRow(costs, [label, "raw"]), unit: "us CPU a round trip" });
 
     if (count < 1_000) continue;
     const total = ({ heap, external }: Memory) => [heap + external];

@@ -4,10 +4,10 @@ import { chunk, dial } from "../echoing.ts";
 import type { Contest } from "../measure.ts";
 import { round } from "../peer.ts";
 import type { Streams } from "../raw/api.ts";
-import { type Row, throughputRows } from "../row.ts";
 import type { Tools } from "../worker.ts";
 
 export const title = "Web streams of a connection, bulk";
+export const rounds = 20;
 
 /** Sends `size` bytes in chunks of `data`, then reads the reply of `reply` bytes. */
 function transfer({ readable, writable }: Streams, data: Uint8Array, size: number, reply: number) {
@@ -22,7 +22,7 @@ const send = (streams: Streams) => transfer(streams, chunk, round, 1);
 const receive = (streams: Streams) => transfer(streams, new Uint8Array(1), 1, round);
 
 /** Measures writing, then reading. */
-async function contests({ peer, raw, runtime }: Tools): Promise<Contest[]> {
+export async function contests({ peer, raw, runtime }: Tools): Promise<Contest[]> {
   const own = runtime === "deno" ? "conn.readable, conn.writable" : "Duplex.toWeb(net.Socket)";
   const contest = async (name: string, port: number, start: typeof send): Promise<Contest> => ({
     sides: [
@@ -36,13 +36,4 @@ async function contests({ peer, raw, runtime }: Tools): Promise<Contest[]> {
     await contest("writable", peer.ports.sink, send),
     await contest("readable", peer.ports.source, receive),
   ];
-}
-
-/** Reading. */
-export async function contest(tools: Tools): Promise<Contest> {
-  return (await contests(tools)).at(-1)!;
-}
-
-export async function run(tools: Tools): Promise<Row[]> {
-  return throughputRows(await contests(tools), tools.rounds(20), 0.97);
 }
