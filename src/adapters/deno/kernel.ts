@@ -97,7 +97,7 @@ function load(Deno: DenoFFI): Libc {
   });
 }
 
-type TransferFunction = (fd: number, data: Uint8Array, size: number, flags: number) => number;
+type TransferFunction = (fd: number, data: Uint8Array, size: bigint, flags: number) => number;
 
 function transfersOf(
   send: TransferFunction,
@@ -107,7 +107,8 @@ function transfersOf(
   const flags = transferFlags();
   if (flags === undefined) return undefined;
   const transfer = (call: TransferFunction): Transfer => (fd, data) => {
-    const size = call(fd, data, data.length, flags);
+    // For 64 bits Deno calls fast only with a bigint: https://github.com/denoland/deno/pull/23983
+    const size = call(fd, data, BigInt(data.length), flags);
     if (size >= 0) return size;
     const error = errno();
     return errnoName(error) === "EAGAIN" ? 0 : -error;
