@@ -10,7 +10,7 @@ import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { assert, assertEquals, assertFalse, assertInstanceOf, assertThrows } from "@std/assert";
 import * as here from "@holdfast/tcp";
-import { pair, patience, testFile } from "./support.ts";
+import { pair, patience, sleep, testFile } from "./support.ts";
 import { errorOf } from "./support_listen.ts";
 
 /** The sources, or the installed package. */
@@ -135,7 +135,7 @@ test("copies: entries of the other are one socket for ever, and its connections 
   const error = await errorOf((async () => {
     for (let i = 0; i < 500; i++) {
       here.getOptions(entry!);
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await sleep(10);
     }
   })());
   assertEquals((error as here.SocketError).code, "EBADF");

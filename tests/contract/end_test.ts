@@ -11,10 +11,10 @@ import {
 } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
 import {
-  firstDifference,
   noTables,
   pair,
   patience,
+  readOn,
   sleep,
   socketsOf,
   spySignal,
@@ -29,20 +29,6 @@ const { set: watch, reason: unwatched } = capabilities().options.deadPeerTimeout
 const noWatch = watch === "none" ? `deadPeerTimeout: ${unwatched}` : undefined;
 /** More bytes than the kernel takes while the peer does not read. */
 const tooMuch = 16 * 2 ** 20;
-
-/** Reads the stream to its end. Returns how many bytes it had, and the error it ended with. */
-async function readOn(socket: TcpConnection): Promise<[size: number, error: unknown]> {
-  const into = new Uint8Array(262_144);
-  let size = 0;
-  try {
-    for (let count; (count = await within(patience, socket.read(into))) !== null; size += count) {
-      assertEquals(firstDifference(into.subarray(0, count), size), -1);
-    }
-    return [size, undefined];
-  } catch (error) {
-    return [size, error];
-  }
-}
 
 /** Reads the rest of a stream that ends well. Returns how many bytes it had. */
 async function rest(socket: TcpConnection): Promise<number> {

@@ -217,6 +217,24 @@ export function firstDifference(bytes: Uint8Array, position: number): number {
   return -1;
 }
 
+/**
+ * Reads a stream of {@linkcode streamBytes} to its end. Returns how many bytes it had, and the error it
+ * ended with.
+ */
+export async function readOn(socket: TcpConnection): Promise<[size: number, error: unknown]> {
+  const into = new Uint8Array(262_144);
+  let size = 0;
+  try {
+    for (let count; (count = await within(patience, socket.read(into))) !== null; size += count) {
+      const difference = firstDifference(into.subarray(0, count), size);
+      if (difference >= 0) throw new Error(`another byte than was sent at ${difference}`);
+    }
+    return [size, undefined];
+  } catch (error) {
+    return [size, error];
+  }
+}
+
 /** A loop over megabytes would take most of the CPU time of a test. */
 export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 

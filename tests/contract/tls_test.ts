@@ -209,7 +209,7 @@ test("sni picks the certificate, and may take its time", async () => {
   using listener = await secureListener({
     sni: async (name) => {
       asked.push(name);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await sleep(20);
       return name === "other.example" ? otherName : undefined;
     },
   });
@@ -535,9 +535,9 @@ test("FIN without close_notify is an error, after what came before it", async ()
   await server.write(text("half of"));
   assertEquals(await readText(client), "half of");
   await server.write(text(" it"));
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await sleep(50);
   proxy.cut();
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await sleep(50);
   assertEquals(await readText(client), " it");
   const error = await assertCode(client.read(new Uint8Array(1)), "ECONNRESET");
   assertEquals(error.operation, "read");
@@ -601,9 +601,9 @@ test("what arrived before a write failed can still be read", skip(noKernel), asy
     using client = await dial(listener, { ca });
     using server = await accepting;
     await server.write(text("the reason"));
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
     server[how]();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
     const end = performance.now() + patience;
     let failed = false;
     while (!failed && performance.now() < end) {
@@ -611,7 +611,7 @@ test("what arrived before a write failed can still be read", skip(noKernel), asy
         patience,
         client.write(new Uint8Array(1)).then(() => false, () => true),
       );
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await sleep(5);
     }
     assert(failed);
     assertEquals(await readText(client), "the reason");
@@ -635,7 +635,7 @@ test("a write to a peer that has closed fails", skip(noKernel), async () => {
     while (code === undefined && performance.now() < end) {
       const failed = client.write(new Uint8Array(1)).then(() => undefined, (error) => error.code);
       code = await within(patience, failed);
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await sleep(5);
     }
     assert(code === "EPIPE" || code === "ECONNRESET", String(code));
   }
@@ -727,11 +727,11 @@ test("startTls refuses plain text that waits in the kernel, and goes on without 
   for (const end of ["server", "client"] as const) {
     using pair = await plainPair();
     await (end === "server" ? pair.client : pair.server).write(text("DROP TABLE users\r\n"));
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await sleep(30);
     const options = end === "server" ? { server: true as const, cert, key } : { ca };
     await assertCode(startTls(pair[end], options), "EPROTO");
     // An error that nobody catches would come now.
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await sleep(30);
   }
 });
 

@@ -132,7 +132,7 @@ test("unix: the file goes when the listener does", skip(noUnix), async () => {
 });
 
 async function gone(path: string): Promise<void> {
-  while (existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (existsSync(path)) await sleep(5);
 }
 
 test("unix: where somebody listens, nobody else can", skip(noUnix), async () => {

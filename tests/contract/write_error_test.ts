@@ -7,11 +7,11 @@ import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { capabilities, listen, SocketError, type TcpConnection, wrap } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
 import {
-  firstDifference,
   overTls,
   type Pair,
   pair,
   patience,
+  readOn,
   sleep,
   streamBytes,
   within,
@@ -41,19 +41,6 @@ async function writeOn(client: TcpConnection): Promise<unknown> {
     const error = await client.write(data).then(() => undefined, (error) => error);
     if (error !== undefined) return error;
     await sleep(5);
-  }
-}
-
-/** Reads to the end: the bytes, and how it ended. */
-async function readOn(client: TcpConnection): Promise<[size: number, error: unknown]> {
-  const into = new Uint8Array(500_000);
-  let size = 0;
-  try {
-    for (let count; (count = await client.read(into.subarray(size))) !== null;) size += count;
-    return [size, undefined];
-  } catch (error) {
-    assertEquals(firstDifference(into.subarray(0, size), 0), -1);
-    return [size, error];
   }
 }
 
@@ -108,7 +95,7 @@ for (const [size, way] of [[300, ""], [40_000, ""], [300, ", node:net"]] as cons
             assertGone(await within(patience, writeOn(ours)), "write");
             // The read may start late.
             await sleep(50);
-            const [got, error] = await within(patience, readOn(ours));
+            const [got, error] = await readOn(ours);
             assertEquals(got, size);
             // The peer's end has arrived as well, and comes first.
             if (unread) assertGone(error, "read");
