@@ -9,7 +9,8 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { applyPlan, supportedPlan, supportedStep } from "./apply.ts";
 import { checkInteger, fail } from "../check.ts";
 import { Entry } from "../kernel/entry.ts";
-import { type Guarded, quickenNative } from "./dead_peer.ts";
+import { quickenNative } from "./dead_peer.ts";
+import type { Ours } from "./ours.ts";
 import { type RowName, rows } from "./table.ts";
 import { closed, familyOf, kindOf, verifyTcp } from "../kernel/tcp_socket.ts";
 import type { KeepAliveOptions, KernelOptions, SocketOptions } from "./types.ts";
@@ -94,7 +95,7 @@ export function changeOptions(socket: AnySocket, options: SocketOptions): void {
  * Does what {@linkcode changeOptions} does for keepalive alone, and faster, since programs that change
  * pooled connections do that often.
  */
-export function changeKeepAlive(socket: Guarded, handle: Handle, keepAlive: unknown): void {
+export function changeKeepAlive(socket: Ours, handle: Handle, keepAlive: unknown): void {
   const option = keepAliveOption(keepAlive, "set options");
   if (socket.isClosed) throw closed();
   applyPlan(handle, [supportedStep(option, handle)]);
@@ -104,7 +105,7 @@ export function changeKeepAlive(socket: Guarded, handle: Handle, keepAlive: unkn
 function change(socket: AnySocket, handle: Handle, checked: SocketPlan): void {
   const plan = supportedPlan(checked, handle);
   const { deadPeerTimeout, given } = plan;
-  const ours = "watchPeer" in socket ? socket as Guarded : undefined;
+  const ours = "watchPeer" in socket ? socket as Ours : undefined;
   if (deadPeerTimeout !== undefined && ours === undefined) quickenNative(handle, deadPeerTimeout);
   applyPlan(handle, plan.steps);
   if (["deadPeerTimeout", "keepAlive", "userTimeout"].some((key) => given.includes(key as never))) {
@@ -184,7 +185,7 @@ export function handleOf(socket: unknown, verb: string): Handle {
   if (typeof socket !== "object" || socket === null) {
     fail(TypeError, verb, "socket", "must be a TCP socket", socket);
   }
-  const ours = "watchPeer" in socket ? socket as Guarded : undefined;
+  const ours = "watchPeer" in socket ? socket as Ours : undefined;
   // This comes first, so that a closed socket is reported as closed also where options cannot be set.
   if (ours?.isClosed) throw closed();
   // With such a socket some runtimes fail, and others accept every option without effect.

@@ -56,15 +56,3 @@ export function setInt(
 ): number {
   return writeInt(kernel, fd, constants.IPPROTO_TCP!, constants[name]!, value);
 }
-
-/** A socket of ours, which reports its writes to the watch over its peer. */
-export interface Guarded {
-  /** The runtime's socket. Reading `native` instead would count as giving it to the caller. */
-  readonly inner: object;
-  /** Whether we closed it, so that nothing can be set or read any more. */
-  readonly isClosed: boolean;
-  /** Whether the kernel has no connection any more. */
-  readonly gone?: boolean;
-  /** Starts `deadPeerTimeout`, or with `undefined` ends it, as other options have replaced it. */
-  watchPeer(timeout: number | undefined): void;
-}

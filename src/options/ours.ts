@@ -12,10 +12,17 @@ import { shared } from "../brand.ts";
 import type { NetAddr } from "../kernel/address.ts";
 import type { Entry } from "../kernel/entry.ts";
 import type { Identity } from "../kernel/identity.ts";
-import type { Guarded } from "./dead_peer.ts";
 
 /** A connection or a listener of ours. */
-export interface Ours extends Guarded {
+export interface Ours {
+  /** The runtime's socket. Reading `native` instead would count as giving it to the caller. */
+  readonly inner: object;
+  /** Whether we closed it, so that nothing can be set or read any more. */
+  readonly isClosed: boolean;
+  /** Whether the kernel has no connection any more. */
+  readonly gone?: boolean;
+  /** Starts `deadPeerTimeout`, or with `undefined` ends it, as other options have replaced it. */
+  watchPeer(timeout: number | undefined): void;
   /** Of a listener. */
   readonly addr?: NetAddr;
   /** The group that it belongs to while it is open, and its place there. Set by this file. */

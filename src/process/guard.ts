@@ -101,7 +101,7 @@ export function guard(options: GuardOptions): Guard {
   // A function may decide differently once it sees the address of the peer.
   const bounds = typeof deadPeerTimeout === "number" && typeof given.match !== "function";
   const attempt = bounds ? Math.min(Math.ceil(deadPeerTimeout), longest) : undefined;
-  const rounds = new Rounds(kernel, { plan: supported, matches, attempt, every: interval });
+  const rounds = new Rounds(kernel, { options: supported, matches, attempt, every: interval });
   return {
     get sockets() {
       return rounds.sockets;

@@ -18,12 +18,12 @@ import { nativeTimers } from "../time/native_timers.ts";
 import { Alarm, type TimerQueue, timers as sharedTimers } from "../time/timers.ts";
 import type { Matches } from "./filter.ts";
 import { onNodeSocket } from "./node_sockets.ts";
+import { PeerWatch, type WatchingGuard } from "./peer_watch.ts";
 import { Walk } from "./walk.ts";
-import { type Guardian, Ward } from "./ward.ts";
 
 /** What a guard has to do. */
-export interface Orders {
-  readonly plan: SupportedPlan;
+export interface GuardPlan {
+  readonly options: SupportedPlan;
   readonly matches: Matches;
   /** TCP_USER_TIMEOUT of attempts to connect, ms. */
   readonly attempt: number | undefined;
@@ -33,7 +33,7 @@ export interface Orders {
 interface Guarded {
   readonly entry: Entry;
   /** Watches the peer. Only with `deadPeerTimeout`. */
-  readonly ward: Ward | undefined;
+  readonly watch: PeerWatch | undefined;
 }
 
 /**
@@ -44,9 +44,9 @@ interface Guarded {
 const [first, next, pause] = [750, 150, 50];
 
 /** Looks at all sockets in rounds, and sets the options. */
-export class Rounds extends Alarm implements Guardian {
+export class Rounds extends Alarm implements WatchingGuard {
   readonly kernel: Kernel;
-  readonly #orders: Orders;
+  readonly #plan: GuardPlan;
   readonly timers: TimerQueue;
   readonly #walk: Walk;
   /** Sockets on which the options were set. */
@@ -66,10 +66,10 @@ export class Rounds extends Alarm implements Guardian {
   readonly #unsubscribe: () => void;
   #closed = false;
 
-  constructor(kernel: Kernel, orders: Orders, timers: TimerQueue = sharedTimers) {
+  constructor(kernel: Kernel, plan: GuardPlan, timers: TimerQueue = sharedTimers) {
     super();
     this.kernel = kernel;
-    this.#orders = orders;
+    this.#plan = plan;
     this.timers = timers;
     this.#walk = new Walk(kernel);
     this.#unsubscribe = onNodeSocket((socket) => this.#lookAtNode(socket));
@@ -94,7 +94,7 @@ export class Rounds extends Alarm implements Guardian {
     this.#closed = true;
     this.timers.remove(this);
     this.#unsubscribe();
-    for (const { ward } of this.#guarded.values()) if (ward !== undefined) this.timers.remove(ward);
+    for (const { watch } of this.#guarded.values()) if (watch) this.timers.remove(watch);
     this.#guarded.clear();
     // When they are connected, nobody would take the limit back, which also ends a peer that does not read.
     for (const entry of this.#limited.values()) this.#limit(entry, 0);
@@ -115,7 +115,7 @@ export class Rounds extends Alarm implements Guardian {
 
   #arm(): void {
     if (this.#closed) return;
-    const wait = this.#allowance > 0 ? this.#orders.every : pause;
+    const wait = this.#allowance > 0 ? this.#plan.every : pause;
     this.timers.arm(this, this.timers.now() + wait);
   }
 
@@ -154,7 +154,7 @@ export class Rounds extends Alarm implements Guardian {
     // Otherwise another descriptor is still open for the same socket.
     if (guarded?.entry.fd !== fd) return;
     this.#guarded.delete(identity);
-    if (guarded.ward !== undefined) this.timers.remove(guarded.ward);
+    if (guarded.watch !== undefined) this.timers.remove(guarded.watch);
   }
 
   #learnOurs(): void {
@@ -191,7 +191,7 @@ export class Rounds extends Alarm implements Guardian {
     // Runtimes set options of their own when a socket is connected. The guard's have to come after them.
     if (state === "SYN-SENT" || state === "CLOSED") return false;
     if (remoteAddr !== undefined && isDialled(remoteAddr.port)) return false;
-    return !this.#orders.matches(entry) || this.#closed || this.#take(entry);
+    return !this.#plan.matches(entry) || this.#closed || this.#take(entry);
   }
 
   /**
@@ -199,7 +199,7 @@ export class Rounds extends Alarm implements Guardian {
    * done while this library is dialling.
    */
   #bound(entry: Entry): void {
-    const { attempt, matches } = this.#orders;
+    const { attempt, matches } = this.#plan;
     if (attempt === undefined || isDialled() || !matches(entry)) return;
     this.#limited.set(entry.identity, entry);
     this.#limit(entry, attempt);
@@ -224,10 +224,10 @@ export class Rounds extends Alarm implements Guardian {
       code,
     }));
     if (code !== undefined) return true;
-    const { deadPeerTimeout } = this.#orders.plan;
+    const { deadPeerTimeout } = this.#plan.options;
     const watched = deadPeerTimeout !== undefined && entry.kind === "connection";
-    const ward = watched ? new Ward(entry, deadPeerTimeout, this) : undefined;
-    this.#guarded.set(entry.identity, { entry, ward });
+    const watch = watched ? new PeerWatch(entry, deadPeerTimeout, this) : undefined;
+    this.#guarded.set(entry.identity, { entry, watch });
     return true;
   }
 
@@ -239,12 +239,12 @@ export class Rounds extends Alarm implements Guardian {
 
   /** Sets the options. Returns the code of the error, if there was one. */
   apply(entry: Entry): string | undefined {
-    const { plan } = this.#orders;
+    const { steps, deadPeerTimeout } = this.#plan.options;
     return this.#failure(entry, (fd) => {
-      applyPlan({ kind: entry.kind, fd: () => fd }, plan.steps);
-      if (plan.deadPeerTimeout === undefined) return;
+      applyPlan({ kind: entry.kind, fd: () => fd }, steps);
+      if (deadPeerTimeout === undefined) return;
       // From Linux 6.15 on. Without it the kernel probes at growing intervals.
-      setInt(this.kernel, fd, "TCP_RTO_MAX_MS", probeInterval(plan.deadPeerTimeout));
+      setInt(this.kernel, fd, "TCP_RTO_MAX_MS", probeInterval(deadPeerTimeout));
     });
   }
 

@@ -226,7 +226,7 @@ test(
       'exec "$@"',
     ];
     const through = [...unshare, "sh", "-c", setUp.join(" && "), "sh"];
-    const program = testFile("programs/ward_full.ts");
+    const program = testFile("programs/guard_full.ts");
     const { output } = await spawnRuntime(program, [], 2 * patience, { through });
     assertEquals(output.trim().split("\n"), ["1 0", "1 1"]);
   },

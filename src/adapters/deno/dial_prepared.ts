@@ -29,35 +29,35 @@ interface NodeNet {
 /** Dials every address of the name, as RFC 8305 says. */
 export function dialPrepared(target: Target, before: BeforeHandshake): Attempt {
   askForNet(target);
-  const calls = loadKernel().kernel!;
+  const kernel = loadKernel().kernel!;
   return race(
     target,
-    (address, _family, port) => new PreparedAttempt(calls, address, port, before),
+    (address, _family, port) => new PreparedAttempt(kernel, address, port, before),
   );
 }
 
 /** One handshake. */
 class PreparedAttempt implements Attempt {
   readonly opened: Promise<Transport>;
-  readonly #calls: Kernel;
+  readonly #kernel: Kernel;
   /** -1 when there is no handshake, also after `abort`. */
   #fd = -1;
 
-  constructor(calls: Kernel, address: string, port: number, before: BeforeHandshake) {
-    this.#calls = calls;
+  constructor(kernel: Kernel, address: string, port: number, before: BeforeHandshake) {
+    this.#kernel = kernel;
     this.opened = this.#open(address, port, before);
   }
 
   async #open(address: string, port: number, before: BeforeHandshake): Promise<Transport> {
-    const calls = this.#calls;
-    const fd = this.#fd = startHandshake(calls, address, port, before);
+    const kernel = this.#kernel;
+    const fd = this.#fd = startHandshake(kernel, address, port, before);
     const start = now();
     while (this.#fd >= 0 && !hasEnded(fd)) await pause(now() - start);
     if (this.#fd < 0) throw coded("ECANCELED", "the attempt was called off");
     this.#fd = -1;
-    const error = takeError(calls, fd);
+    const error = takeError(kernel, fd);
     if (error !== 0) {
-      calls.close(fd);
+      kernel.close(fd);
       throw systemError(error, "connect");
     }
     const { Socket } = builtin<NodeNet>("node:net")!;
@@ -78,7 +78,7 @@ class PreparedAttempt implements Attempt {
 
   abort(): void {
     if (this.#fd < 0) return;
-    this.#calls.close(this.#fd);
+    this.#kernel.close(this.#fd);
     this.#fd = -1;
   }
 }

@@ -30,9 +30,9 @@ test(
       if (kind === "connection" && ++asked === 2) throw new Error("no");
       return true;
     };
-    const plan = supportedPlan(socketPlan({ deadPeerTimeout: 5_000 }, "guard"), {});
-    const orders = { plan, matches, attempt: undefined, every: 10 };
-    assertThrows(() => new Rounds(kernel!, orders, timers), Error, "no");
+    const options = supportedPlan(socketPlan({ deadPeerTimeout: 5_000 }, "guard"), {});
+    const plan = { options, matches, attempt: undefined, every: 10 };
+    assertThrows(() => new Rounds(kernel!, plan, timers), Error, "no");
     client.destroy();
     accepted[0].destroy();
     server.close();

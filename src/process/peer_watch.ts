@@ -14,8 +14,8 @@ import { keepAliveFor, probeInterval } from "../options/probing.ts";
 import { Silence, silenceOf } from "../options/silence.ts";
 import { Alarm, type TimerQueue } from "../time/timers.ts";
 
-/** What a ward needs of its guard. */
-export interface Guardian {
+/** The guard of a watched connection. */
+export interface WatchingGuard {
   readonly kernel: Kernel;
   readonly timers: TimerQueue;
   /** Sets the options of the guard. */
@@ -28,21 +28,21 @@ export interface Guardian {
  * Watches one connection. It does not know of writes, so it looks whenever the peer could have been gone
  * for long enough: `timeout` after the peer was last heard from.
  */
-export class Ward extends Alarm {
+export class PeerWatch extends Alarm {
   readonly entry: Entry;
-  readonly #guardian: Guardian;
+  readonly #guard: WatchingGuard;
   readonly #timeout: number;
   readonly #silence: Silence;
   readonly #interval: number;
   /** After a silence of this length, ms, keepalive must have sent a probe. */
   readonly #expected: number;
-  #condemned = false;
+  #gaveUp = false;
 
-  constructor(entry: Entry, timeout: number, guardian: Guardian) {
+  constructor(entry: Entry, timeout: number, guard: WatchingGuard) {
     super();
     this.entry = entry;
     this.#timeout = timeout;
-    this.#guardian = guardian;
+    this.#guard = guard;
     this.#silence = new Silence(timeout);
     this.#interval = probeInterval(timeout);
     const { idle, interval } = keepAliveFor(timeout);
@@ -59,7 +59,7 @@ export class Ward extends Alarm {
       next = this.#interval;
     }
     if (next === Infinity) return;
-    const { timers } = this.#guardian;
+    const { timers } = this.#guard;
     // Rounded, so that many connections ring at the same time.
     const grid = this.#interval / 10;
     timers.arm(this, Math.ceil((timers.now() + next) / grid) * grid);
@@ -67,18 +67,18 @@ export class Ward extends Alarm {
 
   /** Returns in how many ms to look again: `Infinity` when the socket is gone. */
   #look(): number {
-    const { kernel } = this.#guardian;
+    const { kernel } = this.#guard;
     const { entry } = this;
     const info = readTcpInfo(kernel, entry.fd);
     if (typeof info === "number" || info.state === "CLOSED") return Infinity;
     if (identityOf(kernel, entry.fd) !== entry.identity) return Infinity;
-    if (this.#condemned) return this.#end();
+    if (this.#gaveUp) return this.#end();
     const next = this.#silence.look(info);
-    if (next === 0) return this.#condemn();
+    if (next === 0) return this.#giveUp();
     if (next < Infinity) return next;
     const silence = silenceOf(info);
     // The owner has changed keepalive, so the guard sets it again.
-    if (silence > this.#expected && info.probes === 0) this.#guardian.apply(entry);
+    if (silence > this.#expected && info.probes === 0) this.#guard.apply(entry);
     return Math.max(this.#timeout - silence, this.#interval);
   }
 
@@ -86,20 +86,20 @@ export class Ward extends Alarm {
    * Ends the connection. If something has arrived and was not read, the kernel does it at its next probe,
    * since a reset would discard what has arrived.
    */
-  #condemn(): number {
-    const { kernel } = this.#guardian;
+  #giveUp(): number {
+    const { kernel } = this.#guard;
     // This throws when no descriptor is free, and then the next look tries again.
     const unread = this.entry.borrow(kernel, (fd) => {
       setInt(kernel, fd, "TCP_USER_TIMEOUT", 1);
       return hasUnread(kernel, fd);
     });
-    this.#condemned = true;
-    this.#guardian.ended(this.entry);
+    this.#gaveUp = true;
+    this.#guard.ended(this.entry);
     return unread ? this.#interval : this.#end();
   }
 
   #end(): number {
-    const { kernel } = this.#guardian;
+    const { kernel } = this.#guard;
     this.entry.borrow(kernel, (fd) => disconnect(kernel, fd));
     return Infinity;
   }
