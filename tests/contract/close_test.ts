@@ -271,7 +271,8 @@ for (const call of ["close", "reset"] as const) {
     ...skip(call === "reset" ? noReset : undefined),
   }, async () => {
     using sockets = await pair();
-    const { hostname, port } = sockets.listener.addr;
+    const { hostname } = sockets.listener.addr;
+    const port = await portTo(sockets.listener);
     const options = { hostname, port, timeout: patience, ...secure.connect };
     const connecting = connect(options).catch(() => undefined);
     using accepted = await sockets.listener.accept();

@@ -73,6 +73,9 @@ const openssl = tlsWith === "OpenSSL's server"
   ? new OpenSsl("client")
   : undefined;
 
+/** Why the peer's kernel cannot be known to have acknowledged or not: a process is between both ends. */
+export const between: string | undefined = openssl && "OpenSSL's process is between both kernels";
+
 const server = { tls: { cert: certificate, key: privateKey } };
 const client = { tls: { ca } };
 
