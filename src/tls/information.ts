@@ -44,7 +44,6 @@ export interface TlsInformation {
 interface TlsSocket {
   readonly alpnProtocol?: string | false | null;
   getCipher(): { standardName?: string; name: string } | null;
-  getPeerCertificate(detailed?: boolean): { raw?: Uint8Array } | null | undefined;
 }
 
 interface NodeCrypto {
@@ -59,11 +58,12 @@ interface NodeCrypto {
   };
 }
 
-/** Reads from a socket what its handshake has agreed on. */
+/** Reads from a socket what its handshake has agreed on. `certificate` is the peer's. */
 export function inform(
   socket: TlsSocket,
   protocol: string | null,
   serverName: string | false | null | undefined,
+  certificate: { raw?: Uint8Array } | null | undefined,
 ): TlsInformation {
   const { alpnProtocol } = socket;
   const cipher = socket.getCipher();
@@ -72,7 +72,7 @@ export function inform(
     cipher?.standardName ?? cipher?.name ?? "unknown",
     alpnProtocol || undefined,
     serverName || undefined,
-    socket.getPeerCertificate()?.raw,
+    certificate?.raw,
   );
 }
 

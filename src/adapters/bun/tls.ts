@@ -17,12 +17,16 @@ import { NodeTransport } from "../node/transport.ts";
 import { type BunSocket, handlers, type Receiver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
+interface Certificate {
+  readonly raw?: Uint8Array;
+}
+
 /** The part of a TLS socket of Bun's that is used. */
 interface TlsSocket extends Omit<BunSocket, "data"> {
   data: unknown;
   readonly alpnProtocol: string | null;
   getCipher(): { standardName?: string; name: string } | null;
-  getPeerCertificate(detailed: true): { raw?: Uint8Array } | null;
+  getPeerCertificate(): Certificate | null | undefined;
   getServername(): string | null | undefined;
   /** Continues a handshake that waits for the certificate of a name. Not documented. */
   resumeSNI(context: object | undefined, failed: boolean): void;
@@ -136,24 +140,19 @@ class Handshake implements Attempt, Receiver {
     }
     const done = success || !plan.rejectUnauthorized && isCertificateCode(problem?.code);
     if (!done) return this.#fail(toError(problem));
+    // Read once: another read takes 1 KiB that an idle connection still has later.
+    const certificate = native.getPeerCertificate();
     if (plan.rejectUnauthorized && (!plan.server || plan.requestCert)) {
-      const refused = problem?.code !== undefined ? toError(problem) : this.#misnamed();
+      const refused = problem?.code !== undefined ? toError(problem) : misnamed(plan, certificate);
       if (refused !== undefined) return this.#fail(refused);
     }
     this.#over = true;
     const name = plan.server ? native.getServername() : plan.serverName;
-    this.#wire.tls = inform(native, native.getTLSVersion(), name);
+    this.#wire.tls = inform(native, native.getTLSVersion(), name, certificate);
     const transport = new BunTransport(native as unknown as BunSocket, this.#wire).collect();
     const { localAddr, remoteAddr } = this.#plain;
     transport.locate({ local: localAddr, remote: remoteAddr });
     this.#resolve(transport);
-  }
-
-  #misnamed(): Error | undefined {
-    const plan = this.#plan;
-    if (plan.server) return undefined;
-    const certificate = this.#native!.getPeerCertificate(true);
-    return builtin<NodeTls>("node:tls")!.checkServerIdentity(plan.name, certificate ?? {});
   }
 
   /** Looks up the certificate of a name, while the handshake waits. */
@@ -174,10 +173,17 @@ class Handshake implements Attempt, Receiver {
   }
 }
 
+function misnamed(plan: TlsPlan, certificate: Certificate | null | undefined): Error | undefined {
+  if (plan.server) return undefined;
+  const { checkServerIdentity } = builtin<NodeTls>("node:tls")!;
+  return checkServerIdentity(plan.name, certificate ?? {});
+}
+
 let turn = 0;
 let counting = false;
 
 /** Content types and lengths of records: RFC 8446 section 5.2, for the ciphers that both versions share. */
+const headerSize = 5;
 const alert = 21;
 const applicationData = 23;
 /** What encryption adds to a record of TLS 1.3: the content type, and the tag. */
@@ -195,13 +201,12 @@ const alertSize = 2;
 class Wire implements Receiver {
   tls!: TlsInformation;
   #turn = -1;
-  /** The header of a record, of which `#known` bytes have come. */
-  readonly #header = new Uint8Array(5);
-  #known = 0;
-  /** How many bytes of the record after that have not come yet. */
-  #rest = 0;
-  /** The length of the last record. */
+  /** Content type and length of the last record, of whose header `#known` bytes have come. */
+  #type = 0;
   #length = 0;
+  #known = 0;
+  /** How many bytes of the record after its header have not come yet. */
+  #rest = 0;
   /** How many bytes of data the records of the last chunk can have brought, and how many were handed out. */
   #brought = 0;
   #passed = 0;
@@ -222,19 +227,21 @@ class Wire implements Receiver {
   }
 
   #measure(chunk: Uint8Array): void {
-    const header = this.#header;
     this.#brought = this.#passed = 0;
     for (let i = 0; i < chunk.length;) {
       if (this.#rest === 0) {
-        header[this.#known++] = chunk[i++]!;
-        if (this.#known < header.length) continue;
+        const byte = chunk[i++]!;
+        if (this.#known === 0) this.#type = byte;
+        // The last two bytes.
+        this.#length = (this.#length << 8 | byte) & 0xffff;
+        if (++this.#known < headerSize) continue;
         this.#known = 0;
-        this.#rest = this.#length = header[3]! << 8 | header[4]!;
+        this.#rest = this.#length;
       } else {
         const size = Math.min(this.#rest, chunk.length - i);
         this.#rest -= size;
         i += size;
-        if (this.#rest === 0 && header[0] === applicationData) {
+        if (this.#rest === 0 && this.#type === applicationData) {
           this.#brought += this.#length - overhead;
         }
       }
@@ -248,7 +255,7 @@ class Wire implements Receiver {
   /** Whether an end that comes now is the peer's FIN, not its `close_notify`. */
   get cut(): boolean {
     if (this.#known > 0 || this.#rest > 0) return true;
-    if (this.tls.protocol === "TLSv1.2") return this.#header[0] !== alert;
+    if (this.tls.protocol === "TLSv1.2") return this.#type !== alert;
     if (this.#length === alertSize + overhead) {
       const left = this.#brought - this.#passed;
       // It is below 0 when Bun has handed out what came before that chunk as well.

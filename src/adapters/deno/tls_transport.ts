@@ -209,23 +209,17 @@ export class TlsTransport implements Transport, OpeningSession {
         return taken;
       }
       taken += size;
-      this.flush(size > recordSize);
+      this.flush();
     }
     return taken;
   }
 
-  /** Sends what was encrypted. With `all`, what Deno has kept for later is encrypted too. */
-  flush(all: boolean = false): void {
-    const { drainEncOut, readBuffer } = this.#methods;
-    for (;;) {
-      const bytes = drainEncOut.call(this.#wrap);
-      if (bytes.length === 0) return;
-      this.send(bytes);
-      if (this.#queue.length === 0) free(bytes);
-      if (!all) return;
-      // Deno goes on with it when encrypted bytes arrive.
-      readBuffer.call(this.#wrap, nothing);
-    }
+  /** Sends what was encrypted. */
+  flush(): void {
+    const bytes = this.#methods.drainEncOut.call(this.#wrap);
+    if (bytes.length === 0) return;
+    this.send(bytes);
+    if (this.#queue.length === 0) free(bytes);
   }
 
   /** Sends encrypted bytes, which belong to this transport from now on. */
@@ -236,11 +230,10 @@ export class TlsTransport implements Transport, OpeningSession {
   }
 
   #offer(bytes: Uint8Array): void {
-    let rest = bytes;
-    while (rest.length > 0 && this.#failedWrite === undefined) {
-      rest = rest.subarray(this.#lower.write(rest));
+    for (let sent = 0; sent < bytes.length && this.#failedWrite === undefined;) {
+      sent += this.#lower.write(sent === 0 ? bytes : bytes.subarray(sent));
       if (!this.#lower.writing) continue;
-      if (rest.length > 0) this.#queue.unshift(rest);
+      if (sent < bytes.length) this.#queue.unshift(bytes.subarray(sent));
       return;
     }
   }

@@ -18,6 +18,13 @@ import {
   type Session,
 } from "./transport.ts";
 
+/** The members of Node's object for a certificate that are used. */
+interface Certificate {
+  readonly raw?: Uint8Array;
+  readonly valid_from?: string;
+  readonly valid_to?: string;
+}
+
 /** The part of `tls.TLSSocket` that is used. */
 export interface TlsSocket extends Omit<NodeSocket, "_handle"> {
   readonly alpnProtocol: string | false | null;
@@ -27,7 +34,7 @@ export interface TlsSocket extends Omit<NodeSocket, "_handle"> {
   readonly _handle: NodeSocket["_handle"] & { readonly reading?: boolean };
   getProtocol(): string | null;
   getCipher(): { standardName?: string; name: string } | null;
-  getPeerCertificate(): { raw?: Uint8Array; valid_from?: string; valid_to?: string } | null;
+  getPeerCertificate(): Certificate | null;
   /** The method of streams that is called with bytes that have arrived, or `null` at the end. */
   push: (chunk: unknown) => boolean;
 }
@@ -101,13 +108,15 @@ export class Handshake implements Attempt {
       native.on("close", gone);
       const settle = () => {
         if (this.#over) return;
-        const refused = refusal(native, plan);
+        // Read once, since the runtime makes a new object each time.
+        const certificate = native.getPeerCertificate() ?? {};
+        const refused = refusal(native, plan, certificate);
         if (refused !== undefined) return fail(refused);
         this.#over = true;
         native.off("error", fail);
         native.off("close", gone);
         const name = plan.server ? native.servername : plan.serverName;
-        resolve(session.opened(inform(native, native.getProtocol(), name)));
+        resolve(session.opened(inform(native, native.getProtocol(), name, certificate)));
       };
       // Node emits this from within OpenSSL, which before Node 26 forgets a `close_notify` that is sent
       // there.
@@ -156,12 +165,11 @@ function start(wire: object, plan: TlsPlan, flush: () => void): TlsSocket {
 }
 
 /** The problem with the peer's certificate, if there is one and the certificate has to be valid. */
-function refusal(native: TlsSocket, plan: TlsPlan): Error | undefined {
+function refusal(native: TlsSocket, plan: TlsPlan, certificate: Certificate): Error | undefined {
   if (!plan.rejectUnauthorized || plan.server && !plan.requestCert) return undefined;
   if (native.ssl?.verifyError === undefined) return unverified("CERT_UNTRUSTED");
   const error = native.ssl.verifyError();
   if (error instanceof Error) return error;
-  const certificate = native.getPeerCertificate() ?? {};
   if (!error) {
     const { checkServerIdentity } = builtin<NodeTls>("node:tls")!;
     return plan.server ? undefined : checkServerIdentity(plan.name, certificate);
