@@ -88,15 +88,18 @@ export class Connection extends Member implements TcpConnection, Ours {
       this.#guard(timeout).wake();
     } else {
       this.#writer.watch?.undo();
-      this.#writer.watch = undefined;
+      this.#reader.watch = this.#writer.watch = undefined;
     }
   }
 
   #guard(timeout: number): Watch {
-    this.#writer.watch?.stop();
+    const [reader, writer] = [this.#reader, this.#writer];
+    writer.watch?.stop();
     const handle = adapter().handle(this.inner)!;
-    const watch = new Watch(handle, timeout, this.#reader.timers, (cause) => this.#lost(cause));
-    return this.#writer.watch = watch;
+    const over = () => reader.finished && writer.finished;
+    const watch = new Watch(handle, timeout, reader.timers, (cause) => this.#lost(cause), over);
+    if (writer.finished) watch.keep();
+    return reader.watch = writer.watch = watch;
   }
 
   /**
@@ -267,8 +270,8 @@ export class Connection extends Member implements TcpConnection, Ours {
     if (this.isClosed) return;
     if (resetting.possible && this.#resetsOnClose()) return this.reset();
     const cut = this.#writer.flush();
-    this.#writer.watch?.release(!cut && !this.#writer.waiting);
-    this.#writer.watch = undefined;
+    this.#writer.watch?.release(!cut && !this.#writer.waiting, this.tls !== undefined);
+    this.#reader.watch = this.#writer.watch = undefined;
     this.#reader.close();
     this.#writer.close();
     this.#transport.close(cut);
@@ -289,19 +292,23 @@ export class Connection extends Member implements TcpConnection, Ours {
 
   async end(options?: CallOptions): Promise<void> {
     if (options !== undefined) options = checkCall(options, "end");
+    const { watch } = this.#writer;
+    watch?.ending(true);
     try {
       await finish(adapter().handle(this.inner)!, this.#reader, this.#writer, options);
     } catch (error) {
       // After a timeout the connection is as before, except that FIN may have been sent.
       if (error instanceof SocketError) this.close();
       throw error;
+    } finally {
+      watch?.ending(false);
     }
     this.close();
   }
 
   #endWatch(): void {
     this.#writer.watch?.stop();
-    this.#writer.watch = undefined;
+    this.#reader.watch = this.#writer.watch = undefined;
   }
 
   reset(): void {

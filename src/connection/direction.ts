@@ -12,6 +12,7 @@ import { SocketError, type TimeoutErrorOptions, toSocketError } from "../errors.
 import { publishDeadPeer } from "../events.ts";
 import type { TimerQueue } from "../time/timers.ts";
 import { afterTurn } from "../time/turn.ts";
+import type { Watch } from "./watch.ts";
 
 /** The calls in one direction of a connection. */
 export abstract class Direction<Result, C extends Call<Result>> extends CallQueue<Result, C> {
@@ -26,6 +27,8 @@ export abstract class Direction<Result, C extends Call<Result>> extends CallQueu
   owner: { onLost(): void } | undefined = undefined;
   /** The idle limit, if there is one. */
   idle: Idle | undefined = undefined;
+  /** The watch over data in flight, which both directions share, if there is one. */
+  watch: Watch | undefined = undefined;
   #turning = false;
 
   constructor(transport: Transport, timeout: number | null, timers: TimerQueue) {
@@ -62,6 +65,7 @@ export abstract class Direction<Result, C extends Call<Result>> extends CallQueu
     if (this.closed || this.failure !== undefined) return;
     this.failure = { cause };
     this.rejectAll(() => this.error());
+    this.watch?.drop();
     this.owner?.onLost();
     // Comes last, since a subscriber may close the connection.
     publishDeadPeer(this.transport, () => this.error());

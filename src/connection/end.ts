@@ -6,8 +6,9 @@
 
 import type { Handle } from "../adapter.ts";
 import type { Kernel } from "../kernel/kernel.ts";
+import { systemError } from "../kernel/system_error.ts";
 import { layoutObstacle, readTcpInfo } from "../kernel/tcp_info.ts";
-import { refused, takeError } from "../kernel/tcp_socket.ts";
+import { takeError } from "../kernel/tcp_socket.ts";
 import { adapter } from "../runtime.ts";
 import type { CallOptions } from "../time/calls.ts";
 import { Deadline } from "../time/deadline.ts";
@@ -33,7 +34,7 @@ export async function finish(
   try {
     await writer.closeWrite(options);
     while (await reader.readChunk(discard, options) !== null);
-    if (sight !== undefined) await acknowledged(sight, reader, options);
+    if (sight !== undefined) await acknowledged(sight, reader, writer, options);
     if (writer.lost !== undefined) throw writer.lost;
   } finally {
     sight?.kernel.close(sight.fd);
@@ -76,16 +77,23 @@ function keepSight(handle: Handle): Sight | undefined {
  * the states named here our FIN is not acknowledged. A connection that leaves them by a reset, or because
  * the kernel gave up, has a pending error, which no other call will report any more.
  */
-async function acknowledged({ kernel, fd }: Sight, reader: Reader, options: CallOptions) {
+async function acknowledged(
+  { kernel, fd }: Sight,
+  reader: Reader,
+  writer: Writer,
+  options: CallOptions,
+): Promise<void> {
   for (let pause = 1;; pause = Math.min(2 * pause, longestPause)) {
     const info = readTcpInfo(kernel, fd);
     if (typeof info === "number") return;
     if (!["CLOSE-WAIT", "LAST-ACK", "CLOSING", "FIN-WAIT-1"].includes(info.state)) break;
     if (reader.closed) throw reader.refused("ECANCELED");
+    // The watch has found the peer to be gone.
+    if (writer.lost !== undefined) return;
     const refusal = reader.refusal(options);
     if (refusal !== undefined) throw refusal.reason;
     await new Promise<void>((resolve) => nativeTimers().setTimeout(resolve, pause));
   }
   const error = takeError(kernel, fd);
-  if (error < 0) throw refused(error, "write");
+  if (error < 0) writer.failed(systemError(error, "write"));
 }

@@ -1,5 +1,5 @@
 /**
- * A connection that was closed while its peer's receive window was closed.
+ * A connection that was closed while it waited for room in its peer's receive window.
  *
  * @module
  */
@@ -15,6 +15,8 @@ import { Alarm, type TimerQueue } from "../time/timers.ts";
 
 /** After `close`, TLS still sends `close_notify`. It has this much time before FIN, ms. */
 const settling = 100;
+/** The first pause between two looks, ms. Each is twice as long as the one before, up to the interval. */
+const firstPause = 1;
 
 /** All such connections, for the end of the process. */
 const leaving = new Set<Leaving>();
@@ -31,6 +33,7 @@ export class Leaving extends Alarm {
   readonly #timers: TimerQueue;
   readonly #silence: Silence;
   readonly #interval: number;
+  #pause = firstPause;
 
   /** Nothing else may use `fd`, which is closed at the end. */
   constructor(
@@ -39,6 +42,7 @@ export class Leaving extends Alarm {
     timers: TimerQueue,
     silence: Silence,
     interval: number,
+    tls: boolean,
   ) {
     super();
     this.#kernel = kernel;
@@ -49,7 +53,7 @@ export class Leaving extends Alarm {
     leaving.add(this);
     if (!watchingExit) host().on("exit", handOver);
     watchingExit = true;
-    timers.arm(this, timers.now() + settling);
+    timers.arm(this, timers.now() + (tls ? settling : firstPause));
   }
 
   override ring(): void {
@@ -59,7 +63,8 @@ export class Leaving extends Alarm {
     const over = typeof info === "number" || info.state === "CLOSED";
     const next = over ? Infinity : this.#silence.look(info);
     if (next > 0 && next < Infinity) {
-      return this.#timers.arm(this, this.#timers.now() + Math.min(next, this.#interval));
+      this.#pause = Math.min(2 * this.#pause, this.#interval);
+      return this.#timers.arm(this, this.#timers.now() + Math.min(next, this.#pause));
     }
     if (next === 0) disconnect(this.#kernel, this.#fd);
     leaving.delete(this);

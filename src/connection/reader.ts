@@ -33,10 +33,15 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
   /** What has arrived and was not read. */
   #backlog = nothing;
   #paused = false;
+  /** Whether the peer has finished. */
   #ended = false;
 
   protected override get operation(): "read" {
     return "read";
+  }
+
+  get finished(): boolean {
+    return this.#ended;
   }
 
   /** Reads what is there, at most `into.length` bytes. Resolves to `null` when the peer has finished. */
@@ -95,7 +100,10 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
   /** Called when the peer has finished. */
   end(): void {
     if (this.closed || this.failure !== undefined) return;
-    this.#ended = true;
+    if (!this.#ended) {
+      this.#ended = true;
+      this.watch?.finished();
+    }
     this.#serve();
     for (let call = this.head; call !== undefined; call = this.head) {
       this.leave(call);

@@ -9,7 +9,7 @@ import type { Handle } from "../adapter.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { type Identity, identityOf } from "../kernel/identity.ts";
 import { coded } from "../kernel/system_error.ts";
-import { readTcpInfo } from "../kernel/tcp_info.ts";
+import { readTcpInfo, type TcpInfo } from "../kernel/tcp_info.ts";
 import { setInt } from "../options/dead_peer.ts";
 import { Leaving } from "./leaving.ts";
 import { longestInterval, probeInterval } from "../options/probing.ts";
@@ -30,12 +30,19 @@ export class Watch extends Alarm {
   readonly timeout: number;
   readonly #timers: TimerQueue;
   readonly #gone: (cause: Error) => void;
+  /** Whether both sides have finished. */
+  readonly #over: () => boolean;
   readonly #interval: number;
   readonly #silence: Silence;
   /** A time at or after which the peer was heard from. */
   #heard: number;
   #fd = -1;
   #identity: Identity | undefined = undefined;
+  /** A duplicate of the descriptor, or -1. */
+  #copy = -1;
+  /** How many calls of `end` wait. */
+  #ending = 0;
+  #released = false;
   #condemned = false;
 
   constructor(
@@ -43,12 +50,14 @@ export class Watch extends Alarm {
     timeout: number,
     timers: TimerQueue,
     gone: (cause: Error) => void,
+    over: () => boolean,
   ) {
     super();
     this.#handle = handle;
     this.timeout = timeout;
     this.#timers = timers;
     this.#gone = gone;
+    this.#over = over;
     this.#interval = probeInterval(timeout);
     this.#silence = new Silence(timeout);
     this.#heard = timers.now();
@@ -64,7 +73,7 @@ export class Watch extends Alarm {
 
   /** Called at every write. It costs one comparison while the watch is running. */
   wake(): void {
-    if (this.due !== Infinity || this.#condemned) return;
+    if (this.due !== Infinity || this.#condemned || this.#released) return;
     const due = Math.max(this.#timers.now() + this.#interval / 2, this.#heard + this.timeout);
     // Rounded, so that many connections ring at the same time.
     const grid = this.#interval / 10;
@@ -101,6 +110,7 @@ export class Watch extends Alarm {
    * searched for, which takes longer than everything else here.
    */
   #descriptor(kernel: Kernel): number {
+    if (this.#copy >= 0) return this.#copy;
     if (this.#identity === undefined) {
       this.#fd = this.#handle.fd();
       this.#identity = identityOf(kernel, this.#fd);
@@ -108,9 +118,42 @@ export class Watch extends Alarm {
     return identityOf(kernel, this.#fd) === this.#identity ? this.#fd : -1;
   }
 
+  /**
+   * To be called before FIN is sent. Some runtimes close a socket as soon as both sides have finished, though
+   * the peer may not have everything. With a duplicate of the descriptor, the kernel does not give up early
+   * (see `release`).
+   */
+  keep(): void {
+    if (this.#copy >= 0 || this.#released) return;
+    try {
+      const kernel = kernelFor("deadPeerTimeout");
+      this.#copy = kernel.dup(this.#descriptor(kernel));
+    } catch {
+      // The socket is closed already.
+    }
+  }
+
+  /** To be called when a side has finished. After both, no call waits for the peer any more. */
+  finished(): void {
+    if (this.#ending === 0 && this.#over()) this.release(true);
+  }
+
+  /** To be called when a call of `end`, which waits for acknowledgements, begins and when it is over. */
+  ending(on: boolean): void {
+    this.#ending += on ? 1 : -1;
+    this.finished();
+  }
+
+  /** To be called when the connection is gone. Closes the duplicate. */
+  drop(): void {
+    if (this.#copy >= 0) kernelFor("deadPeerTimeout").close(this.#copy);
+    this.#copy = -1;
+  }
+
   /** Ends watching. */
   stop(): void {
     this.#timers.remove(this);
+    this.drop();
   }
 
   /** Ends watching and takes back what was set in the kernel beside keepalive. */
@@ -121,31 +164,38 @@ export class Watch extends Alarm {
   }
 
   /**
-   * To be called before `close`, after which only the kernel watches. What is in flight gets the whole
-   * timeout to be acknowledged, by TCP_USER_TIMEOUT. The kernel gives up a closed socket as soon as its
-   * backoff reaches TCP_RTO_MAX_MS, so that goes back to its default. If the peer's window is closed, a
-   * duplicate of the descriptor stays open. It does not unless the kernel has the `whole` stream, as `close`
-   * then sends RST, which a duplicate would hold back.
+   * To be called before `close`, or when both sides have finished. What is in flight gets the whole timeout to
+   * be acknowledged, by TCP_USER_TIMEOUT. That would also give up a live peer whose window is closed, and
+   * without TCP_USER_TIMEOUT the kernel gives up a closed socket as soon as its backoff reaches
+   * TCP_RTO_MAX_MS. So if something waits for the window, a duplicate of the descriptor stays open, unless the
+   * kernel does not have the `whole` stream, as `close` then sends RST, which a duplicate would hold back.
+   * With `tls` the runtime still sends `close_notify`.
    */
-  release(whole: boolean): void {
-    this.stop();
+  release(whole: boolean, tls: boolean = false): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#timers.remove(this);
     try {
       const kernel = kernelFor("deadPeerTimeout");
       const fd = this.#descriptor(kernel);
       const info = readTcpInfo(kernel, fd);
       if (typeof info === "number" || info.state === "CLOSED") return;
-      const closed = info.unacknowledged === 0 && info.notSent! > 0;
-      const copy = whole && closed ? kernel.dup(fd) : -1;
+      const copy = whole && waitsForWindow(info) ? kernel.dup(fd) : -1;
       if (copy >= 0) {
-        new Leaving(kernel, copy, this.#timers, this.#silence, this.#interval);
-        return;
-      }
-      setInt(kernel, fd, "TCP_RTO_MAX_MS", longestInterval);
-      setInt(kernel, fd, "TCP_USER_TIMEOUT", Math.min(this.timeout, 2 ** 31 - 1));
+        new Leaving(kernel, copy, this.#timers, this.#silence, this.#interval, tls);
+      } else setInt(kernel, fd, "TCP_USER_TIMEOUT", Math.min(this.timeout, 2 ** 31 - 1));
     } catch {
       // The runtime has closed it already.
+    } finally {
+      this.drop();
     }
   }
+}
+
+/** Whether the peer's window may have no room for what is to be sent, of which FIN is the last. */
+function waitsForWindow({ notSent = 0, unacknowledged = 0, ...info }: TcpInfo): boolean {
+  const { sendWindow = Infinity, sendMaxSegmentSize } = info;
+  return notSent > 0 || unacknowledged * sendMaxSegmentSize >= sendWindow;
 }
 
 function timedOut(timeout: number): Error {

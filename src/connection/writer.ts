@@ -7,7 +7,6 @@
 import type { Outgoing } from "../adapter.ts";
 import { Call, type CallOptions } from "../time/calls.ts";
 import { changed, part } from "../memory.ts";
-import type { Watch } from "./watch.ts";
 import { type TimeoutErrorOptions, toSocketError } from "../errors.ts";
 import { Direction } from "./direction.ts";
 import { FinWait } from "./fin_wait.ts";
@@ -31,12 +30,12 @@ class WriteCall extends Call<number> {
 export class Writer extends Direction<number, WriteCall> implements Outgoing {
   /** How many bytes the connection has taken to send so far. */
   bytesWritten = 0;
-  /** The watch over data in flight, which is woken by every write. */
-  watch: Watch | undefined = undefined;
   /** Set when FIN waits for its turn or was sent. */
   #fin: Promise<void> | undefined = undefined;
   /** Set when the transport was told to send FIN, which it is told once. */
   #sent: Promise<void> | undefined = undefined;
+  /** Whether FIN was sent. */
+  finished = false;
   /** Whether the last bytes are the beginning of a write that was given up. */
   #cut = false;
 
@@ -99,6 +98,7 @@ export class Writer extends Direction<number, WriteCall> implements Outgoing {
       // The connection was closed meanwhile, for which the runtimes have different errors.
       if (this.closed) throw this.refused("ECANCELED");
       this.watch?.wake();
+      this.watch?.keep();
       await this.#sendFin(options);
     } catch (error) {
       // Later calls wait for FIN again, or get the error that ended the connection.
@@ -123,6 +123,8 @@ export class Writer extends Direction<number, WriteCall> implements Outgoing {
     try {
       await this.transport.closeWrite();
       this.#cut = false;
+      this.finished = true;
+      this.watch?.finished();
     } catch (error) {
       this.#sent = undefined;
       throw toSocketError(error, "write", this.transport.remoteAddr);

@@ -106,12 +106,15 @@ export function refused(result: number, operation: Operation, detail?: string): 
 }
 
 /**
- * Sends RST at once and leaves the descriptor open, without a connection. On Linux, connect(2) to an
- * AF_UNSPEC address does that; on other systems this function does nothing.
+ * Sends RST at once and leaves the descriptor open, as if the peer had sent RST. On Linux, connect(2) to an
+ * AF_UNSPEC address does the former; on other systems this function does nothing. After that the kernel
+ * reports ECONNRESET once, and to later reads ENOTCONN, or with `shutdown` an end, as after a peer's RST.
  */
 export function disconnect(kernel: Kernel, fd: number): void {
   const AF_UNSPEC = new Uint8Array(16);
-  if (knownSystem() === "linux") kernel.connect(fd, AF_UNSPEC);
+  if (knownSystem() !== "linux") return;
+  kernel.connect(fd, AF_UNSPEC);
+  kernel.shutdown(fd, SHUT_RDWR);
 }
 
 /** `struct sk_meminfo`, which is an array (`linux/sock_diag.h`): these are places in it. */

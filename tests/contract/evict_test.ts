@@ -6,7 +6,7 @@
 
 import type { ServerResponse } from "node:http";
 import { test } from "node:test";
-import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { evict, type EvictCriteria, SocketError, sockets } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
 import { webServer } from "../support/web.ts";
@@ -85,6 +85,17 @@ test("our own connections can be ended, listeners never", skip(noKernel), async 
   assertInstanceOf(error, SocketError);
   assertEquals(error.code, "ECONNRESET");
   assertEquals(sockets({ localPort: port, kind: "listener" }).length, 1);
+});
+
+test("after a write has met the reset, reads meet it too", skip(noKernel), async () => {
+  using ends = await pair();
+  const { client, server } = ends;
+  evict({ remotePort: client.localAddr.port });
+  for (const call of ["write", "read", "read", "write"] as const) {
+    const error = await assertRejects(() => within(patience, server[call](new Uint8Array(9))));
+    assertEquals([call, (error as SocketError).code], [call, "ECONNRESET"]);
+  }
+  assertEquals((await within(patience, server.closed) as SocketError).code, "ECONNRESET");
 });
 
 test("only what is unreachable is ended", skip(noKernel ?? noTables), async () => {

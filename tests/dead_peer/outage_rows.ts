@@ -96,10 +96,31 @@ const states: Record<string, (row: Row, deadPeerTimeout: number) => Promise<Meas
   },
 };
 
-export const outageRows: Plan[] = [4_000, 10_000, 30_000].flatMap((timeout) =>
-  Object.entries(states).map(([state, run]) =>
-    alive(`an outage of almost 3/4 T, ${state}, T = ${timeout / 1_000} s`, (row) => {
-      return run(row, timeout);
+/** How a connection ends during an outage, after which the peer must have everything. */
+const endings: Record<string, (socket: TcpConnection) => unknown> = {
+  "close()": (socket) => socket.close(),
+  "both sides have finished": (socket) => socket.closeWrite(),
+};
+
+export const outageRows: Plan[] = [4_000, 10_000, 30_000].flatMap((timeout) => [
+  ...Object.entries(states).map(([state, run]) =>
+    alive(named(state, timeout), (row) => run(row, timeout))
+  ),
+  ...Object.entries(endings).map(([state, end]) =>
+    alive(named(state, timeout), async (row) => {
+      // The peer has finished.
+      using socket = await row.connect(7006, { deadPeerTimeout: timeout });
+      if (await socket.read(new Uint8Array(1)) !== null) throw new Error("The peer had finished");
+      const size = 1_000;
+      await outage(row, timeout, async () => {
+        await socket.write(streamBytes(0, size));
+        await end(socket);
+      });
+      return await delivered(row, undefined, undefined, size);
     })
-  )
-);
+  ),
+]);
+
+function named(state: string, timeout: number): string {
+  return `an outage of almost 3/4 T, ${state}, T = ${timeout / 1_000} s`;
+}

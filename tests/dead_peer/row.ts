@@ -45,7 +45,7 @@ export class Row {
   }
 
   /** Gives the peer a command. Returns how many bytes it has counted. */
-  command(command: "reset" | "read"): Promise<string> {
+  command(command: "reset" | "read" | "finish"): Promise<string> {
     return control(`${command} ${this.us}`);
   }
 

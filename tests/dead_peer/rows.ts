@@ -312,6 +312,32 @@ export const rows: Plan[] = [
     await sleep(3 * T);
     return await delivered(row, undefined, undefined, size);
   }),
+  alive("close() with data in flight, then a closed window, reads after 3 T", async (row) => {
+    const socket = await row.connect(7003, { deadPeerTimeout: T, sendBufferSize: 100_000 });
+    const size = 60_000;
+    await socket.write(streamBytes(0, size));
+    socket.close();
+    await sleep(3 * T);
+    return await delivered(row, undefined, undefined, size);
+  }),
+  alive("the peer finishes, we finish before a closed window, it reads after 3 T", async (row) => {
+    using socket = await row.connect(7003, { deadPeerTimeout: T, sendBufferSize: 100_000 });
+    await row.command("finish");
+    if (await read(socket) !== null) throw new Error("The peer had finished");
+    return await finished(row, socket);
+  }),
+  alive("we finish before a closed window, the peer finishes, it reads after 3 T", async (row) => {
+    using socket = await row.connect(7003, { deadPeerTimeout: T, sendBufferSize: 100_000 });
+    setTimeout(() => row.command("finish"), 500);
+    return await finished(row, socket);
+  }),
+  gone("end() after the peer's FIN, data unacknowledged", async (row) => {
+    using socket = await row.connect(7006, { deadPeerTimeout: T });
+    if (await read(socket) !== null) throw new Error("The peer had finished");
+    await row.gone();
+    await socket.write(new Uint8Array(1_000));
+    return await row.end(socket.end());
+  }),
   gone("data unacknowledged, TCP_RTO_MAX_MS as on older kernels", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
     asOlderKernel(socket);
@@ -412,6 +438,15 @@ export const rows: Plan[] = [
     return await cable.end(reading);
   }),
 ];
+
+/** Finishes, and lets the peer read all of it much later. */
+async function finished(row: Row, socket: TcpConnection): Promise<Measured> {
+  const size = 60_000;
+  await socket.write(streamBytes(0, size));
+  await socket.closeWrite();
+  await sleep(3 * T);
+  return await delivered(row, undefined, undefined, size);
+}
 
 async function accepted(row: Row, write: boolean): Promise<Measured> {
   using listener = await listen({

@@ -1,5 +1,6 @@
 """The peer: a program of its own, which knows nothing of the library. What a connection gets depends
-on the port; commands come over port 7000, one a line: `reset HOST`, `read HOST`, `dial HOST PORT`."""
+on the port; commands come over port 7000, one a line: `reset HOST`, `read HOST`, `finish HOST`,
+`dial HOST PORT`."""
 
 import select
 import socket
@@ -106,6 +107,8 @@ def control(connection, _):
             linger = struct.pack("ii", 1, 0)
             connections[host].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             connections[host].close()
+        elif command == "finish":
+            connections[host].shutdown(socket.SHUT_WR)
         elif command == "read":
             threading.Thread(target=count, args=(connections[host], host), daemon=True).start()
         connection.sendall(f"{counts.get(host, 0)}\n".encode())
