@@ -1,17 +1,21 @@
 /** Two copies of the module in one process, as when a program has two versions or bundles one. */
 
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, link, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { once } from "node:events";
 import net, { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { assert, assertEquals, assertFalse, assertInstanceOf, assertThrows } from "@std/assert";
 import * as here from "@holdfast/tcp";
+import { skip } from "../support/skip.ts";
 import { pair, patience, sleep, testFile } from "./support.ts";
 import { errorOf } from "./support_listen.ts";
+
+const noUnix = process.platform === "win32" ? "Windows has named pipes instead" : undefined;
 
 /** The sources, or the installed package. */
 const sources = testFile("../../mod.ts");
@@ -140,3 +144,32 @@ test("copies: entries of the other are one socket for ever, and its connections 
   })());
   assertEquals((error as here.SocketError).code, "EBADF");
 });
+
+test(
+  "copies: of two who replace a dead Unix listener's file, one listens",
+  skip(noUnix),
+  async () => {
+    const directory = await mkdtemp(join(tmpdir(), "holdfast-unix-"));
+    try {
+      for (let round = 0; round < 5; round++) {
+        const path = join(directory, `${round}`);
+        const dead = await here.listen({ path, timeout: 1 });
+        await link(path, `${path}.left`);
+        dead.close();
+        while (existsSync(path)) await sleep(5);
+        await rename(`${path}.left`, path);
+        const both = await Promise.allSettled(
+          [here, there].map(({ listen }) => listen({ path, timeout: patience })),
+        );
+        const won = both.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
+        const codes = both.flatMap((one) => one.status === "rejected" ? [one.reason.code] : []);
+        assertEquals([won.length, ...codes], [1, "EADDRINUSE"]);
+        using listener = won[0]!;
+        using _client = await here.connect({ path, timeout: patience });
+        using _server = await listener.accept();
+      }
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  },
+);

@@ -1,8 +1,16 @@
 /** Unix sockets: the same calls and limits, with a path as the address. */
 
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import process from "node:process";
 import test from "node:test";
 import {
@@ -149,6 +157,26 @@ test("unix: where somebody listens, nobody else can", skip(noUnix), async () => 
   using server = await both.listener.accept();
   await again.write(new Uint8Array([9]));
   assertEquals([...await readExactly(server as never, 1)], [9]);
+});
+
+test("unix: of several who replace a dead listener's file, one listens", skip(noUnix), async () => {
+  using directory = place();
+  const { path } = directory;
+  const dead = await listen({ path, timeout: 1 });
+  linkSync(path, `${path}.left`);
+  dead.close();
+  await within(patience, gone(path));
+  renameSync(`${path}.left`, path);
+  const all = await Promise.allSettled(
+    Array.from({ length: 5 }, () => listen({ path, timeout: patience })),
+  );
+  const won = all.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
+  for (const one of all) if (one.status === "rejected") assertEquals(one.reason.code, "EADDRINUSE");
+  assertEquals(won.length, 1);
+  using listener = won[0]!;
+  using _client = await connect({ path, timeout: patience });
+  using _server = await listener.accept();
+  assertEquals(readdirSync(dirname(path)), [basename(path)]);
 });
 
 test("unix: a file that is no socket is left alone", skip(noUnix), async () => {

@@ -8,6 +8,7 @@ import type { Attempt, IncomingConnections, ListenerTransport, Transport } from 
 import type { NetAddr, UnixAddr } from "../../kernel/address.ts";
 import { builtin, host } from "../../kernel/system.ts";
 import { coded } from "../../kernel/system_error.ts";
+import { nativeTimers } from "../../time/native_timers.ts";
 import { closeReport, type NodeServer } from "./listen.ts";
 import { listenTo, type NodeSocket } from "./transport.ts";
 
@@ -18,6 +19,7 @@ interface NodeNet {
 
 interface Stats {
   readonly ino: number;
+  readonly mtimeMs: number;
   isSocket(): boolean;
 }
 
@@ -28,6 +30,9 @@ interface NodeFs {
   openSync(path: string, flags: string): number;
   closeSync(fd: number): void;
 }
+
+/** How long a process may take between binding its socket and listening, ms. */
+const starting = 20;
 
 /** Makes an address that the core passes on unseen, as it looks into addresses of TCP only. */
 function address(path: string): NetAddr {
@@ -53,27 +58,59 @@ export function connectUnix(path: string): Attempt {
   };
 }
 
+/** When the last `listenUnix` of this thread is over. */
+let last: Promise<unknown> = Promise.resolve();
+
 /**
- * Listens on a Unix socket. If the file of a dead listener is in the way, it is replaced.
+ * Listens on a Unix socket. If the file of a dead listener is in the way, it is replaced. One call waits for
+ * the other, so that two do not remove each other's file.
  *
  * @throws The runtime's own error: EADDRINUSE for a live listener, and for a file that is not a socket.
  */
-export async function listenUnix(
-  path: string,
-  backlog: number | undefined,
-): Promise<ListenerTransport> {
+export function listenUnix(path: string, backlog: number | undefined): Promise<ListenerTransport> {
+  const listening = last.then(() => replaceStale(path, backlog));
+  last = listening.catch(() => {});
+  return listening;
+}
+
+async function replaceStale(path: string, backlog?: number): Promise<ListenerTransport> {
   try {
     return await open(path, backlog);
   } catch (error) {
-    if ((error as { code?: string }).code !== "EADDRINUSE" || !(await isStale(path))) throw error;
-    builtin<NodeFs>("node:fs")!.unlinkSync(path);
+    if ((error as { code?: string }).code !== "EADDRINUSE" || !(await removeStale(path))) {
+      throw error;
+    }
     return await open(path, backlog);
   }
 }
 
-/** Whether `path` is the file of a socket without a listener. */
-async function isStale(path: string): Promise<boolean> {
-  if (isAbstract(path) || !fileOf(path)?.isSocket()) return false;
+/** Removes the file of a socket without a listener. Returns whether there is no file at `path` any more. */
+async function removeStale(path: string): Promise<boolean> {
+  if (isAbstract(path)) return false;
+  const stale = fileOf(path);
+  if (stale === undefined) return true;
+  if (!stale.isSocket() || !(await isRefused(path))) return false;
+  // It may belong to a process that just starts: until it listens, it refuses connections.
+  await new Promise((resolve) => nativeTimers().setTimeout(() => resolve(undefined), starting));
+  if (!(await isRefused(path))) return false;
+  // Another process may replace it as well. So it is taken away first, to see which file it is.
+  const { renameSync, unlinkSync } = builtin<NodeFs>("node:fs")!;
+  const aside = asideOf(path);
+  try {
+    renameSync(path, aside);
+  } catch (error) {
+    if ((error as { code?: string }).code === "ENOENT") return true;
+    throw error;
+  }
+  const taken = fileOf(aside);
+  const same = taken?.ino === stale.ino && taken.mtimeMs === stale.mtimeMs;
+  if (!same && fileOf(path) === undefined) renameSync(aside, path);
+  else unlinkSync(aside);
+  return same;
+}
+
+/** Whether the socket at `path` has no listener. */
+async function isRefused(path: string): Promise<boolean> {
   const attempt = connectUnix(path);
   try {
     (await attempt.opened).close();
@@ -82,6 +119,11 @@ async function isStale(path: string): Promise<boolean> {
     attempt.abort();
     return (error as { code?: string }).code === "ECONNREFUSED";
   }
+}
+
+/** A name beside `path` that nobody else uses. */
+function asideOf(path: string): string {
+  return `${path}.${host().pid}-${Math.random().toString(36).slice(2)}`;
 }
 
 /** Bun's error for a lack of descriptors has no code, so another call is tried that needs one. */
@@ -177,7 +219,7 @@ class UnixListener implements ListenerTransport {
     if (this.#closed) return;
     this.#closed = true;
     const { renameSync } = builtin<NodeFs>("node:fs")!;
-    const aside = `${this.#path}.${host().pid}`;
+    const aside = asideOf(this.#path);
     const found = this.#file && fileOf(this.#path)?.ino;
     const replaced = found !== this.#file && found !== undefined;
     try {
