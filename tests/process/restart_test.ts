@@ -42,6 +42,9 @@ function binaryOf(name: "deno" | "bun" | "node"): string | undefined {
 
 const restarts = 10;
 
+/** How long clients wait between connections while a server starts, which takes most of the time, ms. */
+const pause = 20;
+
 const none = { refused: 0, reset: 0, lost: 0, failed: 0 };
 
 test(
@@ -51,9 +54,10 @@ test(
     const command = successor(own, process.execPath);
     const { made, longest: _, ...rest } = await rolling(
       Array.from({ length: restarts + 1 }, () => command),
+      { pause },
     );
     assertEquals(rest, none);
-    assert(made > 200, `${made} connections`);
+    assert(made >= 200, `${made} connections`);
   },
 );
 
@@ -63,9 +67,10 @@ test(
   async () => {
     const { made, longest: _, ...rest } = await rolling(
       Array.from({ length: restarts + 1 }, (_, i) => servers[i % servers.length]!),
+      { pause },
     );
     assertEquals(rest, none);
-    assert(made > 100, `${made} connections`);
+    assert(made >= 200, `${made} connections`);
   },
 );
 
@@ -86,8 +91,8 @@ test(
     const fd = openListening(kernel, plan, "0.0.0.0");
     const command = successor(own, process.execPath);
     const { made, longest: _, ...rest } = await rolling([command, command, command], {
-      fd,
-      port: plan.port,
+      inherited: { fd, port: plan.port },
+      pause,
     });
     kernel.close(fd);
     assertEquals(rest, none);

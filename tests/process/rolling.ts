@@ -7,6 +7,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { connect, SocketError } from "../../mod.ts";
+import { sleep, until } from "../contract/support.ts";
 
 /** How to start a server: program and arguments, to which the port is added. */
 export type Command = readonly string[];
@@ -30,24 +31,43 @@ export interface Tally {
 const clients = 16;
 const limit = 20_000;
 
-/**
- * Starts the first server, and replaces it by the next one until the last one is left. Each binds to the
- * port by itself, unless they are given a descriptor that listens.
- */
+export interface RollingOptions {
+  /** A descriptor that listens; without it each server binds to the port by itself. */
+  inherited?: { fd: number; port: number };
+  /** How long a client waits between two connections while a server starts, ms. */
+  pause?: number;
+}
+
+/** Both servers get at least so many connections before the older one is told to end. */
+const together = 20;
+
+/** Starts the first server, and replaces it by the next one until the last one is left. */
 export async function rolling(
   servers: readonly Command[],
-  inherited?: { fd: number; port: number },
+  { inherited, pause = 0 }: RollingOptions = {},
 ): Promise<Tally> {
   const tally: Tally = { made: 0, refused: 0, reset: 0, lost: 0, longest: 0, failed: 0 };
   const [first, ...rest] = servers;
   let [server, port] = await start(first!, inherited?.port ?? 0, inherited?.fd);
   let going = true;
+  let starting = false;
   const load = Array.from({ length: clients }, async (_, client) => {
-    for (let i = 0; going; i++) await exchange(port, client * 1_000_000 + i, tally);
+    for (let i = 0; going; i++) {
+      await exchange(port, client * 1_000_000 + i, tally);
+      if (starting && pause > 0) await sleep(pause);
+    }
   });
   try {
     for (const command of rest) {
+      starting = true;
       const [successor] = await start(command, port, inherited?.fd);
+      starting = false;
+      // Not of an inherited descriptor: when Deno 2.9 starts a process with one, accepting on it blocks, in all
+      // processes that have it, until the new one listens. SIGTERM wakes a server that stands still in that.
+      if (inherited === undefined) {
+        const enough = tally.made + together;
+        await until(() => tally.made >= enough, `${together} connections`, limit);
+      }
       if (await stop(server) !== 0) tally.failed++;
       server = successor;
     }
