@@ -192,8 +192,11 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
   readonly #calls: Accepts;
   /** Connections and errors that came before a call asked for them. */
   readonly #arrived: (Connection | { error: Error })[] = [];
-  /** Connections that were returned and are open. */
-  readonly #open = new Set<Connection>();
+  /**
+   * Connections that were returned and are open, in no order. It is not a set: V8 keeps the old tables of a
+   * set that changes, and with them connections that are closed, until a full collection.
+   */
+  readonly #open: Connection[] = [];
   readonly #maxPending: number;
   #draining: Draining | undefined;
   #drainedDry = false;
@@ -281,10 +284,9 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
       if (this.#calls.head !== undefined) this.transport.pull();
       return;
     }
-    const { read, write, idle } = this.timeouts;
     const connection = new Connection(
       transport,
-      { read, write, idle },
+      this.timeouts,
       this.#timers,
       this.#deadPeerTimeout,
     );
@@ -313,7 +315,7 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
   get stats(): ListenerStats {
     return {
       accepted: this.#accepted,
-      open: this.#open.size,
+      open: this.#open.length,
       pending: this.#waiting().length,
       dropped: this.#dropped,
       failedHandshakes: this.transport.handshakes?.failed ?? 0,
@@ -357,14 +359,14 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
   async shutdown(options: CallOptions = {}): Promise<Shutdown> {
     const { signal, ...limits } = checkCall(options, "shut down");
     const { due } = dueOf(limits, this.timeouts.read);
-    const before = this.#accepted - this.#open.size;
+    const before = this.#accepted - this.#open.length;
     try {
       await this.#drained(due, signal);
     } catch {
       // The listener was closed meanwhile. Connections that were accepted before may still finish.
     }
-    await settles(() => this.#open.size === 0, due, signal);
-    const finished = this.#accepted - this.#open.size - before;
+    await settles(() => this.#open.length === 0, due, signal);
+    const finished = this.#accepted - this.#open.length - before;
     const left = [...this.#open, ...this.#arrived.splice(0)];
     const lasting = left.filter((one): one is Connection => !("error" in one) && !one.gone);
     for (const one of left) if (!("error" in one)) resetOrClose(one);

@@ -46,8 +46,9 @@ export class Connection extends Member implements TcpConnection, Ours {
   #streams: Streams | undefined = undefined;
   #handle: Handle | undefined = undefined;
   readonly #peerName: string | undefined;
-  /** The listener's set of open connections, which this one is in while it is open. */
-  #among: Set<Connection> | undefined = undefined;
+  /** The listener's list of open connections, which has this one at `#seat` while it is open. */
+  #among: Connection[] | undefined = undefined;
+  #seat = 0;
   /** Made when `closed` is first read. */
   #closing: { readonly promise: Promise<Error | undefined>; tell(): void } | undefined = undefined;
 
@@ -114,22 +115,35 @@ export class Connection extends Member implements TcpConnection, Ours {
   }
 
   /** Puts the connection into `open` until it is closed or gone. */
-  countIn(open: Set<Connection>): void {
+  countIn(open: Connection[]): void {
     if (this.isClosed || this.#reader.lost !== undefined) return;
     this.#among = open;
-    open.add(this);
+    this.#seat = open.push(this) - 1;
     this.#reader.owner = this.#writer.owner = this;
+  }
+
+  /** Takes the connection out of the list that it is in, whose last one takes its seat. Returns the list. */
+  #countOut(): Connection[] | undefined {
+    const open = this.#among;
+    if (open === undefined) return undefined;
+    this.#among = undefined;
+    const last = open.pop()!;
+    if (last === this) return open;
+    open[this.#seat] = last;
+    last.#seat = this.#seat;
+    return open;
   }
 
   /** Called when the transport has failed or was closed. */
   onLost(): void {
     this.#closing?.tell();
-    this.#among?.delete(this);
+    this.#countOut();
   }
 
-  /** Replaces this connection by `heir` in its listener's set of open connections. */
+  /** Replaces this connection by `heir` in its listener's list of open connections. */
   bequeath(heir: Connection | undefined): void {
-    if (this.#among?.delete(this)) heir?.countIn(this.#among);
+    const open = this.#countOut();
+    if (open !== undefined) heir?.countIn(open);
   }
 
   get native(): object {
