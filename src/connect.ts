@@ -18,7 +18,7 @@ import { applyPlan, supportedPlan } from "./options/apply.ts";
 import { forgetDialling, noteDialling, noteOpened } from "./options/ours.ts";
 import { mustBeInTime } from "./time/calls.ts";
 import { timers } from "./time/timers.ts";
-import { SecureAttempt } from "./tls/dial.ts";
+import { SecureAttempt } from "./tls/handshake.ts";
 
 /**
  * Opens a TCP connection. `timeout` is required. It limits name resolution, every address tried and the

@@ -13,7 +13,7 @@ import type { Kernel } from "./kernel/kernel.ts";
 import { coded } from "./kernel/system_error.ts";
 import type { RetryOptions } from "./options/types.ts";
 import { kernelFor } from "./options/support.ts";
-import { type NativeTimer, nativeTimers } from "./time/native_timers.ts";
+import { longestDelay, type NativeTimer, nativeTimers } from "./time/native_timers.ts";
 import { type CallOptions, dueOf } from "./time/calls.ts";
 import { Limited } from "./time/limited.ts";
 
@@ -118,7 +118,7 @@ export class Dialling<Result extends Opened = Transport> extends Limited<Result>
 
   /** Waits with a native timer, since a pending call has to keep the process alive, and alarms do not. */
   #wait({ delay, factor, max }: Required<RetryOptions>, error: Error): void {
-    const ms = Math.min(delay * factor ** this.#failures, max, 2 ** 31 - 1);
+    const ms = Math.min(delay * factor ** this.#failures, max, longestDelay);
     this.#failures++;
     this.#last = error;
     this.#pause = nativeTimers().setTimeout(() => this.#dial(), Math.ceil(ms));

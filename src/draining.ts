@@ -15,7 +15,7 @@ import { readTcpInfo } from "./kernel/tcp_info.ts";
 import { droppedPackets, readInt } from "./kernel/tcp_socket.ts";
 import { knownSystem } from "./kernel/system.ts";
 import { adapter } from "./runtime.ts";
-import { nativeTimers } from "./time/native_timers.ts";
+import { sleep } from "./time/native_timers.ts";
 import { timers } from "./time/timers.ts";
 
 /** How long to wait for handshakes that may have begun, ms: the client sends the last packet of them. */
@@ -195,11 +195,10 @@ export async function settles(
   due: number,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  const { setTimeout } = nativeTimers();
   for (;;) {
     if (done()) return true;
     const left = due - timers.now();
     if (left <= 0 || signal?.aborted) return false;
-    await new Promise<void>((resolve) => setTimeout(resolve, Math.min(often, Math.ceil(left))));
+    await sleep(Math.min(often, Math.ceil(left)));
   }
 }

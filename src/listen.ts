@@ -13,7 +13,7 @@ import { supportOfListen } from "./options/support.ts";
 import { Listener, type Prepare, type TcpListener } from "./listener.ts";
 import type { ListenOptions, UnixListenOptions } from "./options/types.ts";
 import { bindUnix, type UnixListener } from "./unix.ts";
-import type { ListenPlan } from "./kernel/listening.ts";
+import { defaultBacklog, type ListenPlan } from "./kernel/listening.ts";
 import { portHolder } from "./kernel/port_holder.ts";
 import { knownSystem } from "./kernel/system.ts";
 import { adapter } from "./runtime.ts";
@@ -21,9 +21,6 @@ import { applyPlan, inheritPlan, supportedPlan } from "./options/apply.ts";
 import { timers } from "./time/timers.ts";
 import { TlsListener } from "./tls/listener.ts";
 import { checkListen, isUnix } from "./options/validate.ts";
-
-/** Node's default. Only in Node do the runtime's own setters work on listeners. */
-const defaultBacklog = 511;
 
 /**
  * Listens for TCP connections. `timeout` is required: a number is the read and write timeout of accepted

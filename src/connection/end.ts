@@ -12,7 +12,7 @@ import { takeError } from "../kernel/tcp_socket.ts";
 import { adapter } from "../runtime.ts";
 import type { CallOptions } from "../time/calls.ts";
 import { Deadline } from "../time/deadline.ts";
-import { nativeTimers } from "../time/native_timers.ts";
+import { sleep } from "../time/native_timers.ts";
 import type { Reader } from "./reader.ts";
 import type { Writer } from "./writer.ts";
 
@@ -92,7 +92,7 @@ async function acknowledged(
     if (writer.lost !== undefined) return;
     const refusal = reader.refusal(options);
     if (refusal !== undefined) throw refusal.reason;
-    await new Promise<void>((resolve) => nativeTimers().setTimeout(resolve, pause));
+    await sleep(pause);
   }
   const error = takeError(kernel, fd);
   if (error < 0) writer.failed(systemError(error, "write"));

@@ -9,11 +9,18 @@ import type { Kernel } from "./kernel.ts";
 import type { NetAddr } from "./address.ts";
 import { type Identity, identityOf } from "./identity.ts";
 import { AF_INET, AF_INET6, familyIn, isMapped, parse, SOCKADDR_SIZE, value4 } from "./sockaddr.ts";
-import { type KnownSystem, knownSystem } from "./system.ts";
+import { builtin, type KnownSystem, knownSystem } from "./system.ts";
 import { closed, kindOf, verifyTcp } from "./tcp_socket.ts";
 
-/** Lists a directory, or throws when it may not. */
+/** Returns the names in a directory, or throws when it may not. */
 export type ListDirectory = (path: string) => string[];
+
+interface NodeFs {
+  readdirSync: ListDirectory;
+}
+
+/** Lists a directory, in runtimes that never prompt. */
+export const list: ListDirectory = (path) => builtin<NodeFs>("node:fs")!.readdirSync(path);
 
 /** The descriptor that was found for an object, and the identity of the socket that it was then. */
 interface Found {

@@ -48,7 +48,7 @@ export async function withListening<T>(
 }
 
 /** The backlog that the runtimes use. The kernel caps it (`net.core.somaxconn`). */
-const defaultBacklog = 511;
+export const defaultBacklog = 511;
 
 /**
  * Returns a descriptor that listens as `plan` says, but on `address`, an IP literal, since

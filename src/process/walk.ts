@@ -44,7 +44,7 @@ export class Walk {
     seen.length = open;
   }
 
-  /** All descriptors that are known to be open are below the first; the second is how far to look on. */
+  /** How far to look: up to `end`, and then on until `gap` descriptors in a row are closed. */
   #bounds(): [end: number, gap: number] {
     const end = this.#seen.length;
     if (this.#rounds++ % thorough !== 0) return [end, gap];

@@ -5,10 +5,8 @@
  * @module
  */
 
-import { nativeTimers } from "./native_timers.ts";
+import { longestDelay, nativeTimers } from "./native_timers.ts";
 
-/** Longest delay that the runtimes' timers take. */
-const longest = 2 ** 31 - 1;
 /**
  * How long the timer goes on after the last wait, in ms. Most waits are soon followed by the next, which
  * then needs no new timer.
@@ -22,7 +20,7 @@ let lasting = false;
 /** To be called when a wait begins. */
 export function hold(): void {
   waits++;
-  if (timer === undefined) start(longest);
+  if (timer === undefined) start(longestDelay);
 }
 
 /** To be called when a wait is over. */
@@ -41,11 +39,11 @@ export function letGo(): void {
 function start(ms: number): void {
   const { setTimeout, clearTimeout } = nativeTimers();
   clearTimeout(timer);
-  lasting = ms === longest;
+  lasting = ms === longestDelay;
   timer = setTimeout(look, ms);
 }
 
 function look(): void {
   timer = undefined;
-  if (waits > 0) start(longest);
+  if (waits > 0) start(longestDelay);
 }

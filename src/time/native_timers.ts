@@ -21,6 +21,14 @@ export interface NativeTimers {
   clearImmediate(immediate: unknown): void;
 }
 
+/** The longest delay of the runtimes' timers, ms. With a longer one they fire at once. */
+export const longestDelay: number = 2 ** 31 - 1;
+
+/** Waits, and keeps the process alive meanwhile. */
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => void nativeTimers().setTimeout(resolve, ms));
+}
+
 const names = ["setTimeout", "clearTimeout", "setImmediate", "clearImmediate"] as const;
 
 /** The globals at import. They are preferred to `node:timers`, which takes Deno 40 ms to load. */

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { nativeTimers, now } from "./native_timers.ts";
+import { longestDelay, nativeTimers, now } from "./native_timers.ts";
 
 /** Where time comes from. Unit tests use a clock of their own. */
 export interface Clock {
@@ -29,9 +29,6 @@ export abstract class Alarm {
   /** Called at `due` or later, when the alarm is disarmed already. Must not throw. */
   abstract ring(): void;
 }
-
-/** The longest delay of the runtimes' own timers, ms. With a longer one they fire at once. */
-const longest = 2 ** 31 - 1;
 
 /**
  * A native timer that is this late, ms, is replaced by a new one: it may have been a fake timer of a
@@ -148,7 +145,7 @@ export class TimerQueue {
     const now = this.#clock.now();
     this.#lost = Math.max(at, now) + patience;
     const delay = Math.ceil(at - now);
-    this.#timer = this.#clock.start(this.#tick, Math.min(Math.max(delay, 1), longest));
+    this.#timer = this.#clock.start(this.#tick, Math.min(Math.max(delay, 1), longestDelay));
   }
 
   #stop(): void {

@@ -5,11 +5,11 @@
  */
 
 import type { Adapter } from "../../adapter.ts";
+import { list } from "../../kernel/descriptors.ts";
 import { adopt } from "./adopt.ts";
 import { connect } from "./connect.ts";
 import { handle, natives, openedHandle } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
-import { list } from "../node/list.ts";
 import { beyondListen, listen } from "./listen.ts";
 import { secure } from "./tls.ts";
 

@@ -5,8 +5,7 @@
  */
 
 import type { Handle, NativeSetters } from "../../adapter.ts";
-import { Descriptors } from "../../kernel/descriptors.ts";
-import { list } from "../node/list.ts";
+import { Descriptors, list } from "../../kernel/descriptors.ts";
 import { closed, verifyTcp } from "../../kernel/tcp_socket.ts";
 import {
   type Finder,
@@ -118,8 +117,5 @@ let descriptors: Descriptors | undefined;
 function finder(): Finder | undefined {
   const { kernel } = loadKernel();
   if (kernel === undefined) return undefined;
-  return descriptors ??= new Descriptors(
-    kernel,
-    list,
-  );
+  return descriptors ??= new Descriptors(kernel, list);
 }

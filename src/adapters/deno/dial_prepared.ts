@@ -13,7 +13,7 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import { builtin } from "../../kernel/system.ts";
 import { coded, systemError } from "../../kernel/system_error.ts";
 import { takeError } from "../../kernel/tcp_socket.ts";
-import { nativeTimers, now } from "../../time/native_timers.ts";
+import { now, sleep } from "../../time/native_timers.ts";
 import { adoptSocket } from "../node/transport.ts";
 import { keepErrors } from "./node_errors.ts";
 import { descriptors } from "./descriptor.ts";
@@ -89,6 +89,5 @@ class PreparedAttempt implements Attempt {
  * names.
  */
 function pause(elapsed: number): Promise<void> {
-  const wait = Math.min(Math.max(elapsed / 8, 1), 100);
-  return new Promise((resolve) => nativeTimers().setTimeout(resolve, wait));
+  return sleep(Math.min(Math.max(elapsed / 8, 1), 100));
 }

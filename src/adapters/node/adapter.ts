@@ -5,10 +5,10 @@
  */
 
 import type { Adapter } from "../../adapter.ts";
+import { list } from "../../kernel/descriptors.ts";
 import { connect } from "./connect.ts";
 import { handle, natives, openedHandle } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
-import { list } from "./list.ts";
 import { beyondListen, listen } from "./listen.ts";
 import { adoptSocket } from "./transport.ts";
 import { secure } from "./tls.ts";

@@ -3,8 +3,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { connect, getOptions, listen, SocketError } from "@holdfast/tcp";
 import { adapter } from "../../../src/runtime.ts";
 import { identityOf } from "../../../src/kernel/identity.ts";
-import { Descriptors } from "../../../src/kernel/descriptors.ts";
-import { list } from "../../../src/adapters/node/list.ts";
+import { Descriptors, list } from "../../../src/kernel/descriptors.ts";
 import { skip } from "../../support/skip.ts";
 
 const { kernel, obstacle } = adapter().loadKernel();
