@@ -16,6 +16,7 @@ import { kernelFor } from "./options/support.ts";
 import { longestDelay, type NativeTimer, nativeTimers } from "./time/native_timers.ts";
 import { type CallOptions, dueOf } from "./time/calls.ts";
 import { Limited } from "./time/limited.ts";
+import { timers } from "./time/timers.ts";
 
 /** Errors that may pass, so that another attempt may succeed. */
 const curable = new Set([
@@ -129,7 +130,7 @@ export class Dialling<Result extends Opened = Transport> extends Limited<Result>
     const failures = this.#failures;
     const cause = this.#last;
     const diagnosis = cause === undefined
-      ? this.#attempt?.waitsFor ?? diagnoseAttempt(this.#attempt, this.timers)
+      ? this.#attempt?.waitsFor ?? diagnoseAttempt(this.#attempt, timers)
       : `${failures} ${
         failures === 1 ? "attempt" : "attempts"
       } failed, the last one: ${cause.message}`;

@@ -104,6 +104,17 @@ export function errnoFunction(): string {
   return knownSystem() === "linux" ? "__errno_location" : "__error";
 }
 
+/** Declares all functions as an FFI wants it. The one for errno returns a pointer. */
+export function declarations(
+  declare: (parameters: readonly CType[], result: "i32" | "pointer") => object,
+): Record<string, object> {
+  const all: Record<string, object> = { [errnoFunction()]: declare([], "pointer") };
+  for (const [name, parameters] of Object.entries(signatures)) {
+    all[name] = declare(parameters, "i32");
+  }
+  return all;
+}
+
 /** Why no FFI would help on this system, or `undefined` where it does. */
 export function noLibrary(): Obstacle | undefined {
   if (libraryNames().length > 0) return undefined;

@@ -9,7 +9,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { deadPeerObstacle } from "./dead_peer.ts";
 import { type Operation, toSocketError } from "../errors.ts";
 import { unsupported } from "../kernel/obstacle.ts";
-import type { Place, RowName } from "./table.ts";
+import type { RowName } from "./table.ts";
 import { knownSystem } from "../kernel/system.ts";
 import { readTcpInfo } from "../kernel/tcp_info.ts";
 import { familyOf, refused } from "../kernel/tcp_socket.ts";
@@ -111,25 +111,13 @@ function setRow(
 ): void {
   const [place4, place6] = placesOf(name)!;
   const family = place6 === undefined ? "4" : familyOf(kernel, fd);
-  if (family === "4") return mustSet(kernel, fd, place4!, name, value, operation);
-  // An IPv6 socket has the options of both families, and the peer's address decides which count.
-  const [first, second] = family === "6" ? [place6!, place4!] : [place4!, place6!];
-  mustSet(kernel, fd, first, name, value, operation);
-  setIn(kernel, fd, second, name, value);
-}
-
-function mustSet(
-  kernel: Kernel,
-  fd: number,
-  place: Place,
-  name: RowName,
-  value: Value,
-  operation: Operation,
-): void {
+  const place = family === "6" ? place6! : place4!;
   const result = setIn(kernel, fd, place, name, value);
   if (result < 0) {
     throw refused(result, operation, `the kernel refuses ${place.name} for '${name}'`);
   }
+  // An IPv6 socket has the options of both families, and the peer's address decides which count.
+  if (family !== "4") setIn(kernel, fd, family === "6" ? place4! : place6!, name, value);
 }
 
 /**

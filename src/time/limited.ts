@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Alarm, glance, type TimerQueue, timers as sharedTimers } from "./timers.ts";
+import { Alarm, glance, timers } from "./timers.ts";
 
 /** Something that takes time, and is called off when its limit is over or its signal aborts. */
 export abstract class Limited<Result> extends Alarm {
@@ -12,18 +12,16 @@ export abstract class Limited<Result> extends Alarm {
   readonly promise: Promise<Result>;
   /** Whether the promise is settled. */
   protected over = false;
-  protected readonly timers: TimerQueue;
   readonly #due: number;
   readonly #signal: AbortSignal | undefined;
   #resolve!: (result: Result) => void;
   #reject!: (reason: unknown) => void;
 
   /** `due` is the time at which the limit is over, `Infinity` for no limit. */
-  constructor(due: number, signal?: AbortSignal, timers: TimerQueue = sharedTimers) {
+  constructor(due: number, signal?: AbortSignal) {
     super();
     this.#due = due;
     this.#signal = signal;
-    this.timers = timers;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -75,14 +73,14 @@ export abstract class Limited<Result> extends Alarm {
   }
 
   #arm(): void {
-    if (this.#due < Infinity) this.timers.arm(this, this.#due);
-    else if (this.#signal !== undefined) this.timers.arm(this, this.timers.now() + glance);
+    if (this.#due < Infinity) timers.arm(this, this.#due);
+    else if (this.#signal !== undefined) timers.arm(this, timers.now() + glance);
   }
 
   /** Called before the promise is settled. */
   protected end(): void {
     this.over = true;
-    this.timers.remove(this);
+    timers.remove(this);
     this.#signal?.removeEventListener("abort", this);
   }
 }

@@ -9,7 +9,6 @@ import { type TimeoutErrorOptions, toSocketError } from "../errors.ts";
 import { timeoutError } from "../events.ts";
 import { adapter } from "../runtime.ts";
 import { Limited } from "../time/limited.ts";
-import type { TimerQueue } from "../time/timers.ts";
 import type { TlsPlan } from "./options.ts";
 
 /** A handshake that a limit or a signal can end. If it fails, the connection is closed. */
@@ -23,10 +22,9 @@ export class LimitedHandshake extends Limited<Transport> {
     plan: TlsPlan,
     error: TimeoutErrorOptions,
     due: number,
-    timers: TimerQueue,
     signal?: AbortSignal,
   ) {
-    super(due, signal, timers);
+    super(due, signal);
     this.#error = error;
     try {
       this.#attempt = adapter().secure(transport, plan);

@@ -6,7 +6,7 @@
 
 import type { IncomingConnections, ListenerTransport, Transport } from "../adapter.ts";
 import type { NetAddr } from "../kernel/address.ts";
-import { type TimerQueue, timers as sharedTimers } from "../time/timers.ts";
+import { timers } from "../time/timers.ts";
 import { LimitedHandshake } from "./handshake.ts";
 import type { ServerPlan } from "./options.ts";
 
@@ -17,7 +17,6 @@ export class TlsListener implements ListenerTransport, IncomingConnections {
   /** Limit of a handshake, ms. */
   readonly #timeout: number;
   readonly #prepare: (transport: Transport) => void;
-  readonly #timers: TimerQueue;
   readonly #running = new Set<LimitedHandshake>();
   #failed = 0;
   #incoming!: IncomingConnections;
@@ -27,13 +26,11 @@ export class TlsListener implements ListenerTransport, IncomingConnections {
     plan: ServerPlan,
     timeout: number,
     prepare: (transport: Transport) => void,
-    timers: TimerQueue = sharedTimers,
   ) {
     this.#inner = inner;
     this.#plan = plan;
     this.#timeout = timeout;
     this.#prepare = prepare;
-    this.#timers = timers;
   }
 
   get native(): object {
@@ -86,8 +83,7 @@ export class TlsListener implements ListenerTransport, IncomingConnections {
       transport,
       this.#plan,
       { operation: "accept", timeout, address: transport.remoteAddr },
-      this.#timers.now() + timeout,
-      this.#timers,
+      timers.now() + timeout,
     );
     this.#running.add(handshake);
     handshake.promise.then((secured) => {

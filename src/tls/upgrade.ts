@@ -69,7 +69,7 @@ export async function startTls(
   let secured: Connection | undefined;
   try {
     const error = { ...what, timeout };
-    const handshake = new LimitedHandshake(transport, plan, error, due, timers, checked.signal);
+    const handshake = new LimitedHandshake(transport, plan, error, due, checked.signal);
     const opened = await handshake.promise;
     secured = new Connection(opened, timeouts, timers, deadPeerTimeout, peerName);
     noteOpened(secured);

@@ -6,12 +6,12 @@
 
 import type { KernelAccess } from "../../kernel/kernel.ts";
 import {
+  declarations,
   errnoFunction,
   kernelThrough,
   type Libc,
   noLibrary,
   openLibrary,
-  signatures,
 } from "../../kernel/libc.ts";
 import { builtin } from "../../kernel/system.ts";
 
@@ -34,11 +34,10 @@ export function loadKernel(): KernelAccess {
 
 function load(): Libc {
   const ffi = builtin<BunFFI>("bun:ffi")!;
-  const symbols: Record<string, unknown> = { [errnoFunction()]: { args: [], returns: "ptr" } };
-  for (const [name, parameters] of Object.entries(signatures)) {
-    const args = parameters.map((type) => type === "buffer" ? "ptr" : type);
-    symbols[name] = { args, returns: "i32" };
-  }
+  const symbols = declarations((parameters, result) => ({
+    args: parameters.map((type) => type === "buffer" ? "ptr" : type),
+    returns: result === "pointer" ? "ptr" : result,
+  }));
   return openLibrary((file) => {
     const libc = ffi.dlopen(file, symbols).symbols;
     const location = libc[errnoFunction()] as () => unknown;

@@ -6,12 +6,12 @@
 
 import type { KernelAccess } from "../../kernel/kernel.ts";
 import {
+  declarations,
   errnoFunction,
   kernelThrough,
   type Libc,
   noLibrary,
   openLibrary,
-  signatures,
   transferFlags,
 } from "../../kernel/libc.ts";
 import { errnoName } from "../../kernel/system_error.ts";
@@ -73,12 +73,7 @@ export function hasEnded(fd: number): boolean {
 }
 
 function load(Deno: DenoFFI): Libc {
-  const symbols: Record<string, unknown> = {
-    [errnoFunction()]: { parameters: [], result: "pointer" },
-  };
-  for (const [name, parameters] of Object.entries(signatures)) {
-    symbols[name] = { parameters, result: "i32" };
-  }
+  const symbols = declarations((parameters, result) => ({ parameters, result }));
   // A result of 32 bits is enough, since no chunk is that large.
   symbols.send = symbols.recv = {
     parameters: ["i32", "buffer", "usize", "i32"],

@@ -7,12 +7,12 @@
 import type { Kernel, KernelAccess } from "../../kernel/kernel.ts";
 import type { Obstacle } from "../../kernel/obstacle.ts";
 import {
+  declarations,
   errnoFunction,
   kernelOf,
   type Libc,
   noLibrary,
   openLibrary,
-  signatures,
 } from "../../kernel/libc.ts";
 import { builtin } from "../../kernel/system.ts";
 import { loadKoffi } from "./koffi.ts";
@@ -92,12 +92,10 @@ function obstacle(failures: Error[]): Obstacle {
 function loadNodeFFI(file: string): Libc | undefined {
   const ffi = builtin<NodeFFI>("node:ffi");
   if (ffi === undefined) return undefined;
-  const symbols: Record<string, unknown> = {
-    [errnoFunction()]: { arguments: [], return: "pointer" },
-  };
-  for (const [name, parameters] of Object.entries(signatures)) {
-    symbols[name] = { arguments: parameters, return: "i32" };
-  }
+  const symbols = declarations((parameters, result) => ({
+    arguments: parameters,
+    return: result,
+  }));
   const { functions } = ffi.dlopen(file, symbols);
   const location = functions[errnoFunction()] as () => unknown;
   return {
