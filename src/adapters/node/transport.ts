@@ -61,6 +61,8 @@ export interface NodeSocket {
   off(event: string, listener: (...args: never[]) => void): unknown;
   /** Returns a part of what has arrived and is kept, or `null` when there is nothing. */
   read(): Uint8Array | null;
+  /** Puts bytes that were read back to the front. */
+  unshift(chunk: Uint8Array): void;
   pause(): unknown;
   resume(): unknown;
   write(data: Uint8Array, done?: () => void): boolean;
@@ -85,6 +87,7 @@ interface NodeBuffer {
 /** The part of `node:fs` that is used. */
 interface NodeFs {
   writeSync(fd: number, data: Uint8Array, offset: number, size: number): number;
+  readSync(fd: number, into: Uint8Array, offset: number, size: number): number;
 }
 
 let fs: NodeFs | undefined;
@@ -131,6 +134,9 @@ const atOnce = 131_072;
 
 /** How long `close` waits over TLS for the kernel to take what was written, ms. */
 const settling = 20;
+
+/** The content type of a record of a TLS handshake: RFC 8446 section 5.1. */
+const handshakeRecord = 22;
 
 const nothing = new Uint8Array(0);
 
@@ -206,12 +212,36 @@ export class NodeTransport implements Transport {
   release(): NodeSocket {
     const { native } = this;
     if (native.readableLength > 0) throw unread();
+    // In a connection that was in use, and not in one that has just been opened for TLS.
+    if (this.#incoming !== undefined) this.#refusePlainText();
     this.#closed = true;
     native.off("error", onError);
     native.off("end", onEnd);
     native.off("close", onClose);
     native.off("data", onData);
     return native;
+  }
+
+  /**
+   * OpenSSL fails at plain text when it has the five bytes of a record's header, and waits for the rest of
+   * fewer. So the first byte that the kernel has is looked at. If a handshake can begin with it, it goes back
+   * to the stream, from which TLS takes it.
+   */
+  #refusePlainText(): void {
+    const { native } = this;
+    const fd = native._handle?.fd ?? -1;
+    // The TLS of the other runtimes fails at the first byte.
+    if (fd < 0 || runtime().name !== "node") return;
+    fs ??= builtin<NodeFs>("node:fs")!;
+    const first = new Uint8Array(1);
+    try {
+      if (fs.readSync(fd, first, 0, 1) === 0) return;
+    } catch (cause) {
+      if ((cause as { code?: string }).code === "EAGAIN") return;
+      throw cause;
+    }
+    if (first[0] !== handshakeRecord) throw unread();
+    native.unshift(first);
   }
 
   /** Called when bytes have arrived. With `lent` they are in memory that the next ones overwrite. */
