@@ -277,8 +277,16 @@ export class NodeTransport implements Transport {
     }
     if (!this.#plain) return this.#encrypt(data);
     if (this.#hasEnded()) return 0;
-    let taken = this.#direct ? this.#send(data) : 0;
-    while (taken < data.length && this.#failedWrite === undefined) {
+    const sent = this.#direct ? this.#send(data) : undefined;
+    if (sent !== undefined) {
+      if (sent === data.length || this.#failedWrite !== undefined) return sent;
+      const rest = this.#queue(copyOf(data, sent));
+      // The kernel may have got room since.
+      this.writing &&= !this.#sent();
+      return sent + rest;
+    }
+    let taken = 0;
+    while (taken < data.length) {
       const size = Math.min(data.length - taken, chunkSize);
       const pool = size <= small.size ? small : large;
       pool.memory ??= allocate(pool.size);
@@ -289,7 +297,8 @@ export class NodeTransport implements Transport {
       if (!this.#sent()) {
         // The memory belongs to that write from now on.
         pool.memory = undefined;
-        this.#wait();
+        // The callback of an empty write after all others serves for all of them.
+        this.#queue(nothing);
         break;
       }
     }
@@ -297,44 +306,51 @@ export class NodeTransport implements Transport {
   }
 
   /**
-   * Sends what the kernel takes at once, and returns how many bytes. The stream would need a copy of them,
-   * since it keeps what the kernel does not take where it is. It costs a quarter more, too.
+   * Sends what the kernel takes at once. Returns how many bytes, or `undefined` if it cannot be used. The
+   * stream would need a copy of them, since it keeps what the kernel does not take where it is. It costs a
+   * quarter more, too.
    */
-  #send(data: Uint8Array): number {
+  #send(data: Uint8Array): number | undefined {
     const { writableLength, _handle } = this.native;
     const fd = _handle?.fd ?? -1;
     // On Windows no socket has a descriptor. A listener's program can write to what it accepts.
-    if (fd < 0 || writableLength > 0) return 0;
+    if (fd < 0 || writableLength > 0) return undefined;
     fs ??= builtin<NodeFs>("node:fs")!;
     try {
       return fs.writeSync(fd, data, 0, data.length);
     } catch (cause) {
       const { errno, code } = cause as { errno?: number; code?: string };
-      // The kernel reports an error once, so the stream would not get it. What is no error of a connection
-      // comes from a replaced `node:fs`.
-      if (errno !== undefined && code !== "EAGAIN" && code !== "EBADF") this.#failWrite(cause);
+      // This is no error of a connection, so it comes from a replaced `node:fs`.
+      if (errno === undefined || code === "EBADF") return undefined;
+      // The kernel reports an error once, so the stream would not get it.
+      if (code !== "EAGAIN") this.#failWrite(cause);
       return 0;
     }
+  }
+
+  /** Gives a chunk to the stream, waits for its callback, and returns how many bytes have not failed at once. */
+  #queue(chunk: Uint8Array): number {
+    this.writing = true;
+    this.#unfinished++;
+    this.native.write(chunk, this.#onWritten ??= (error) => this.#written(error));
+    return this.#failedWrite === undefined ? chunk.length : 0;
   }
 
   /** A stream that still writes would keep the caller's memory, so it gets a copy then. */
   #encrypt(data: Uint8Array): number {
     const { native } = this;
     const session = this.#session;
-    this.writing = true;
     if (session?.direct && this.#unfinished > 0 && !session.hastened) {
       // The stream would keep a copy of the data until the callback, and then take one more turn.
-      session.resting = true;
+      this.writing = session.resting = true;
       return 0;
     }
-    this.#unfinished++;
     const direct = session?.direct && native.writableLength === 0 && native.writableCorked === 0;
-    const chunk = direct ? unshared(data) : part(data, 0).slice(0, chunkSize);
     const before = session?.sent ?? 0;
-    native.write(chunk, this.#onWritten ??= (error) => this.#written(error));
+    const taken = this.#queue(direct ? unshared(data) : copyOf(data));
     // The callback comes a turn of the event loop later, also when the kernel has everything.
-    if (direct && chunk.length <= atOnce) this.writing &&= session.sent < before + chunk.length;
-    return chunk.length;
+    if (direct && taken <= atOnce) this.writing &&= session.sent < before + taken;
+    return taken;
   }
 
   hasten(): void {
@@ -454,13 +470,6 @@ export class NodeTransport implements Transport {
    */
   #sent(): boolean {
     return this.native.writableLength === 0 && this.native.errored === null;
-  }
-
-  /** Waits for all writes by the callback of an empty one after them, so the others need no callback. */
-  #wait(): void {
-    this.writing = true;
-    this.#unfinished++;
-    this.native.write(nothing, this.#onWritten ??= (error) => this.#written(error));
   }
 
   #written(error: unknown): void {
@@ -672,6 +681,11 @@ function hasOnread(native: object): boolean {
     /^(kBuffer|kOnreadBuffer)$/.test(symbol.description ?? "") &&
     Boolean((native as Record<symbol, unknown>)[symbol])
   );
+}
+
+/** A copy of the next chunk of `data` from `start` on. */
+function copyOf(data: Uint8Array, start: number = 0): Uint8Array {
+  return part(data, start).slice(0, chunkSize);
 }
 
 /** Allocates a `Buffer`. Of any other array, streams would make a view at every write. */
