@@ -17,24 +17,28 @@ import {
 /** More than it takes to find out that a connection writes often. */
 const often = 100;
 
-test("many writes: the stream is exact, from the first small one to one that ends half way", async () => {
-  using both = await pair();
-  const { client, server } = both;
-  let sent = 0;
-  for (let i = 0; i < often; i++) sent += await client.write(streamBytes(sent, 1 + i));
-  // The caller may reuse its memory as soon as the promise settles.
-  const data = streamBytes(sent, 16_000_000);
-  const error = await client.write(data, { timeout: 50 }).then(() => undefined, (error) => error);
-  assertInstanceOf(error, TimeoutError);
-  const { bytesWritten = 0 } = error;
-  assert(bytesWritten > 0 && bytesWritten < data.length);
-  assertEquals(client.bytesWritten, sent + bytesWritten);
-  data.fill(0, 0, bytesWritten);
-  const rest = client.write(data.subarray(bytesWritten));
-  const received = await within(patience, readExactly(server, sent + data.length));
-  assertEquals(await rest, data.length - bytesWritten);
-  assertEquals(firstDifference(received, 0), -1);
-});
+for (const asked of [false, true]) {
+  const after = asked ? ", after the program got the native socket" : "";
+  test(`many writes: the stream is exact, from the first small one to one that ends half way${after}`, async () => {
+    using both = await pair();
+    const { client, server } = both;
+    if (asked) assertEquals(typeof client.native, "object");
+    let sent = 0;
+    for (let i = 0; i < often; i++) sent += await client.write(streamBytes(sent, 1 + i));
+    // The caller may reuse its memory as soon as the promise settles.
+    const data = streamBytes(sent, 16_000_000);
+    const error = await client.write(data, { timeout: 50 }).then(() => undefined, (error) => error);
+    assertInstanceOf(error, TimeoutError);
+    const { bytesWritten = 0 } = error;
+    assert(bytesWritten > 0 && bytesWritten < data.length);
+    assertEquals(client.bytesWritten, sent + bytesWritten);
+    data.fill(0, 0, bytesWritten);
+    const rest = client.write(data.subarray(bytesWritten));
+    const received = await within(patience, readExactly(server, sent + data.length));
+    assertEquals(await rest, data.length - bytesWritten);
+    assertEquals(firstDifference(received, 0), -1);
+  });
+}
 
 test("many writes: who asks for the native socket half way changes nothing", async () => {
   using both = await pair();
