@@ -84,6 +84,10 @@ export type Connector = (
 export function connector(options: ConnectorOptions): Connector {
   const plan = checkConnector(options);
   return (target, callback) => {
+    // Nobody would get the socket, nor close it.
+    if (typeof callback !== "function") {
+      fail(TypeError, "connect", "callback", "must be a function", callback);
+    }
     open(plan, target).then(
       (socket) => callback(null, socket as never),
       (error) => callback(error, null),
@@ -113,6 +117,9 @@ interface NodeTls {
 }
 
 async function open(plan: ConnectorPlan, given: ConnectorTarget): Promise<NodeSocket> {
+  if (typeof given !== "object" || given === null) {
+    fail(TypeError, "connect", "target", "must be an object", given);
+  }
   const hostname = given.hostname ?? given.host ?? "localhost";
   const secure = given.protocol === "https:";
   const dialled = Number(given.port || (secure ? 443 : 80));

@@ -56,6 +56,16 @@ export function part(bytes: Uint8Array, start: number, end?: number): Uint8Array
   return new Uint8Array(bufferOf.call(bytes), offsetOf.call(bytes) + start, size);
 }
 
+/** Whether an array of length 0 is just empty. Otherwise its memory was transferred or became too small. */
+export function hasMemory(bytes: Uint8Array): boolean {
+  try {
+    plain.fill.call(bytes, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Copies bytes of `chunk` from `offset` on until `into` is full. Returns how many. */
 export function copyInto(chunk: Uint8Array, offset: number, into: Uint8Array): number {
   const size = Math.min(chunk.length - offset, into.length);

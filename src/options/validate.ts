@@ -18,7 +18,7 @@ import {
   mayBeHostname,
   type Options,
 } from "../check.ts";
-import { bytesOf } from "../memory.ts";
+import { bytesOf, hasMemory } from "../memory.ts";
 import { Deadline } from "../time/deadline.ts";
 import type {
   ConnectTimeouts,
@@ -255,7 +255,12 @@ export function checkData(
   verb: "read" | "write",
   name: "into" | "data" | "chunk",
 ): Uint8Array {
-  return bytesOf(data) ?? fail(TypeError, verb, name, "must be a Uint8Array", data);
+  const bytes = bytesOf(data) ?? fail(TypeError, verb, name, "must be a Uint8Array", data);
+  if (bytes.length === 0 && !hasMemory(bytes)) {
+    // To read into it forever, or to write nothing, would look like success.
+    throw new TypeError(`Cannot ${verb} as the memory of '${name}' was transferred or resized`);
+  }
+  return bytes;
 }
 
 /** Checks an integer that may be left out. */

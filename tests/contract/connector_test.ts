@@ -139,6 +139,15 @@ test("connector: a client's port that is none is told before anything is dialled
   }
 });
 
+test("connector: without a callback nothing is dialled, and a target that is none is told to it", async () => {
+  const dial = connector({ timeout });
+  assertThrows(() => dial({ port: 1 }, undefined as never), TypeError, "'callback'");
+  for (const target of [undefined, null, 80]) {
+    const error = await open({ timeout }, target as never).catch((error) => error);
+    assertMatch(String(error), /^TypeError: Cannot connect as 'target' must be an object/);
+  }
+});
+
 test("connector: a Unix socket is refused, not replaced by a TCP port", async () => {
   const target = { host: "localhost", port: 80, socketPath: "/tmp/service.sock" };
   const error = await within(patience, open({ timeout }, target).catch((error) => error));

@@ -117,6 +117,27 @@ test("read and write: what only looks like a Uint8Array is refused", async () =>
   assertEquals(client.bytesWritten, 0);
 });
 
+test("read and write: an array without its memory is refused, and an empty one is not", async () => {
+  using sockets = await pair();
+  const { client, server } = sockets;
+  await server.write(new Uint8Array(3));
+  const transferred = new Uint8Array(4);
+  structuredClone(transferred.buffer, { transfer: [transferred.buffer] });
+  const resizable = new ArrayBuffer(8, { maxByteLength: 8 });
+  const outside = new Uint8Array(resizable, 4, 4);
+  resizable.resize(2);
+  for (const memory of [transferred, outside]) {
+    assertEquals(memory.length, 0);
+    await assertRejects(() => client.write(memory), TypeError, "the memory of 'data'");
+    await assertRejects(() => client.read(memory), TypeError, "the memory of 'into'");
+  }
+  for (const empty of [new Uint8Array(0), new Uint8Array(resizable, 2)]) {
+    assertEquals(await client.write(empty), 0);
+    assertEquals(await client.read(empty), 0);
+  }
+  assertEquals(await client.read(new Uint8Array(9)), 3);
+});
+
 for (const timeout of [null, patience]) {
   test(`write: memory that is taken away meanwhile ends that write, timeout ${timeout}`, async () => {
     for (const how of ["transferred", "resized"]) {
