@@ -1,12 +1,12 @@
 /**
- * Runs one test file in a process of its own, with a time limit, and evaluates its report.
+ * Runs test files in a process of their own, with a time limit, and evaluates its report.
  *
  * @module
  */
 
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { type Counts, none, seconds } from "./counts.ts";
 import { parse, type TestResult } from "./junit.ts";
 import { run, type RunResult } from "./process.ts";
@@ -23,9 +23,9 @@ export interface FileResult {
 }
 
 /** `through` is a command that starts the runtime, such as `unshare --net`. */
-export async function runFile(
+export async function runFiles(
   target: Target,
-  file: string,
+  files: readonly string[],
   timeout: number,
   through: readonly string[],
 ): Promise<FileResult> {
@@ -33,7 +33,8 @@ export async function runFile(
   const report = join(directory, "report.xml");
   try {
     const { binary, through: emulator = [] } = target.runtime;
-    const command = [...through, ...emulator, binary, ...args(target, file, report, timeout)];
+    const entry = await entryOf(files, target.cwd, directory);
+    const command = [...through, ...emulator, binary, ...args(target, entry, report, timeout)];
     const result = await run(command[0]!, command.slice(1), {
       cwd: target.cwd,
       timeout,
@@ -54,6 +55,16 @@ export async function runFile(
   } finally {
     await rm(directory, { recursive: true });
   }
+}
+
+/** The file to start: the one, or one that imports several. */
+async function entryOf(files: readonly string[], cwd: string, directory: string): Promise<string> {
+  if (files.length === 1) return `./${files[0]}`;
+  const entry = join(directory, "all_test.mjs");
+  // Relative, since other systems by emulators have other names for the root.
+  const imports = files.map((file) => relative(directory, resolve(cwd, file)));
+  await writeFile(entry, imports.map((path) => `import ${JSON.stringify(path)};\n`).join(""));
+  return entry;
 }
 
 /** Environment variables for the test, and for programs that it starts. */
@@ -82,7 +93,7 @@ function args(
       // Bun's default is five seconds for each test. The other two have no limit.
       return [
         ...["test", `--timeout=${timeout}`, "--reporter=junit", `--reporter-outfile=${report}`],
-        `./${file}`,
+        file,
       ];
     case "node":
       return [

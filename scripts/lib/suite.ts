@@ -1,16 +1,16 @@
 /**
- * Runs the files of all targets, each in a process, and several at the same time, since most of them wait
- * for timeouts. Files that measure time run alone, after the others.
+ * Runs the files of all targets, several processes at the same time, since most of them wait for timeouts.
+ * Short files share a process. Files that measure time run alone, after the others.
  *
  * @module
  */
 
 import { add, type Counts, format, none, seconds } from "./counts.ts";
-import { runFile } from "./file.ts";
+import { runFiles } from "./file.ts";
 import { ownNetwork } from "./isolation.ts";
 import { Pool } from "./pool.ts";
 import { Progress } from "./progress.ts";
-import { long, type Skipped, type Target } from "./targets.ts";
+import { long, processes, type Skipped, type Target } from "./targets.ts";
 
 export interface SuiteOptions {
   /** How many files run at the same time. */
@@ -72,15 +72,18 @@ export async function runTargets(
       summary.reasons.set(target.reason, 1);
       return;
     }
-    const one = (file: string, again: boolean = false) =>
-      progress.during(`${label} ${file}`, async () => {
-        const result = await runFile(target, file, timeout, network);
+    const one = (files: readonly string[], again: boolean = false): Promise<void> => {
+      const name = files.length === 1 ? files[0] : `${files[0]} and ${files.length - 1} more`;
+      return progress.during(`${label} ${name}`, async () => {
+        const result = await runFiles(target, files, timeout, network);
         const failed = result.counts.failed > 0;
         if (failed && !again) {
           second.push({
             summary,
             first: result.counts,
-            run: () => one(file, true),
+            run: async () => {
+              for (const file of files) await one([file], true);
+            },
           });
         } else add(summary.counts, result.counts);
         summary.ms += result.ms;
@@ -91,7 +94,7 @@ export async function runTargets(
         const { counts, ms } = result;
         const ok = failed ? "FAIL" : "ok  ";
         progress.print([
-          `  ${ok} ${label}  ${file}  ${format(counts)}  ${seconds(ms)}${again ? "  (alone)" : ""}`,
+          `  ${ok} ${label}  ${name}  ${format(counts)}  ${seconds(ms)}${again ? "  (alone)" : ""}`,
           ...result.rows.map((row) => `       ${row}`),
           ...result.tests.filter(({ status }) => status === "failed")
             .map(({ name, detail }) => indent(`- ${name}\n${indent(detail, 4)}`, 7)),
@@ -101,13 +104,20 @@ export async function runTargets(
             : [],
         ].join("\n"));
       });
+    };
     const together = target.files.filter((file) => !alone.includes(file));
     last.push(
-      ...target.files.filter((file) => alone.includes(file)).map((file) => () => one(file)),
+      ...target.files.filter((file) => alone.includes(file)).map((file) => () => one([file])),
     );
+    // An emulator takes a multiple of the time.
+    const factor = target.elsewhere === undefined ? 1 : 4;
     // Tests of the package have names of their own.
-    const weight = (file: string) => long[file.replace(/\.mjs$/, ".ts")];
-    await Promise.all(together.map((file) => pool.run(() => one(file), weight(file))));
+    const weight = (file: string) => factor * (long[file.replace(/\.mjs$/, ".ts")] ?? 1);
+    await Promise.all(
+      processes(together).map((files) =>
+        pool.run(() => one(files), files.reduce((sum, file) => sum + weight(file), 0))
+      ),
+    );
   };
 
   await Promise.all(coming.map(async (targets) => {

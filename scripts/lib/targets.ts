@@ -102,6 +102,25 @@ export const long: Readonly<Record<string, number>> = {
   "tests/contract/random_test.ts": 3,
 };
 
+/**
+ * Files that share a process with others of their target, since to start one takes more CPU time than their
+ * tests. They count nothing of the process (descriptors, sockets, memory, turns), and leave nothing of it
+ * changed.
+ */
+const sharing: readonly RegExp[] = [
+  /^tests\/unit\/(?!time\/)/,
+  contract(
+    "accept|address_reuse|bind|capabilities|deadline|errors|events|names|smoke|take_over|unix|write_error",
+  ),
+];
+
+/** Returns the files that are to run in one process, for each process. */
+export function processes(files: readonly string[]): string[][] {
+  const shared = sharing.map((pattern) => files.filter((file) => pattern.test(file)));
+  const single = files.filter((file) => !shared.some((group) => group.includes(file)));
+  return [...shared.filter(({ length }) => length > 0), ...single.map((file) => [file])];
+}
+
 /** `--quick` leaves out files that take longer, in seconds. */
 const tooLong = 6;
 
