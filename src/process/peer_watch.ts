@@ -10,7 +10,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { readTcpInfo } from "../kernel/tcp_info.ts";
 import { disconnect, hasUnread } from "../kernel/tcp_socket.ts";
 import { setInt } from "../options/dead_peer.ts";
-import { keepAliveFor, probeInterval } from "../options/probing.ts";
+import { keepAliveFor, longestInterval, probeInterval } from "../options/probing.ts";
 import { Silence, silenceOf } from "../options/silence.ts";
 import { Alarm, type TimerQueue } from "../time/timers.ts";
 
@@ -26,7 +26,7 @@ export interface WatchingGuard {
 
 /**
  * Watches one connection. It does not know of writes, so it looks whenever the peer could have been gone
- * for long enough: `timeout` after the peer was last heard from.
+ * for long enough: `timeout` after the peer was last heard from, and once before.
  */
 export class PeerWatch extends Alarm {
   readonly entry: Entry;
@@ -36,6 +36,8 @@ export class PeerWatch extends Alarm {
   readonly #interval: number;
   /** After a silence of this length, ms, keepalive must have sent a probe. */
   readonly #expected: number;
+  /** Whether the kernel retransmits often. */
+  #hurried = false;
   #gaveUp = false;
 
   constructor(entry: Entry, timeout: number, guard: WatchingGuard) {
@@ -75,11 +77,38 @@ export class PeerWatch extends Alarm {
     if (this.#gaveUp) return this.#end();
     const next = this.#silence.look(info);
     if (next === 0) return this.#giveUp();
-    if (next < Infinity) return next;
     const silence = silenceOf(info);
+    const half = this.#timeout / 2 - silence;
+    this.#hurry(half <= 0 && info.unacknowledged! > 0);
+    if (half > 0) return Math.max(half, this.#interval / 2);
+    if (next < Infinity) return next;
     // The owner has changed keepalive, so the guard sets it again.
     if (silence > this.#expected && info.probes === 0) this.#guard.apply(entry);
     return Math.max(this.#timeout - silence, this.#interval);
+  }
+
+  /**
+   * Makes the kernel retransmit at least once in each interval, or as it likes (from Linux 6.15 on). It does so
+   * only while the peer does not acknowledge: in a socket that its owner has closed, the kernel gives up what
+   * is unsent as soon as the time between two attempts has reached TCP_RTO_MAX_MS. A client that is only slow
+   * would lose the end of what a server has sent.
+   */
+  #hurry(on: boolean): void {
+    if (on === this.#hurried) return;
+    const interval = on ? this.#interval : longestInterval;
+    const { kernel } = this.#guard;
+    this.entry.borrow(kernel, (fd) => setInt(kernel, fd, "TCP_RTO_MAX_MS", interval));
+    this.#hurried = on;
+  }
+
+  /** Ends watching. */
+  stop(): void {
+    this.#guard.timers.remove(this);
+    try {
+      this.#hurry(false);
+    } catch {
+      // The socket is closed, or no descriptor is free.
+    }
   }
 
   /**

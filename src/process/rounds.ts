@@ -13,7 +13,6 @@ import { handleOf } from "../options/any_socket.ts";
 import { applyPlan, type SupportedPlan } from "../options/apply.ts";
 import { setInt } from "../options/dead_peer.ts";
 import { isDialled, isOurs, learnOurs } from "../options/ours.ts";
-import { probeInterval } from "../options/probing.ts";
 import { nativeTimers } from "../time/native_timers.ts";
 import { Alarm, type TimerQueue, timers as sharedTimers } from "../time/timers.ts";
 import type { Matches } from "./filter.ts";
@@ -94,7 +93,7 @@ export class Rounds extends Alarm implements WatchingGuard {
     this.#closed = true;
     this.timers.remove(this);
     this.#unsubscribe();
-    for (const { watch } of this.#guarded.values()) if (watch) this.timers.remove(watch);
+    for (const { watch } of this.#guarded.values()) watch?.stop();
     this.#guarded.clear();
     // When they are connected, nobody would take the limit back, which also ends a peer that does not read.
     for (const entry of this.#limited.values()) this.#limit(entry, 0);
@@ -154,7 +153,7 @@ export class Rounds extends Alarm implements WatchingGuard {
     // Otherwise another descriptor is still open for the same socket.
     if (guarded?.entry.fd !== fd) return;
     this.#guarded.delete(identity);
-    if (guarded.watch !== undefined) this.timers.remove(guarded.watch);
+    guarded.watch?.stop();
   }
 
   #learnOurs(): void {
@@ -239,13 +238,8 @@ export class Rounds extends Alarm implements WatchingGuard {
 
   /** Sets the options. Returns the code of the error, if there was one. */
   apply(entry: Entry): string | undefined {
-    const { steps, deadPeerTimeout } = this.#plan.options;
-    return this.#failure(entry, (fd) => {
-      applyPlan({ kind: entry.kind, fd: () => fd }, steps);
-      if (deadPeerTimeout === undefined) return;
-      // From Linux 6.15 on. Without it the kernel probes at growing intervals.
-      setInt(this.kernel, fd, "TCP_RTO_MAX_MS", probeInterval(deadPeerTimeout));
-    });
+    const { steps } = this.#plan.options;
+    return this.#failure(entry, (fd) => applyPlan({ kind: entry.kind, fd: () => fd }, steps));
   }
 
   /** Calls `use` with the socket's descriptor. Returns the code of the error, if there was one. */
