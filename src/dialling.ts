@@ -18,8 +18,8 @@ import { type CallOptions, dueOf } from "./time/calls.ts";
 import { Limited } from "./time/limited.ts";
 import { timers } from "./time/timers.ts";
 
-/** Errors that may pass, so that another attempt may succeed. */
-const curable = new Set([
+/** Codes of errors that may pass, so that another attempt may succeed. */
+const retriedCodes = new Set([
   ...["ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN"],
   ...["EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN"],
 ]);
@@ -111,7 +111,7 @@ export class Dialling<Result extends Opened = Transport> extends Limited<Result>
   #failed(cause: unknown): void {
     if (this.over) return;
     const error = toSocketError(cause, "connect", this.#target);
-    if (this.#retry !== undefined && curable.has((error as { code?: string }).code ?? "")) {
+    if (this.#retry !== undefined && retriedCodes.has((error as { code?: string }).code ?? "")) {
       return this.#wait(this.#retry, error);
     }
     this.fail(error);

@@ -153,7 +153,7 @@ class Race<Result extends Closable> implements Attempt<Result> {
   /** One error for all addresses. An error that a host caused is preferred to one of routing. */
   #combined(): unknown {
     const failures = this.#failures;
-    const { cause } = failures.find(({ cause }) => !isNoWay(cause)) ?? failures[0]!;
+    const { cause } = failures.find(({ cause }) => !isRoutingError(cause)) ?? failures[0]!;
     const error = toSocketError(cause, "connect", this.#target);
     // It is one of ours already, with more in its message.
     if (!(error instanceof SocketError) || error === cause) return cause;
@@ -195,7 +195,7 @@ function interleave(addresses: Address[]): Address[] {
   return result;
 }
 
-function isNoWay(cause: unknown): boolean {
+function isRoutingError(cause: unknown): boolean {
   const code = (cause as { code?: unknown } | undefined)?.code;
   return code === "EAFNOSUPPORT" || code === "ENETUNREACH" || code === "EHOSTUNREACH" ||
     code === "EADDRNOTAVAIL";

@@ -76,8 +76,10 @@ export function capabilities(): Capabilities {
   const natives = adapter().natives();
   const options: Partial<Record<CapabilityName, Capability>> = {};
   for (const name of Object.keys(rows) as RowName[]) options[name] = ofRow(name);
-  const blind = deadPeerObstacle();
-  options.deadPeerTimeout = blind === undefined ? { set: "ffi", get: "none" } : missing(blind);
+  const deadPeer = deadPeerObstacle();
+  options.deadPeerTimeout = deadPeer === undefined
+    ? { set: "ffi", get: "none" }
+    : missing(deadPeer);
   for (const name of Object.keys(binds) as (keyof typeof binds)[]) options[name] = ofBind(name);
   for (const name of beforeNames) options[name] = ofBefore(name);
   const info = tcpInfoObstacle();

@@ -49,7 +49,7 @@ export function supportOf(entry: PlannedOption, setters: Setters): Support {
     const obstacle = kernelObstacle(option);
     if (obstacle === undefined) continue;
     if (native) return { road: "native", setter };
-    return { road: "none", option, obstacle: helped(obstacle, entry, setters) };
+    return { road: "none", option, obstacle: withNativeRemedy(obstacle, entry, setters) };
   }
   return byKernel;
 }
@@ -83,7 +83,7 @@ export function keepAliveRows(
 }
 
 /** Adds to an obstacle that the runtime's own setter would help, which needs all values of keepalive. */
-function helped(obstacle: Obstacle, entry: PlannedOption, setters: Setters): Obstacle {
+function withNativeRemedy(obstacle: Obstacle, entry: PlannedOption, setters: Setters): Obstacle {
   if (entry.name !== "keepAlive") return obstacle;
   const together = "give idle, interval and count together";
   const { tuneKeepAliveFrom } = adapter().natives();

@@ -62,10 +62,10 @@ export function evict(filter: EvictCriteria | ((entry: SocketEntry) => boolean))
   }
   const matches = checkFilter(rest, verb);
   const kernel = kernelForSockets();
-  const lost = unreachable === true ? new Lost(kernel) : undefined;
+  const missing = unreachable === true ? new MissingAddresses(kernel) : undefined;
   return entries(kernel).filter((entry) =>
     entry.kind === "connection" && entry.state !== "CLOSED" && matches(entry) &&
-    (lost === undefined || lost.has(entry)) && end(kernel, entry)
+    (missing === undefined || missing.has(entry)) && end(kernel, entry)
   );
 }
 
@@ -83,7 +83,7 @@ function end(kernel: Kernel, entry: Entry): boolean {
 }
 
 /** Finds addresses that no interface has, by trying to bind to them, which needs no permission. */
-class Lost {
+class MissingAddresses {
   readonly #kernel: Kernel;
   readonly #known: Map<string, boolean> = new Map();
 
@@ -92,9 +92,12 @@ class Lost {
   }
 
   has({ localAddr: { hostname } }: Entry): boolean {
-    let lost = this.#known.get(hostname);
-    if (lost === undefined) this.#known.set(hostname, lost = this.#cannotBind(hostname));
-    return lost;
+    let missing = this.#known.get(hostname);
+    if (missing === undefined) {
+      missing = this.#cannotBind(hostname);
+      this.#known.set(hostname, missing);
+    }
+    return missing;
   }
 
   #cannotBind(hostname: string): boolean {

@@ -8,7 +8,7 @@ import type { Deadline } from "./deadline.ts";
 import { retraced, TimeoutError, type TimeoutErrorOptions } from "../errors.ts";
 import { publishTimeout, timeoutError } from "../events.ts";
 import { hold, letGo, release } from "./hold.ts";
-import { Alarm, glance, type TimerQueue, timers } from "./timers.ts";
+import { abortCheck, Alarm, type TimerQueue, timers } from "./timers.ts";
 
 /** Limits of one call, of which the earliest counts. `timeout` replaces the connection's. */
 export interface CallOptions {
@@ -170,7 +170,7 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
         call.limit = deadline.timeout;
       }
       this.timers.arm(call, due);
-    } else if (signal !== undefined) this.timers.arm(call, this.timers.now() + glance);
+    } else if (signal !== undefined) this.timers.arm(call, this.timers.now() + abortCheck);
     if (signal !== undefined) {
       signal.addEventListener("abort", call);
       call.signal = signal;
@@ -240,7 +240,7 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
   expired(call: C): void {
     // Another listener may have stopped the abort event before it came here.
     if (call.signal?.aborted) return this.aborted(call);
-    if (call.limit === 0) return this.timers.arm(call, this.timers.now() + glance);
+    if (call.limit === 0) return this.timers.arm(call, this.timers.now() + abortCheck);
     this.#timedOut(call, { ...this.describe(call), timeout: call.limit });
   }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Alarm, glance, timers } from "./timers.ts";
+import { abortCheck, Alarm, timers } from "./timers.ts";
 
 /** Something that takes time, and is called off when its limit is over or its signal aborts. */
 export abstract class Limited<Result> extends Alarm {
@@ -74,7 +74,7 @@ export abstract class Limited<Result> extends Alarm {
 
   #arm(): void {
     if (this.#due < Infinity) timers.arm(this, this.#due);
-    else if (this.#signal !== undefined) timers.arm(this, timers.now() + glance);
+    else if (this.#signal !== undefined) timers.arm(this, timers.now() + abortCheck);
   }
 
   /** Called before the promise is settled. */

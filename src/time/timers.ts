@@ -40,7 +40,7 @@ const patience = 1_000;
  * A call without a limit looks this often whether its signal has aborted, ms: another listener may have
  * stopped the event.
  */
-export const glance = 1_000;
+export const abortCheck = 1_000;
 
 /** A binary heap of alarms, for which one native timer runs. */
 export class TimerQueue {

@@ -15,7 +15,7 @@ const longest = 3;
 /** A call counts as this many bytes: 256 of them take about as long as copying a MiB. */
 const call = 4_096;
 /** The clock is read after this much work in bytes, which takes about half a millisecond. */
-const glance = 1_048_576;
+const clockCheck = 1_048_576;
 
 /** Whether the event loop has to turn before another call is served. */
 export let over: boolean = false;
@@ -25,7 +25,7 @@ let began: number | undefined;
 /** Counts a call that was served at once, and the bytes that it moved. */
 export function spend(bytes: number): void {
   work += bytes + call;
-  if (work >= glance) look();
+  if (work >= clockCheck) look();
 }
 
 function look(): void {
