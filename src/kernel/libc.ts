@@ -151,6 +151,8 @@ const STDERR = 2;
 
 /** Makes the system calls with what `load` returns, or says why there are none. */
 export function kernelThrough(load: () => Libc): KernelAccess {
+  const obstacle = noLibrary();
+  if (obstacle !== undefined) return { obstacle };
   try {
     return { kernel: kernelOf(load()) };
   } catch (cause) {

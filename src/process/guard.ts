@@ -98,10 +98,12 @@ export function guard(options: GuardOptions): Guard {
   }
   const kernel = kernelForSockets();
   const supported = supportedPlan(plan, {});
-  const { deadPeerTimeout = plan.entries.find(({ name }) => name === "userTimeout")?.value } = plan;
-  // A function may decide differently once it sees the address of the peer.
-  const bounds = typeof deadPeerTimeout === "number" && typeof given.match !== "function";
-  const attempt = bounds ? Math.min(Math.ceil(deadPeerTimeout), longest) : undefined;
+  // Attempts to connect end after the same time, unless `match` is a function, which may decide differently
+  // once it sees the address of the peer.
+  const userTimeout = plan.entries.find(({ name }) => name === "userTimeout")?.value;
+  const limit = plan.deadPeerTimeout ?? userTimeout;
+  const limited = typeof limit === "number" && typeof given.match !== "function";
+  const attempt = limited ? Math.min(Math.ceil(limit), longest) : undefined;
   const rounds = new Rounds(kernel, { options: supported, matches, attempt, every: interval });
   return {
     get sockets() {

@@ -10,7 +10,6 @@ import {
   errnoFunction,
   kernelThrough,
   type Libc,
-  noLibrary,
   openLibrary,
 } from "../../kernel/libc.ts";
 import { builtin } from "../../kernel/system.ts";
@@ -26,10 +25,7 @@ let kept: KernelAccess | undefined;
 
 /** Returns the system calls, or why there are none. Loads them at the first call. */
 export function loadKernel(): KernelAccess {
-  if (kept !== undefined) return kept;
-  const obstacle = noLibrary();
-  if (obstacle !== undefined) return kept = { obstacle };
-  return kept = kernelThrough(load);
+  return kept ??= kernelThrough(load);
 }
 
 function load(): Libc {

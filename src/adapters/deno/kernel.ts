@@ -43,11 +43,10 @@ let poll: ((descriptors: Uint8Array, count: bigint, ms: number) => number) | und
 /** Returns the system calls, or why there are none. Loads them once it may, and never prompts. */
 export function loadKernel(): KernelAccess {
   if (kept !== undefined) return kept;
-  const obstacle = noLibrary();
-  if (obstacle !== undefined) return kept = { obstacle };
   const { Deno } = globalThis as unknown as { Deno: DenoFFI };
-  // This result is not kept, as the permission may be granted later.
-  if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
+  const granted = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
+  if (!granted && noLibrary() === undefined) {
+    // This result is not kept, as the permission may be granted later.
     const reason = "the permission to call the system's C library is missing";
     return { obstacle: { reason, remedy: "needs --allow-ffi" } };
   }
