@@ -119,6 +119,7 @@ export const states: Record<string, (ends: Ends) => Promise<unknown> | void> = {
     for (let quiet = 0; quiet < 3; quiet++) {
       const before = socket.bytesWritten;
       await socket.write(flood, { timeout: 100 }).catch(() => {});
+      await seen();
       if (before !== socket.bytesWritten) quiet = 0;
     }
   },

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { capabilities } from "@holdfast/tcp";
 import { Pool } from "../../scripts/lib/pool.ts";
-import { type Ended, spawnRuntime } from "../contract/support.ts";
+import { type Ended, patience, spawnRuntime } from "../contract/support.ts";
 import { skip } from "../support/skip.ts";
 import { type Block, blocks } from "./blocks.ts";
 
@@ -54,7 +54,7 @@ test("docs: excerpts are what docs/recipes.md has, which tests/recipes runs", ()
 function run({ where, code }: Block): Promise<Ended> {
   const file = `${folder}/${where.replaceAll(/[^\w]+/g, "_")}.ts`;
   writeFileSync(file, `${code}\nexport {};\n`);
-  return spawnRuntime(file);
+  return spawnRuntime(file, [], 6 * patience);
 }
 
 // Several run at the same time, since most of them wait for timeouts.
