@@ -205,6 +205,8 @@ export function checkServerTls(
       const found = await (sni as NonNullable<ServerTlsOptions["sni"]>)(asked);
       if (found === undefined) return undefined;
       const { cert, key } = copyOptions(found, ["cert", "key"], verb, "sni's result");
+      // Without one, some runtimes take the listener's.
+      if (!cert || !key) throw new TypeError(`Cannot ${verb} as sni's result has no cert or no key`);
       return contextOf({ cert, key, ca: given.ca }, minVersion, verb, (key) => `sni.${key}`);
     }),
   };

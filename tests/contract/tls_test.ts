@@ -26,6 +26,7 @@ import {
   expired,
   otherCa,
   otherName,
+  type Pair,
   selfSigned,
 } from "../support/other_certificates.ts";
 import { randomFrom } from "../support/random.ts";
@@ -231,14 +232,15 @@ test("sni picks the certificate, and may take its time", async () => {
 test("a name that sni refuses fails that client alone", async () => {
   using listener = await secureListener({
     sni: (name) => {
-      if (name !== "localhost") throw new Error("no such name");
-      return undefined;
+      if (name === "nobody.example") throw new Error("no such name");
+      if (name === "empty.example") return {} as Pair;
+      return name === "localhost" ? undefined : null as never;
     },
   });
-  assertInstanceOf(
-    await errorOf(dial(listener, { ca, serverName: "nobody.example" })),
-    SocketError,
-  );
+  for (const serverName of ["nobody.example", "empty.example", "null.example"]) {
+    const insecure = { serverName, rejectUnauthorized: false };
+    assertInstanceOf(await errorOf(dial(listener, insecure)), SocketError);
+  }
   const accepting = listener.accept();
   using _client = await dial(listener, { ca });
   using server = await accepting;
