@@ -186,7 +186,7 @@ class Pause extends Alarm {
 /** The implementation of {@linkcode TcpListener}. */
 export class Listener extends Member implements TcpListener, Ours, IncomingConnections, Drainable {
   readonly timeouts: Readonly<ListenTimeouts>;
-  readonly transport: ListenerTransport;
+  readonly #transport: ListenerTransport;
   readonly #prepare: Prepare;
   readonly #timers: TimerQueue;
   readonly #calls: Accepts;
@@ -203,8 +203,8 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
   #accepted = 0;
   #dropped = 0;
   readonly #pauses = new Set<Pause>();
-  readonly shared: boolean;
-  came = 0;
+  readonly #shared: boolean;
+  #came = 0;
   #referenced = true;
   #closed = false;
   #deadPeerTimeout: number | undefined;
@@ -217,11 +217,11 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     settings: ListenerSettings = {},
   ) {
     super();
-    this.transport = transport;
+    this.#transport = transport;
     this.timeouts = Object.freeze(timeouts);
     this.#deadPeerTimeout = settings.deadPeerTimeout;
     this.#maxPending = settings.maxPending ?? Infinity;
-    this.shared = settings.shared ?? false;
+    this.#shared = settings.shared ?? false;
     this.#prepare = prepare;
     this.#timers = timers;
     this.#calls = new Accepts(transport, timers);
@@ -230,12 +230,26 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     noteOpened(this);
   }
 
+  // These are not fields, since a printed listener would show them, and with them all of a `net.Server`.
+
+  get transport(): ListenerTransport {
+    return this.#transport;
+  }
+
+  get shared(): boolean {
+    return this.#shared;
+  }
+
+  get came(): number {
+    return this.#came;
+  }
+
   get native(): object {
-    return this.transport.native;
+    return this.#transport.native;
   }
 
   get inner(): object {
-    return this.transport.native;
+    return this.#transport.native;
   }
 
   get isClosed(): boolean {
@@ -243,7 +257,7 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
   }
 
   get addr(): NetAddr {
-    return Object.freeze(this.transport.addr);
+    return Object.freeze(this.#transport.addr);
   }
 
   accept(options?: CallOptions): Promise<TcpConnection> {
@@ -260,17 +274,17 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     const first = this.#arrived.shift();
     if (first !== undefined) {
       // A listener that was full left the rest to the kernel, and can go on now.
-      if (this.#arrived.length + 1 === this.#maxPending) this.transport.pull();
+      if (this.#arrived.length + 1 === this.#maxPending) this.#transport.pull();
       return "error" in first ? Promise.reject(first.error) : Promise.resolve(this.#handOut(first));
     }
     const promise = this.#calls.enter(this.#calls.take(), options, this.timeouts.accept);
-    this.transport.pull();
+    this.#transport.pull();
     return promise;
   }
 
   /** Called for each new connection, which goes to the first waiting call or waits for one. */
   accepted(transport: Transport): void {
-    this.came++;
+    this.#came++;
     if (this.#closed) return transport.close();
     if (this.full) {
       this.#dropped++;
@@ -281,7 +295,7 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     } catch {
       // The client has gone already. That must not end a loop of accepts, so the next one is awaited.
       transport.close();
-      if (this.#calls.head !== undefined) this.transport.pull();
+      if (this.#calls.head !== undefined) this.#transport.pull();
       return;
     }
     const connection = new Connection(
@@ -295,7 +309,7 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     if (call === undefined) return void this.#arrived.push(connection);
     this.#calls.leave(call);
     call.resolve(this.#handOut(connection));
-    if (this.#calls.head !== undefined) this.transport.pull();
+    if (this.#calls.head !== undefined) this.#transport.pull();
   }
 
   #handOut(connection: Connection): Connection {
@@ -318,7 +332,7 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
       open: this.#open.length,
       pending: this.#waiting().length,
       dropped: this.#dropped,
-      failedHandshakes: this.transport.handshakes?.failed ?? 0,
+      failedHandshakes: this.#transport.handshakes?.failed ?? 0,
     };
   }
 
@@ -385,7 +399,7 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     if (call === undefined) return void this.#arrived.push({ error });
     this.#calls.leave(call);
     call.reject(error);
-    if (this.#calls.head !== undefined) this.transport.pull();
+    if (this.#calls.head !== undefined) this.#transport.pull();
   }
 
   setOptions(options: SocketOptions): SocketOptions {
@@ -409,7 +423,7 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     this.#calls.dispose();
     for (const pause of this.#pauses) pause.end();
     this.#draining?.stop();
-    this.transport.close();
+    this.#transport.close();
     for (const arrived of this.#arrived.splice(0)) {
       if (!("error" in arrived)) arrived.close();
     }

@@ -206,7 +206,9 @@ export function checkServerTls(
       if (found === undefined) return undefined;
       const { cert, key } = copyOptions(found, ["cert", "key"], verb, "sni's result");
       // Without one, some runtimes take the listener's.
-      if (!cert || !key) throw new TypeError(`Cannot ${verb} as sni's result has no cert or no key`);
+      if (!cert || !key) {
+        throw new TypeError(`Cannot ${verb} as sni's result has no cert or no key`);
+      }
       return contextOf({ cert, key, ca: given.ca }, minVersion, verb, (key) => `sni.${key}`);
     }),
   };

@@ -353,3 +353,12 @@ test(
     assertEquals(listener.getOptions().linger, null);
   },
 );
+
+test("a printed listener or connection shows nothing of what is inside of it", async () => {
+  using listener = await listen({ hostname: v4, port: 0, timeout: 5_000 });
+  using client = await connect({ port: listener.addr.port, timeout });
+  assertEquals(JSON.parse(JSON.stringify({ listener, client })), {
+    listener: { timeouts: { accept: null, read: 5_000, write: 5_000 } },
+    client: {},
+  });
+});
