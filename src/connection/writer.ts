@@ -10,6 +10,7 @@ import { changed, part } from "../memory.ts";
 import { type TimeoutErrorOptions, toSocketError } from "../errors.ts";
 import { Direction } from "./direction.ts";
 import { FinWait } from "./fin_wait.ts";
+import { hold, release } from "../time/hold.ts";
 import { over, spend } from "../time/turn.ts";
 
 const nothing = new Uint8Array(0);
@@ -110,7 +111,12 @@ export class Writer extends Direction<number, WriteCall> implements Outgoing {
   /** Over TLS, FIN comes after a message that the kernel may have no room for, so this wait has a limit too. */
   async #sendFin(options: CallOptions | undefined): Promise<void> {
     const sent = this.#sent ??= this.#tellTransport();
-    if (this.transport.tls === undefined) return await sent;
+    if (this.transport.tls === undefined) {
+      if (!this.referenced) return await sent;
+      // The runtime's socket does not keep the process alive, in Deno not even while it sends FIN.
+      hold();
+      return await sent.finally(release);
+    }
     sent.catch(() => {});
     const refusal = super.refusal(options);
     if (refusal !== undefined) throw refusal.reason;
