@@ -7,12 +7,13 @@
 import type { Attempt, Target, Transport } from "./adapter.ts";
 import { diagnoseAttempt } from "./connection/diagnosis.ts";
 import { canonical } from "./dial/hostname.ts";
-import { type ErrorAddress, toSocketError } from "./errors.ts";
+import { type ErrorAddress, SocketError, toSocketError } from "./errors.ts";
 import { timeoutError } from "./events.ts";
 import type { Kernel } from "./kernel/kernel.ts";
-import { coded } from "./kernel/system_error.ts";
+import { coded, errnoName } from "./kernel/system_error.ts";
 import type { RetryOptions } from "./options/types.ts";
 import { kernelFor } from "./options/support.ts";
+import { adapter } from "./runtime.ts";
 import { longestDelay, type NativeTimer, nativeTimers } from "./time/native_timers.ts";
 import { type CallOptions, dueOf } from "./time/calls.ts";
 import { Limited } from "./time/limited.ts";
@@ -35,6 +36,23 @@ const mostSelfConnects = 8;
 function isItself(opened: Opened, port: number): boolean {
   if ((opened.localPort ?? opened.localAddr.port) !== port) return false;
   return opened.localAddr.hostname === opened.remoteAddr.hostname;
+}
+
+/**
+ * Returns EMFILE or ENFILE in place of an error of name resolution, if no descriptor is free: Deno says then
+ * that there is no such name, and Bun that its server fails.
+ */
+function lackOfDescriptors(error: Error): Error {
+  const { code, address } = error as SocketError;
+  if (code !== "ENOTFOUND" && code !== "EAI_AGAIN") return error;
+  const free = adapter().loadKernel(true).kernel?.lowestFree() ?? 0;
+  if (free >= 0) return error;
+  return new SocketError({
+    code: errnoName(-free),
+    operation: "connect",
+    address,
+    cause: error.cause,
+  });
 }
 
 /** What dialling needs of an open connection. */
@@ -110,7 +128,7 @@ export class Dialling<Result extends Opened = Transport> extends Limited<Result>
 
   #failed(cause: unknown): void {
     if (this.over) return;
-    const error = toSocketError(cause, "connect", this.#target);
+    const error = lackOfDescriptors(toSocketError(cause, "connect", this.#target));
     if (this.#retry !== undefined && retriedCodes.has((error as { code?: string }).code ?? "")) {
       return this.#wait(this.#retry, error);
     }

@@ -370,6 +370,8 @@ function codeOf(cause: unknown): string | undefined {
   const known = typeof code === "string" ? tlsCode(code) : undefined;
   if (known !== undefined) return known;
   if (typeof code === "string" && /^E[A-Z0-9_]+$/.test(code) && !code.startsWith("ERR_")) {
+    // Bun says this when it cannot ask, such as without a free descriptor.
+    if (code === "ESERVFAIL") return "EAI_AGAIN";
     // Node.js 20 and 22 look up "xn--a", which is no valid international name, with this error.
     const noName = code === "EINVAL" && (cause as { syscall?: unknown }).syscall === "getaddrinfo";
     return noName || code === "EAI_NONAME" || code === "EAI_NODATA" ? "ENOTFOUND" : code;

@@ -5,7 +5,8 @@ import { test } from "node:test";
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { connect, type TcpConnection } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
-import { patience, startRuntime, testFile, within } from "./support.ts";
+import { patience, spawnRuntime, startRuntime, testFile, within } from "./support.ts";
+import { noKernel } from "./support_listen.ts";
 
 /** A shell that limits how many descriptors a program has. */
 const limited = ["sh", "-c", 'ulimit -n 80; exec "$@"', "sh"];
@@ -61,3 +62,10 @@ test(
     assertEquals(await within(patience, server.ended), [0, null]);
   },
 );
+
+test("dialling a name without a free descriptor is EMFILE", skip(noKernel ?? noLimit), async () => {
+  const { output } = await spawnRuntime(testFile("programs/lookup_full.ts"), [], 2 * patience, {
+    through: limited,
+  });
+  assertEquals(output.trim(), "EMFILE");
+});

@@ -98,6 +98,7 @@ test("codes come from whatever the runtime's error has", () => {
   assertEquals(code({ name: "AddrInUse" }), "EADDRINUSE");
   assertEquals(code({ name: "ConnectionReset", code: "ERR_SOMETHING" }), "ECONNRESET");
   assertEquals(code({ code: "EAI_NONAME" }), "ENOTFOUND");
+  assertEquals(code({ code: "ESERVFAIL" }), "EAI_AGAIN");
   assertEquals(code({ code: "EINVAL", syscall: "getaddrinfo" }), "ENOTFOUND");
   assertEquals(code({ code: "EINVAL", syscall: "bind" }), "EINVAL");
   assertEquals(code({ code: "ERR_SOCKET_CLOSED" }), "EPIPE");

@@ -1,0 +1,24 @@
+/**
+ * Dials a name while no descriptor is free, and prints the code of the error.
+ *
+ * @module
+ */
+
+import { closeSync, openSync } from "node:fs";
+import { connect, type SocketError } from "@holdfast/tcp";
+
+const dial = () =>
+  connect({ hostname: "localhost", port: 1, timeout: 10_000 })
+    .then(() => "connected", (error: SocketError) => error.code);
+
+// Loads what dialling needs.
+await dial();
+const all: number[] = [];
+try {
+  for (;;) all.push(openSync("/dev/null", "r"));
+} catch {
+  // None is free now.
+}
+const code = await dial();
+for (const fd of all) closeSync(fd);
+console.log(code);
