@@ -120,6 +120,8 @@ export interface SocketErrorOptions {
   errors?: readonly SocketError[];
   /** Time from the start of the attempt to its end, in ms. */
   elapsed?: number;
+  /** Whether the connection can still be used. Default: what `code` and `operation` say. */
+  connectionUsable?: boolean;
 }
 
 /**
@@ -152,9 +154,9 @@ export class SocketError extends Error {
   /** The address it was about, as far as known. */
   readonly address: ErrorAddress | undefined;
   /**
-   * Whether the connection or listener can still be used: `true` when the kernel refused an option, and
-   * when an `accept` failed for a reason that may pass (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`,
-   * `ECONNABORTED`). `false` for every error that ended it, or kept it from being opened.
+   * Whether the connection or listener can still be used: `true` when the kernel refused an option, when
+   * `startTls` refused a connection that is busy or has TLS already, and when an `accept` failed for a
+   * reason that may pass (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`, `ECONNABORTED`). `false` for every error that ended it, or kept it from being opened.
    */
   readonly connectionUsable: boolean;
 
@@ -180,9 +182,10 @@ export class SocketError extends Error {
     this.elapsed = elapsed;
     this.operation = operation;
     this.address = copyOf(address);
-    this.connectionUsable = operation === "accept"
-      ? temporaryCodes.has(code)
-      : settings.has(operation) && code !== "EBADF" && code !== "ENOTCONN";
+    this.connectionUsable = options.connectionUsable ??
+      (operation === "accept"
+        ? temporaryCodes.has(code)
+        : settings.has(operation) && code !== "EBADF" && code !== "ENOTCONN");
   }
 }
 

@@ -192,6 +192,7 @@ export class Connection extends Member implements TcpConnection, Ours {
           : refused === undefined
           ? "the connection has TLS already"
           : undefined,
+        connectionUsable: refused === undefined || refused === "EBUSY",
       });
     }
     this.#endWatch();

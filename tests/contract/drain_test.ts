@@ -329,8 +329,8 @@ test("shutdown: nobody accepts, so they are reset at the limit or when the signa
     const listener = await open();
     using client = await dial(listener.addr.port);
     const limits = bySignal
-      ? { timeout: null, signal: AbortSignal.timeout(300) }
-      : { timeout: 300 };
+      ? { timeout: null, signal: AbortSignal.timeout(1_000) }
+      : { timeout: 1_000 };
     assertEquals(await within(patience, listener.shutdown(limits)), { finished: 0, reset: 1 });
     await client.read(new Uint8Array(1)).then((read) => assertEquals(read, null), () => {});
   }

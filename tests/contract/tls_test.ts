@@ -820,7 +820,8 @@ test("startTls takes plain objects only", async () => {
 test("startTls leaves a busy connection as it was", async () => {
   using pair = await plainPair();
   const reading = readText(pair.client);
-  await assertCode(startTls(pair.client, { ca }), "EBUSY");
+  const error = await assertCode(startTls(pair.client, { ca }), "EBUSY");
+  assertEquals(error.connectionUsable, true);
   await pair.server.write(text("for the reader"));
   assertEquals(await reading, "for the reader");
 });
@@ -830,7 +831,8 @@ test("TLS over TLS is refused", async () => {
   const accepting = listener.accept();
   using client = await dial(listener, { ca });
   using server = await accepting;
-  await assertCode(startTls(client, { ca }), "EPROTO");
+  const error = await assertCode(startTls(client, { ca }), "EPROTO");
+  assertEquals(error.connectionUsable, true);
   await server.write(text("as before"));
   assertEquals(await readText(client), "as before");
 });
