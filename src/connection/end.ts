@@ -33,7 +33,10 @@ export async function finish(
   const sight = keepSight(handle);
   try {
     await writer.closeWrite(options);
-    while (await reader.readChunk(discard, options) !== null);
+    do {
+      // It may have been closed between two of these calls.
+      if (reader.closed) throw reader.refused("ECANCELED");
+    } while (await reader.readChunk(discard, options) !== null);
     if (sight !== undefined) await acknowledged(sight, reader, writer, options);
     if (writer.lost !== undefined) throw writer.lost;
   } finally {

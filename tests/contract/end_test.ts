@@ -384,6 +384,16 @@ test("end: one that waits behind another sends FIN when that one gives up", asyn
   await within(patience, Promise.all([written, second]));
 });
 
+test("end: close during it is ECANCELED, after however few turns", async () => {
+  for (let turns = 0; turns < 8; turns++) {
+    using sockets = await pair();
+    const ended = assertRejects(() => sockets.client.end(), SocketError);
+    for (let i = 0; i < turns; i++) await undefined;
+    sockets.client.close();
+    assertEquals((await within(patience, ended)).code, "ECANCELED", `after ${turns} turns`);
+  }
+});
+
 test("end: of what is closed is EBADF, and close during it ECANCELED", async () => {
   using sockets = await pair();
   const { client, server } = sockets;
