@@ -2,6 +2,7 @@
 
 import { connect as netConnect, createServer, type Socket } from "node:net";
 import { once } from "node:events";
+import process from "node:process";
 import test from "node:test";
 import tls from "node:tls";
 import {
@@ -727,8 +728,9 @@ test("startTls refuses what was put behind the command: STARTTLS injection", asy
 
 test("startTls refuses plain text that waits in the kernel, and goes on without a crash", async () => {
   for (const end of ["server", "client"] as const) {
-    // One byte is less than the header of a record.
-    for (const plain of ["DROP TABLE users\r\n", "D"]) {
+    // One byte is less than the header of a record. Node.js shows no descriptor on Windows, where OpenSSL waits
+    // for the rest until the limit.
+    for (const plain of ["DROP TABLE users\r\n", ...process.platform === "win32" ? [] : ["D"]]) {
       using pair = await plainPair();
       await (end === "server" ? pair.client : pair.server).write(text(plain));
       await new Promise((resolve) => setTimeout(resolve, 30));
