@@ -5,7 +5,7 @@
  */
 
 import type { Bytes } from "../memory.ts";
-import type { Handle, Transport } from "../adapter.ts";
+import type { Handle, Outgoing, Transport } from "../adapter.ts";
 import { brand, sharedSet } from "../brand.ts";
 import type { NetAddr } from "../kernel/address.ts";
 import type { CallOptions } from "../time/calls.ts";
@@ -39,10 +39,13 @@ import { Writer } from "./writer.ts";
 export const taken: WeakSet<object> = sharedSet("taken");
 
 /** The implementation of {@linkcode TcpConnection}. */
-export class Connection extends Member implements TcpConnection, Ours {
+export class Connection extends Member implements TcpConnection, Ours, Outgoing {
   readonly #transport: Transport;
   readonly #reader: Reader;
-  readonly #writer: Writer;
+  /** Made when it is first used, as a connection that waits for data may never write. */
+  #lazyWriter: Writer | undefined = undefined;
+  /** The write timeout as long as there is no writer. */
+  readonly #firstTimeout: number | null;
   #streams: Streams | undefined = undefined;
   #handle: Handle | undefined = undefined;
   readonly #peerName: string | undefined;
@@ -63,8 +66,9 @@ export class Connection extends Member implements TcpConnection, Ours {
     this.#transport = transport;
     this.#peerName = peerName;
     this.#reader = new Reader(transport, timeouts.read, timers);
-    this.#writer = new Writer(transport, timeouts.write, timers);
-    transport.start(this.#reader, this.#writer);
+    this.#reader.owner = this;
+    this.#firstTimeout = timeouts.write;
+    transport.start(this.#reader, this);
     transport.unref();
     this.#limitIdle(timeouts.idle);
     if (deadPeerTimeout === undefined) return;
@@ -73,9 +77,33 @@ export class Connection extends Member implements TcpConnection, Ours {
     if (transport.tls !== undefined) watch.wake();
   }
 
+  get #writer(): Writer {
+    return this.#lazyWriter ??= this.#makeWriter();
+  }
+
+  #makeWriter(): Writer {
+    const writer = new Writer(this.#transport, this.#firstTimeout, this.#reader.timers);
+    writer.owner = this;
+    if (this.isClosed) writer.close();
+    return writer;
+  }
+
+  /** Called by the transport, as are the next two. */
+  drained(): void {
+    this.#lazyWriter?.drained();
+  }
+
+  dropped(bytes: number): void {
+    this.#lazyWriter?.dropped(bytes);
+  }
+
+  failed(cause: unknown): void {
+    this.#writer.failed(cause);
+  }
+
   #limitIdle(timeout: number | null | undefined): void {
-    const [reader, writer] = [this.#reader, this.#writer];
     if (timeout === undefined) return;
+    const [reader, writer] = [this.#reader, this.#writer];
     reader.idle?.stop();
     reader.idle = writer.idle = timeout === null
       ? undefined
@@ -88,8 +116,8 @@ export class Connection extends Member implements TcpConnection, Ours {
       // Data may be in flight already.
       this.#guard(timeout).wake();
     } else {
-      this.#writer.watch?.undo();
-      this.#reader.watch = this.#writer.watch = undefined;
+      this.#reader.watch?.undo();
+      this.#forgetWatch();
     }
   }
 
@@ -119,7 +147,6 @@ export class Connection extends Member implements TcpConnection, Ours {
     if (this.isClosed || this.#reader.lost !== undefined) return;
     this.#among = open;
     this.#seat = open.push(this) - 1;
-    this.#reader.owner = this.#writer.owner = this;
   }
 
   /** Takes the connection out of the list that it is in, whose last one takes its seat. Returns the list. */
@@ -168,7 +195,7 @@ export class Connection extends Member implements TcpConnection, Ours {
 
   /** The `deadPeerTimeout` in force, until the connection is closed. */
   get deadPeerTimeout(): number | undefined {
-    return this.#writer.watch?.timeout;
+    return this.#reader.watch?.timeout;
   }
 
   /**
@@ -215,10 +242,9 @@ export class Connection extends Member implements TcpConnection, Ours {
     if (this.#closing === undefined) {
       let tell!: (error: Error | undefined) => void;
       const promise = new Promise<Error | undefined>((resolve) => tell = resolve);
-      this.#closing = { promise, tell: () => tell(this.#reader.lost ?? this.#writer.lost) };
-      this.#reader.owner = this.#writer.owner = this;
-      const lost = this.#reader.lost ?? this.#writer.lost;
-      if (this.isClosed || lost !== undefined) this.#closing.tell();
+      const lost = () => this.#reader.lost ?? this.#lazyWriter?.lost;
+      this.#closing = { promise, tell: () => tell(lost()) };
+      if (this.isClosed || lost() !== undefined) this.#closing.tell();
     }
     return this.#closing.promise;
   }
@@ -242,7 +268,7 @@ export class Connection extends Member implements TcpConnection, Ours {
   }
 
   get bytesWritten(): number {
-    return this.#writer.bytesWritten;
+    return this.#lazyWriter?.bytesWritten ?? 0;
   }
 
   get readable(): ReadableStream<Bytes> {
@@ -284,11 +310,12 @@ export class Connection extends Member implements TcpConnection, Ours {
   close(): void {
     if (this.isClosed) return;
     if (resetting.possible && this.#resetsOnClose()) return this.reset();
-    const cut = this.#writer.flush();
-    this.#writer.watch?.release(!cut && !this.#writer.waiting, this.tls !== undefined);
-    this.#reader.watch = this.#writer.watch = undefined;
+    const writer = this.#lazyWriter;
+    const cut = writer?.flush() ?? false;
+    this.#reader.watch?.release(!cut && !writer?.waiting, this.tls !== undefined);
+    this.#forgetWatch();
     this.#reader.close();
-    this.#writer.close();
+    writer?.close();
     this.#transport.close(cut);
     this.onLost();
     noteClosed(this);
@@ -307,7 +334,7 @@ export class Connection extends Member implements TcpConnection, Ours {
 
   async end(options?: CallOptions): Promise<void> {
     if (options !== undefined) options = checkCall(options, "end");
-    const { watch } = this.#writer;
+    const { watch } = this.#reader;
     watch?.ending(true);
     try {
       await finish(adapter().handle(this.inner)!, this.#reader, this.#writer, options);
@@ -322,8 +349,13 @@ export class Connection extends Member implements TcpConnection, Ours {
   }
 
   #endWatch(): void {
-    this.#writer.watch?.stop();
-    this.#reader.watch = this.#writer.watch = undefined;
+    this.#reader.watch?.stop();
+    this.#forgetWatch();
+  }
+
+  /** Where there is no watch, there may be no writer. */
+  #forgetWatch(): void {
+    if (this.#reader.watch !== undefined) this.#reader.watch = this.#writer.watch = undefined;
   }
 
   reset(): void {
@@ -331,7 +363,7 @@ export class Connection extends Member implements TcpConnection, Ours {
     this.#transport.reset(() => kernelFor("reset"));
     this.#endWatch();
     this.#reader.close();
-    this.#writer.close();
+    this.#lazyWriter?.close();
     this.onLost();
     noteClosed(this);
   }
