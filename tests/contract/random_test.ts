@@ -10,15 +10,28 @@ import { test } from "node:test";
 import { assert, assertEquals, assertGreater, assertInstanceOf } from "@std/assert";
 import {
   type CallOptions,
+  capabilities,
   connect,
   Deadline,
   listen,
   onlySupported,
+  SocketError,
   type TcpConnection,
   TimeoutError,
 } from "@holdfast/tcp";
-import { pair, patience, readExactly, sameBytes, sleep, within } from "./support.ts";
+import {
+  between,
+  firstDifference,
+  pair,
+  patience,
+  readExactly,
+  sameBytes,
+  sleep,
+  streamBytes,
+  within,
+} from "./support.ts";
 import { randomFrom } from "../support/random.ts";
+import { skip } from "../support/skip.ts";
 
 const seed = Number(process.env.HOLDFAST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
@@ -220,6 +233,81 @@ test(`random: reads, writes, timeouts and aborts, both ways (seed ${seed})`, asy
   assertGreater(tally.aborts, 10);
   // Large buffers may never be full.
   if (small.sendBufferSize !== undefined) assertGreater(tally.partial, 1);
+});
+
+const endings = capabilities().options.reset.set === "none"
+  ? ["close", "closeWrite", "end"] as const
+  : ["close", "closeWrite", "end", "reset"] as const;
+
+/** Reads to the end. Returns "whole" or the code of the error that ended it. */
+async function readToEnd(socket: TcpConnection, random: Random, tally: Tally): Promise<string> {
+  const memory = new Uint8Array(40_000);
+  for (;;) {
+    const position = socket.bytesRead;
+    const into = memory.subarray(0, size(random, memory.length));
+    tally.operations++;
+    try {
+      const got = await socket.read(into, limits(random, true));
+      if (got === null) return "whole";
+      assertEquals(firstDifference(into.subarray(0, got), position), -1, `seed ${seed}`);
+    } catch (error) {
+      if (error instanceof SocketError) return error.code;
+      count(tally, error);
+    }
+  }
+}
+
+/** One connection that its server ends at a random moment. Returns how, and what the client saw. */
+async function ending(random: Random, tally: Tally): Promise<string> {
+  const how = endings[Math.floor(random() * endings.length)]!;
+  using sockets = await pair(random() < 0.5 ? { listen: small, connect: small } : {});
+  const { client, server } = sockets;
+  const most = size(random, 1_000_000);
+  let over = false;
+  const sending = (async () => {
+    while (server.bytesWritten < most) {
+      const data = streamBytes(server.bytesWritten, size(random, 60_000));
+      tally.operations++;
+      try {
+        await server.write(data, limits(random, true));
+      } catch (error) {
+        if (over && error instanceof SocketError) return;
+        count(tally, error);
+      }
+    }
+  })();
+  const reading = readToEnd(client, random, tally);
+  const cut = (how === "close" || how === "reset") && random() < 0.7;
+  await Promise.race([sending, cut ? sleep(random() * 20) : undefined].filter(Boolean));
+  over = true;
+  const ended = server[how]();
+  const saw = await within(patience, reading);
+  await within(patience, sending);
+  if (saw === "whole") assertEquals(client.bytesRead, server.bytesWritten, `${how}, seed ${seed}`);
+  else {assertEquals(
+      [saw, how === "close" || how === "reset"],
+      ["ECONNRESET", true],
+      `${how}, seed ${seed}`,
+    );}
+  if (how === "end") await client.closeWrite();
+  await within(patience, Promise.resolve(ended));
+  server.close();
+  client.close();
+  assertEquals(await within(patience, server.closed), undefined);
+  assertEquals(await within(patience, client.closed) === undefined, saw === "whole");
+  return `${how} ${saw}`;
+}
+
+test(`random: endings, and what ends well is whole (seed ${seed})`, skip(between), async () => {
+  const tally: Tally = { operations: 0, timeouts: 0, aborts: 0, partial: 0 };
+  const seen = new Set<string>();
+  const end = performance.now() + 8_000;
+  await Promise.all(Array.from({ length: 8 }, async (_, i) => {
+    const random = randomFrom(seed - 1 - i);
+    for (let n = 0; n < 40 && performance.now() < end; n++) seen.add(await ending(random, tally));
+  }));
+  console.log(JSON.stringify(tally), [...seen].sort().join(", "));
+  for (const what of ["close whole", "closeWrite whole", "end whole"]) assert(seen.has(what), what);
 });
 
 test(`random: accepts against timeouts and aborts, no connection is lost (seed ${seed})`, async () => {
