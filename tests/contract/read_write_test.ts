@@ -286,13 +286,15 @@ test("write: of connection, call, deadline and signal the earliest counts", asyn
     const sockets = await pair();
     open.push(sockets);
     full.set(row, sockets);
-    await assertRejects(
-      () =>
-        sockets.client.write(zeros, {
-          timeout: overTls ? 6_000 : 1_500,
-        }),
-      TimeoutError,
-    );
+    const { client } = sockets;
+    const fill = (timeout: number) =>
+      assertRejects(() => client.write(zeros, { timeout }), TimeoutError);
+    await fill(overTls ? 6_000 : 1_500);
+    // On a busy machine the kernel makes room for some more after a while.
+    for (let before = -1; before !== client.bytesWritten;) {
+      before = client.bytesWritten;
+      await fill(500);
+    }
   }));
   await judge("write", (row) => {
     const { client, server } = full.get(row)!;
