@@ -16,6 +16,9 @@ import { sleep } from "../time/native_timers.ts";
 import type { Reader } from "./reader.ts";
 import type { Writer } from "./writer.ts";
 
+/** `shutdown(2)`: nothing more will be sent. */
+const SHUT_WR = 1;
+
 /** The kernel is asked again after at most this time, ms. */
 const longestPause = 50;
 
@@ -37,7 +40,7 @@ export async function finish(
       // It may have been closed between two of these calls.
       if (reader.closed) throw reader.refused("ECANCELED");
     } while (await reader.readChunk(discard, options) !== null);
-    if (sight !== undefined) await acknowledged(sight, reader, writer, options);
+    if (sight !== undefined) await acknowledged(sight, handle, reader, writer, options);
     if (writer.lost !== undefined) throw writer.lost;
   } finally {
     sight?.kernel.close(sight.fd);
@@ -82,6 +85,7 @@ function keepSight(handle: Handle): Sight | undefined {
  */
 async function acknowledged(
   { kernel, fd }: Sight,
+  handle: Handle,
   reader: Reader,
   writer: Writer,
   options: CallOptions,
@@ -91,6 +95,8 @@ async function acknowledged(
     if (typeof info === "number") return;
     if (!["CLOSE-WAIT", "LAST-ACK", "CLOSING", "FIN-WAIT-1"].includes(info.state)) break;
     if (reader.closed) throw reader.refused("ECANCELED");
+    // Deno has closed a TLS socket of another library, and with this duplicate left, that sent no FIN.
+    if (info.state === "CLOSE-WAIT" && isClosed(handle)) kernel.shutdown(fd, SHUT_WR);
     // The watch has found the peer to be gone.
     if (writer.lost !== undefined) return;
     const refusal = reader.refusal(options);
@@ -99,4 +105,14 @@ async function acknowledged(
   }
   const error = takeError(kernel, fd);
   if (error < 0) writer.failed(systemError(error, "write"));
+}
+
+/** Whether the runtime has closed its own descriptor. */
+function isClosed(handle: Handle): boolean {
+  try {
+    handle.fd();
+    return false;
+  } catch {
+    return true;
+  }
 }

@@ -9,9 +9,11 @@ import { once } from "node:events";
 import dgram from "node:dgram";
 import net, { type AddressInfo } from "node:net";
 import process from "node:process";
+import tls from "node:tls";
 import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { getOptions, SocketError, type TcpConnection, TimeoutError, wrap } from "@holdfast/tcp";
+import { ca, certificate as cert, privateKey as key } from "../support/certificate.ts";
 import { randomFrom } from "../support/random.ts";
 import { skip } from "../support/skip.ts";
 import {
@@ -237,6 +239,21 @@ test("wrap a socket that was given back bytes of Node's pool, and stream them", 
   let all = "";
   for await (const chunk of socket.readable) all += text(chunk);
   assertEquals(all, "head tail");
+  server.close();
+});
+
+test("wrap a TLSSocket whose peer has finished, and end it", async () => {
+  const server = tls.createServer({ cert, key }, (socket) => socket.end("tail"));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const native = tls.connect({ port, host: "127.0.0.1", ca });
+  await once(native, "secureConnect");
+  using socket = wrap(native, { timeout: patience });
+  assertEquals(text(await readExactly(socket, 4)), "tail");
+  assertEquals(await socket.read(new Uint8Array(9)), null);
+  await socket.end();
+  assertEquals(await socket.closed, undefined);
   server.close();
 });
 
