@@ -75,9 +75,11 @@ export function keepAliveRows(
   { on, idle, interval, count }: KeepAlive,
 ): [RowName, number | boolean][] {
   const rows: [RowName, number | boolean][] = [];
-  if (idle !== undefined) rows.push(["keepAlive.idle", idle]);
   if (interval !== undefined) rows.push(["keepAlive.interval", interval]);
   if (count !== undefined) rows.push(["keepAlive.count", count]);
+  // Comes after those two: on a connection that has been silent for longer, the kernel probes at once and
+  // then waits for the interval that it has at that moment.
+  if (idle !== undefined) rows.push(["keepAlive.idle", idle]);
   rows.push(["keepAlive", on]);
   return rows;
 }

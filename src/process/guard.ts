@@ -27,9 +27,8 @@ export interface GuardOptions extends SocketOptions {
   every?: number;
   /**
    * Ends a connection whose peer is gone within this many ms after the peer was last heard from, plus at
-   * most one probe interval (an eighth of it, at least a second), whether the connection is idle or has
-   * data in flight. Before a closed window the kernel's own probes count, which are as far apart as the
-   * window has been closed, two minutes at most. A peer that answers is never given up.
+   * most one probe interval (an eighth of it, at least a second). That holds while the connection is
+   * idle, has data in flight, or waits before a closed window. A peer that answers is never given up.
    * The connection's owner sees `ETIMEDOUT` or `ECONNRESET`. An attempt to connect ends with `ETIMEDOUT`
    * after this time, unless `match` is a function or asks for the remote end, which is not known yet. At
    * least 1,000. Any version of Linux. Cannot be given together with `keepAlive` or `userTimeout`.

@@ -4,11 +4,12 @@
  * @module
  */
 
+import { Leaving } from "../connection/leaving.ts";
 import type { Entry } from "../kernel/entry.ts";
 import { identityOf } from "../kernel/identity.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { readTcpInfo } from "../kernel/tcp_info.ts";
-import { disconnect, hasUnread } from "../kernel/tcp_socket.ts";
+import { disconnect, hasUnread, resetsOnClose } from "../kernel/tcp_socket.ts";
 import { setInt } from "../options/dead_peer.ts";
 import { keepAliveFor, longestInterval, probeInterval } from "../options/probing.ts";
 import { Silence, silenceOf } from "../options/silence.ts";
@@ -36,8 +37,10 @@ export class PeerWatch extends Alarm {
   readonly #interval: number;
   /** After a silence of this length, ms, keepalive must have sent a probe. */
   readonly #expected: number;
-  /** Whether the kernel retransmits often. */
+  /** Whether the kernel retransmits and probes often. */
   #hurried = false;
+  /** A duplicate of the descriptor while the kernel often probes a closed window, or -1. */
+  #copy = -1;
   #gaveUp = false;
 
   constructor(entry: Entry, timeout: number, guard: WatchingGuard) {
@@ -60,7 +63,7 @@ export class PeerWatch extends Alarm {
       // The socket is closed, or no descriptor is free. The next look tells.
       next = this.#interval;
     }
-    if (next === Infinity) return;
+    if (next === Infinity) return this.stop();
     const { timers } = this.#guard;
     // Rounded, so that many connections ring at the same time.
     const grid = this.#interval / 10;
@@ -79,7 +82,10 @@ export class PeerWatch extends Alarm {
     if (next === 0) return this.#giveUp();
     const silence = silenceOf(info);
     const half = this.#timeout / 2 - silence;
-    this.#hurry(half <= 0 && info.unacknowledged! > 0);
+    const inFlight = info.unacknowledged! > 0;
+    if (inFlight || info.notSent === 0) this.#release();
+    else if (half <= 0) this.#keep();
+    this.#hurry(inFlight ? half <= 0 : this.#copy >= 0);
     if (half > 0) return Math.max(half, this.#interval / 2);
     if (next < Infinity) return next;
     // The owner has changed keepalive, so the guard sets it again.
@@ -88,10 +94,10 @@ export class PeerWatch extends Alarm {
   }
 
   /**
-   * Makes the kernel retransmit at least once in each interval, or as it likes (from Linux 6.15 on). It does so
-   * only while the peer does not acknowledge: in a socket that its owner has closed, the kernel gives up what
-   * is unsent as soon as the time between two attempts has reached TCP_RTO_MAX_MS. A client that is only slow
-   * would lose the end of what a server has sent.
+   * Makes the kernel retransmit or probe at least once in each interval, or as it likes (from Linux 6.15 on).
+   * It does so only while the peer does not acknowledge, or its window is closed: in a socket that its owner
+   * has closed, the kernel gives up what is unsent as soon as the time between two attempts has reached
+   * TCP_RTO_MAX_MS. A client that is only slow would lose the end of what a server has sent.
    */
   #hurry(on: boolean): void {
     if (on === this.#hurried) return;
@@ -99,6 +105,25 @@ export class PeerWatch extends Alarm {
     const { kernel } = this.#guard;
     this.entry.borrow(kernel, (fd) => setInt(kernel, fd, "TCP_RTO_MAX_MS", interval));
     this.#hurried = on;
+  }
+
+  /** With a duplicate, the kernel does not give up what is unsent when the owner closes the socket. */
+  #keep(): void {
+    if (this.#copy >= 0) return;
+    const { kernel } = this.#guard;
+    this.#copy = this.entry.borrow(kernel, (fd) => kernel.dup(fd));
+  }
+
+  /** Closes the duplicate, or if the owner has closed the socket, when the peer has everything or is gone. */
+  #release(): void {
+    const { kernel, timers } = this.#guard;
+    const copy = this.#copy;
+    if (copy < 0) return;
+    this.#copy = -1;
+    const open = identityOf(kernel, this.entry.fd) === this.entry.identity;
+    // In the last two cases the owner's close was to reset the connection.
+    if (open || resetsOnClose(kernel, copy) || hasUnread(kernel, copy)) kernel.close(copy);
+    else new Leaving(kernel, copy, timers, this.#silence, this.#interval, false);
   }
 
   /** Ends watching. */
@@ -109,6 +134,7 @@ export class PeerWatch extends Alarm {
     } catch {
       // The socket is closed, or no descriptor is free.
     }
+    this.#release();
   }
 
   /**

@@ -233,36 +233,43 @@ test(
   },
 );
 
-test(
-  "a server that closes loses nothing for a client that reads late",
-  skip(capabilities().options.deadPeerTimeout.reason),
-  async () => {
-    const size = 1_500_000;
-    const server = net.createServer((socket) => {
-      // It is destroyed when the kernel has everything and the client has finished.
-      socket.resume().once("data", () => socket.end(new Uint8Array(size)));
-    });
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
-    using guarded = guard({ match: { localPort: port }, deadPeerTimeout: 5_000, every: 20 });
-    using client = await connect({
-      port,
-      timeout: patience,
-      ...onlySupported({ receiveBufferSize: 16_384 }),
-    });
-    // The listener and the connection.
-    await until(() => guarded.stats.applied >= 2, "guarded");
-    await client.write(new Uint8Array(1));
-    await client.closeWrite();
-    await sleep(3_500);
-    const into = new Uint8Array(65_536);
-    let got = 0;
-    for (let count; (count = await client.read(into)) !== null;) got += count;
-    assertEquals(got, size);
-    server.close();
-  },
-);
+for (const when of ["at once", "after the window was closed for a while"]) {
+  test(
+    `a server that closes ${when} loses nothing for a client that reads late`,
+    skip(capabilities().options.deadPeerTimeout.reason),
+    async () => {
+      const size = 1_500_000;
+      const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+        socket.resume().once("data", async () => {
+          socket.write(new Uint8Array(size));
+          // By then the guard has the kernel probe often.
+          if (when !== "at once") await sleep(3_000);
+          // It is destroyed when the kernel has everything and the client has finished.
+          socket.end();
+        });
+      });
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+      const { port } = server.address() as AddressInfo;
+      using guarded = guard({ match: { localPort: port }, deadPeerTimeout: 1_000, every: 20 });
+      using client = await connect({
+        port,
+        timeout: patience,
+        ...onlySupported({ receiveBufferSize: 16_384 }),
+      });
+      // The listener and the connection.
+      await until(() => guarded.stats.applied >= 2, "guarded");
+      await client.write(new Uint8Array(1));
+      await client.closeWrite();
+      await sleep(6_500);
+      const into = new Uint8Array(65_536);
+      let got = 0;
+      for (let count; (count = await client.read(into)) !== null;) got += count;
+      assertEquals(got, size);
+      server.close();
+    },
+  );
+}
 
 test("a guard does not keep the process alive", skip(noKernel), async () => {
   const { code, output, ms } = await spawnRuntime(testFile("programs/guarded.ts"));

@@ -26,6 +26,8 @@ def context(version):
     if role == "server":
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         made.load_cert_chain(certificate, key)
+        # A ticket that comes after a client's close() makes its kernel send RST (docs/tls.md).
+        made.num_tickets = 0
     else:
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         made.load_verify_locations(authority)
