@@ -32,7 +32,8 @@ export interface SocketPlan {
   readonly deadPeerTimeout?: number | undefined;
 }
 
-const keepAliveKeys = ["idle", "interval", "count"] as const;
+/** The values of keepalive. */
+export const keepAliveKeys: readonly ["idle", "interval", "count"] = ["idle", "interval", "count"];
 
 /** Keys of `SocketOptions`, in the order in which they are set. */
 export const socketKeys: readonly string[] = [

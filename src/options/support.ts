@@ -11,7 +11,7 @@ import { constants } from "../kernel/constants.ts";
 import { noSuchOption, type Obstacle, unsupported } from "../kernel/obstacle.ts";
 import { knownSystem } from "../kernel/system.ts";
 import { adapter } from "../runtime.ts";
-import type { KeepAlive, PlannedOption } from "./plan.ts";
+import { type KeepAlive, keepAliveKeys, type PlannedOption } from "./plan.ts";
 import { type Place, type RowName, rows } from "./table.ts";
 
 /**
@@ -65,9 +65,11 @@ function setterFor({ name, value }: PlannedOption): Setter | undefined {
   return whole ? "tuneKeepAlive" : undefined;
 }
 
-/** The rows of the table that `entry` sets. */
+/** The rows of the table that `entry` sets. An error names the first of them that cannot be set. */
 function rowsOf({ name, value }: PlannedOption): RowName[] {
-  return name === "keepAlive" ? keepAliveRows(value).map(([row]) => row) : [name];
+  if (name !== "keepAlive") return [name];
+  const given = keepAliveKeys.filter((key) => value[key] !== undefined);
+  return [...given.map((key) => `keepAlive.${key}` as const), "keepAlive"];
 }
 
 /** The rows of keepalive and their values. The switch comes last, since it starts the kernel's timer. */

@@ -67,9 +67,9 @@ test("settings come in the order of the table, whatever the caller's", () => {
   const keepAlive = { on: true, idle: 1_000, interval: 2_000, count: 3 };
   assertEquals(entries[1]!.value, keepAlive);
   assertEquals(keepAliveRows(keepAlive), [
-    ["keepAlive.idle", 1_000],
     ["keepAlive.interval", 2_000],
     ["keepAlive.count", 3],
+    ["keepAlive.idle", 1_000],
     ["keepAlive", true],
   ]);
 });
