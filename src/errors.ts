@@ -156,7 +156,8 @@ export class SocketError extends Error {
   /**
    * Whether the connection or listener can still be used: `true` when the kernel refused an option, when
    * `startTls` refused a connection that is busy or has TLS already, and when an `accept` failed for a
-   * reason that may pass (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`, `ECONNABORTED`). `false` for every error that ended it, or kept it from being opened.
+   * reason that may pass (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`, `ECONNABORTED`). `false` for every error
+   * that ended it, or kept it from being opened.
    */
   readonly connectionUsable: boolean;
 

@@ -8,16 +8,13 @@ import type { Handle } from "../adapter.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { systemError } from "../kernel/system_error.ts";
 import { layoutObstacle, readTcpInfo } from "../kernel/tcp_info.ts";
-import { takeError } from "../kernel/tcp_socket.ts";
+import { SHUT_WR, takeError } from "../kernel/tcp_socket.ts";
 import { adapter } from "../runtime.ts";
 import type { CallOptions } from "../time/calls.ts";
 import { Deadline } from "../time/deadline.ts";
 import { sleep } from "../time/native_timers.ts";
 import type { Reader } from "./reader.ts";
 import type { Writer } from "./writer.ts";
-
-/** `shutdown(2)`: nothing more will be sent. */
-const SHUT_WR = 1;
 
 /** The kernel is asked again after at most this time, ms. */
 const longestPause = 50;

@@ -193,8 +193,8 @@ export class Watch extends Alarm {
 }
 
 /** Whether the peer's window may have no room for what is to be sent, of which FIN is the last. */
-function waitsForWindow({ notSent = 0, unacknowledged = 0, ...info }: TcpInfo): boolean {
-  const { sendWindow = Infinity, sendMaxSegmentSize } = info;
+function waitsForWindow(info: TcpInfo): boolean {
+  const { notSent = 0, unacknowledged = 0, sendWindow = Infinity, sendMaxSegmentSize } = info;
   return notSent > 0 || unacknowledged * sendMaxSegmentSize >= sendWindow;
 }
 

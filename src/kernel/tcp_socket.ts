@@ -15,7 +15,8 @@ const IPPROTO_TCP = 6;
 /** Multipath TCP takes TCP's options: https://docs.kernel.org/networking/mptcp.html */
 const IPPROTO_MPTCP = 262;
 
-/** Ends both directions. The same number on every system. */
+/** Arguments of `shutdown(2)`: ends sending, or both directions. The same numbers on every system. */
+export const SHUT_WR = 1;
 export const SHUT_RDWR = 2;
 
 const four = new Uint8Array(4);

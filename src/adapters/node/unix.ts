@@ -8,7 +8,7 @@ import type { Attempt, IncomingConnections, ListenerTransport, Transport } from 
 import type { NetAddr, UnixAddr } from "../../kernel/address.ts";
 import { builtin, host } from "../../kernel/system.ts";
 import { coded } from "../../kernel/system_error.ts";
-import { nativeTimers } from "../../time/native_timers.ts";
+import { sleep } from "../../time/native_timers.ts";
 import { closeReport, type NodeServer } from "./listen.ts";
 import { listenTo, type NodeSocket } from "./transport.ts";
 
@@ -91,7 +91,7 @@ async function removeStale(path: string): Promise<boolean> {
   if (stale === undefined) return true;
   if (!stale.isSocket() || !(await isRefused(path))) return false;
   // It may belong to a process that just starts: until it listens, it refuses connections.
-  await new Promise((resolve) => nativeTimers().setTimeout(() => resolve(undefined), starting));
+  await sleep(starting);
   if (!(await isRefused(path))) return false;
   // Another process may replace it as well. So it is taken away first, to see which file it is.
   const { renameSync, unlinkSync } = builtin<NodeFs>("node:fs")!;
