@@ -6,8 +6,6 @@
  *     --builder dnt          no second choice: what a release uses
  *     --builder typescript
  *     --out DIRECTORY        instead of npm/
- *
- * @module
  */
 
 import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";

@@ -1,8 +1,6 @@
 /**
  * `deno task check`: format, lint, types by two checkers, docs, publishing, and the project's own rules.
  * Runs all of them, and then prints which failed.
- *
- * @module
  */
 
 import { rm } from "node:fs/promises";

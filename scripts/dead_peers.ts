@@ -3,8 +3,6 @@
  * docs/choosing.md. Needs Linux and root.
  *
  *     deno run -A scripts/dead_peers.ts
- *
- * @module
  */
 
 import { readFile, writeFile } from "node:fs/promises";

@@ -1,8 +1,4 @@
-/**
- * `deno task demo`: shows the main features on real sockets, in one runtime after the other.
- *
- * @module
- */
+/** `deno task demo`: shows the main features on real sockets, in one runtime after the other. */
 
 import process from "node:process";
 import { fileURLToPath } from "node:url";

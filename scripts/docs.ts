@@ -1,8 +1,4 @@
-/**
- * Brings the generated parts of docs/ up to date.
- *
- * @module
- */
+/** Brings the generated parts of docs/ up to date. */
 
 import { writeFile } from "node:fs/promises";
 import process from "node:process";

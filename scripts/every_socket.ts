@@ -4,8 +4,6 @@
  * and takes about five minutes.
  *
  *     --limit MS     how long to wait without a guard, 60,000 by default
- *
- * @module
  */
 
 import process from "node:process";

@@ -4,8 +4,6 @@
  * Linux.
  *
  *     deno task restart
- *
- * @module
  */
 
 import { arch, cpus, release } from "node:os";

@@ -3,8 +3,6 @@
  * ping-pongs, in one process, over Deno's own sockets and over this library's.
  *
  *     deno run -A scripts/starving.ts
- *
- * @module
  */
 
 import process from "node:process";

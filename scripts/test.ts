@@ -11,8 +11,6 @@
  *     --jobs N         how many files run at the same time; 1 is one after the other
  *     --timeout MS     per test file
  *     --record         puts what ran into docs/platforms.md
- *
- * @module
  */
 
 import { availableParallelism } from "node:os";

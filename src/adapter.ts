@@ -1,8 +1,6 @@
 /**
  * The types of what each runtime has to offer to the portable core. One object per runtime implements
  * {@linkcode Adapter}.
- *
- * @module
  */
 
 import type { NetAddr } from "./kernel/address.ts";

@@ -1,8 +1,6 @@
 /**
  * Lets copies of this module work together: one program may load it twice, as ESM and CommonJS, or in
  * two versions.
- *
- * @module
  */
 
 const prefix = "@holdfast/tcp.";

@@ -1,8 +1,4 @@
-/**
- * What every check of options needs: the error's message, and a copy of what the caller gave.
- *
- * @module
- */
+/** What every check of options needs: the error's message, and a copy of what the caller gave. */
 
 import { suggest } from "./suggest.ts";
 

@@ -1,8 +1,4 @@
-/**
- * `connect`: checks the options, dials, and makes a connection, under one limit.
- *
- * @module
- */
+/** `connect`: checks the options, dials, and makes a connection, under one limit. */
 
 import type { Transport } from "./adapter.ts";
 import { Connection } from "./connection/connection.ts";

@@ -1,8 +1,6 @@
 /**
  * Opens sockets for clients of other libraries: they speak the protocol, and this library dials the
  * addresses, sets the limit and the options.
- *
- * @module
  */
 
 import type { Attempt } from "./adapter.ts";

@@ -1,8 +1,4 @@
-/**
- * Carries out one `connect`: attempts under one limit and one signal.
- *
- * @module
- */
+/** Carries out one `connect`: attempts under one limit and one signal. */
 
 import type { Attempt, Target, Transport } from "./adapter.ts";
 import { diagnoseAttempt } from "./connection/diagnosis.ts";

@@ -1,8 +1,6 @@
 /**
  * Ends a listener without losing a connection: new ones are kept away, and those that the kernel has
  * completed are still accepted.
- *
- * @module
  */
 
 import type { ListenerTransport } from "./adapter.ts";

@@ -1,8 +1,4 @@
-/**
- * The error classes, and the conversion of a runtime's own errors to them.
- *
- * @module
- */
+/** The error classes, and the conversion of a runtime's own errors to them. */
 
 import { brand } from "./brand.ts";
 import { errnoName } from "./kernel/system_error.ts";

@@ -1,8 +1,4 @@
-/**
- * Publishes what happens to sockets on the runtime's diagnostics channels, for monitoring.
- *
- * @module
- */
+/** Publishes what happens to sockets on the runtime's diagnostics channels, for monitoring. */
 
 import { DeadPeerError, TimeoutError, type TimeoutErrorOptions } from "./errors.ts";
 import { builtin } from "./kernel/system.ts";

@@ -1,8 +1,4 @@
-/**
- * `listen`: checks the options, and opens a listener.
- *
- * @module
- */
+/** `listen`: checks the options, and opens a listener. */
 
 import type { ListenerTransport } from "./adapter.ts";
 import { canonical } from "./dial/hostname.ts";

@@ -1,7 +1,5 @@
 /**
  * Socket activation: takes listening sockets that a service manager has opened for this process.
- *
- * @module
  */
 
 import { adapter } from "./runtime.ts";

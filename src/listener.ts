@@ -1,8 +1,4 @@
-/**
- * A listening socket: its public type, and its implementation over a listener transport.
- *
- * @module
- */
+/** A listening socket: its public type, and its implementation over a listener transport. */
 
 import type { IncomingConnections, ListenerTransport, Transport } from "./adapter.ts";
 import type { NetAddr } from "./kernel/address.ts";

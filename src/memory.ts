@@ -1,7 +1,5 @@
 /**
  * Finds out what memory a caller's `Uint8Array` really covers, as its properties may have been changed.
- *
- * @module
  */
 
 import { builtin } from "./kernel/system.ts";

@@ -1,8 +1,4 @@
-/**
- * Chooses the adapter of the running runtime. This is the only file that knows all three.
- *
- * @module
- */
+/** Chooses the adapter of the running runtime. This is the only file that knows all three. */
 
 import type { Adapter } from "./adapter.ts";
 import { bunAdapter } from "./adapters/bun/adapter.ts";

@@ -1,8 +1,4 @@
-/**
- * Guesses which option a caller meant by an unknown one.
- *
- * @module
- */
+/** Guesses which option a caller meant by an unknown one. */
 
 /** Names that other libraries have for our options, in lower case and without underscores. */
 const elsewhere: Readonly<Record<string, string>> = {

@@ -1,8 +1,4 @@
-/**
- * Opens Unix sockets: the same connections and listeners, whose address is a path.
- *
- * @module
- */
+/** Opens Unix sockets: the same connections and listeners, whose address is a path. */
 
 import type { Target } from "./adapter.ts";
 import { connectUnix, listenUnix } from "./adapters/node/unix.ts";

@@ -1,8 +1,4 @@
-/**
- * `wrap`: makes a connection of a socket that is open already.
- *
- * @module
- */
+/** `wrap`: makes a connection of a socket that is open already. */
 
 import { describe } from "./check.ts";
 import { Connection, taken } from "./connection/connection.ts";

@@ -1,8 +1,4 @@
-/**
- * Draws what four options notice in four situations.
- *
- * @module
- */
+/** Draws what four options notice in four situations. */
 
 import { patience } from "../../tests/dead_peer/comparison.ts";
 import type { Result } from "../../tests/dead_peer/measure.ts";

@@ -1,8 +1,4 @@
-/**
- * What `deno task demo` shows, in the runtime that runs this file.
- *
- * @module
- */
+/** What `deno task demo` shows, in the runtime that runs this file. */
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";

@@ -4,11 +4,9 @@
  * so that an uncaught error prints a readable line, and its stack the names of functions. Run by Node:
  *
  *     node bundle.mjs FROM TO TOOLS
- *
- * @module
  */
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import process from "node:process";
 
@@ -50,13 +48,17 @@ writeFileSync(
 );
 mkdirSync(`${to}/types`, { recursive: true });
 writeFileSync(`${to}/types/guard.d.ts`, "export {};\n");
+// Removes the comment about itself with which each file begins, as all are in one file.
+for (const name of readdirSync(`${from}/types`, { recursive: true, encoding: "utf8" })) {
+  if (!name.endsWith(".d.ts")) continue;
+  const file = `${from}/types/${name}`;
+  writeFileSync(file, readFileSync(file, "utf8").replace(/^\/\*\*(?:(?!\*\/)[^])*\*\/\n/, ""));
+}
 const types = await bundled("types/mod.d.ts", [dts()]);
 // Removes examples, which come last in a comment: they are in the docs and on JSR, and here would be a
-// tenth of the download. Removes comments about modules, as all are in one file. Joins the lines of a
-// paragraph, as editors show them.
+// tenth of the download. Joins the lines of a paragraph, as editors show them.
 const shorter = types
   .replace(/(?:\n +\*)?\n +\* @example(?:(?!\*\/)[^])*?(?=\n +\*\/)/g, "")
-  .replace(/\/\*\*(?:(?!\*\/)[^])*?\* @module\s+\*\/\n/g, "")
   .replace(/\n *\* (?=[^@\s*-])/g, " ")
   .replace(/^(?: {4})+/gm, (indent) => indent.slice(indent.length / 4 * 3));
 writeFileSync(`${to}/types/mod.d.ts`, shorter);

@@ -1,8 +1,4 @@
-/**
- * Counts tests that passed, failed and were skipped.
- *
- * @module
- */
+/** Counts tests that passed, failed and were skipped. */
 
 export interface Counts {
   passed: number;

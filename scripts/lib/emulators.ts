@@ -1,8 +1,6 @@
 /**
  * Node.js for other systems and processors, and the emulators that run it here: Wine for Windows, qemu for
  * arm64. Debian has packages of both. If one is missing, its targets are skipped with a message.
- *
- * @module
  */
 
 import { stat } from "node:fs/promises";

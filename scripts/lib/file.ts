@@ -1,8 +1,4 @@
-/**
- * Runs test files in a process of their own, with a time limit, and evaluates its report.
- *
- * @module
- */
+/** Runs test files in a process of their own, with a time limit, and evaluates its report. */
 
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,7 +1,5 @@
 /**
  * Checks which file imports which. Type-only imports count too, since a reader has to follow them as well.
- *
- * @module
  */
 
 import { dirname, join } from "node:path/posix";

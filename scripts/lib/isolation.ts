@@ -1,8 +1,6 @@
 /**
  * Gives every test file a network of its own, where the system allows it, so that files that run at the
  * same time do not see each other's ports, TIME_WAIT and tables of the kernel.
- *
- * @module
  */
 
 import { run } from "./process.ts";

@@ -1,8 +1,4 @@
-/**
- * Writes JSON for people: one row on a line, and numbers with four digits.
- *
- * @module
- */
+/** Writes JSON for people: one row on a line, and numbers with four digits. */
 
 /** Puts an object whose objects have only simple values, or anything smaller, on one line. */
 export function json(value: unknown, indent: string = ""): string {

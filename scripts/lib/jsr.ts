@@ -1,8 +1,4 @@
-/**
- * Finds out whether JSR can be reached, since some networks allow the npm registry only.
- *
- * @module
- */
+/** Finds out whether JSR can be reached, since some networks allow the npm registry only. */
 
 /** Why JSR cannot be reached, or `undefined` when it can. */
 export async function jsrProblem(): Promise<string | undefined> {

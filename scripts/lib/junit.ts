@@ -1,8 +1,4 @@
-/**
- * Reads the JUnit reports of `deno test`, `bun test` and `node:test`.
- *
- * @module
- */
+/** Reads the JUnit reports of `deno test`, `bun test` and `node:test`. */
 
 export interface TestResult {
   name: string;

@@ -1,8 +1,4 @@
-/**
- * Describes the machine on which numbers were measured.
- *
- * @module
- */
+/** Describes the machine on which numbers were measured. */
 
 import { cpus, loadavg, release, type } from "node:os";
 

@@ -1,8 +1,4 @@
-/**
- * Formats tables in Markdown, and replaces the generated parts of pages.
- *
- * @module
- */
+/** Formats tables in Markdown, and replaces the generated parts of pages. */
 
 import { readFile, writeFile } from "node:fs/promises";
 

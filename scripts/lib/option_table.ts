@@ -1,8 +1,4 @@
-/**
- * Makes the table of docs/options.md from the rows that the code uses.
- *
- * @module
- */
+/** Makes the table of docs/options.md from the rows that the code uses. */
 
 import { readFile } from "node:fs/promises";
 import { type Place, type Row, rows } from "../../src/options/table.ts";

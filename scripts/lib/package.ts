@@ -1,8 +1,6 @@
 /**
  * The npm package as its users get it: built, packed, installed into an empty project, and there
  * put through the contract tests on every supported runtime.
- *
- * @module
  */
 
 import { cp, glob, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";

@@ -1,8 +1,4 @@
-/**
- * The table of docs/platforms.md: on which platforms the tests ran, how, and when.
- *
- * @module
- */
+/** The table of docs/platforms.md: on which platforms the tests ran, how, and when. */
 
 import { readFile, writeFile } from "node:fs/promises";
 import { release } from "node:os";

@@ -1,8 +1,6 @@
 /**
  * Runs tasks at the same time, up to a limit. Long tasks start first, so that none of them still runs when
  * all others have ended.
- *
- * @module
  */
 
 interface Waiting {

@@ -1,8 +1,4 @@
-/**
- * Runs a program to its end or to a time limit, and keeps its output.
- *
- * @module
- */
+/** Runs a program to its end or to a time limit, and keeps its output. */
 
 import { spawn } from "node:child_process";
 import process from "node:process";

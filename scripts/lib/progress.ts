@@ -1,8 +1,6 @@
 /**
  * Shows which files are running: at the bottom of a terminal, or every few seconds as a line of its own
  * where the output is not a terminal.
- *
- * @module
  */
 
 import process from "node:process";

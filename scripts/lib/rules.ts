@@ -1,8 +1,4 @@
-/**
- * Rules of this project that no linter has. Each returns a list of what breaks it.
- *
- * @module
- */
+/** Rules of this project that no linter has. Each returns a list of what breaks it. */
 
 import { glob, readFile } from "node:fs/promises";
 import { circles, upwardImports } from "./imports.ts";

@@ -1,8 +1,4 @@
-/**
- * Finds the three runtimes in their pinned versions, in the PATH or by npm.
- *
- * @module
- */
+/** Finds the three runtimes in their pinned versions, in the PATH or by npm. */
 
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";

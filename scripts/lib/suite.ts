@@ -1,8 +1,6 @@
 /**
  * Runs the files of all targets, several processes at the same time, since most of them wait for timeouts.
  * Short files share a process. Files that measure time run alone, after the others.
- *
- * @module
  */
 
 import { add, type Counts, format, none, seconds } from "./counts.ts";

@@ -1,8 +1,4 @@
-/**
- * Draws pictures for the documentation.
- *
- * @module
- */
+/** Draws pictures for the documentation. */
 
 export function text(at: number | string, y: number, content: string, extra: string = ""): string {
   const escaped = content.replaceAll("&", "&amp;").replaceAll("<", "&lt;");

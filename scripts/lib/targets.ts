@@ -1,7 +1,5 @@
 /**
  * Lists the targets that test the sources on every runtime. Those of the package are in package.ts.
- *
- * @module
  */
 
 import { glob, readFile } from "node:fs/promises";

@@ -1,8 +1,6 @@
 /**
  * Installs compilers, bundlers and linters from npm in their pinned versions, once, into .cache/, and the
  * database and HTTP clients that docs/recipes.md uses.
- *
- * @module
  */
 
 import { createHash } from "node:crypto";

@@ -2,8 +2,6 @@
  * For `deno test --preload`: prints uncaught errors. With `node:test`, Deno 2.9 lets a test pass although a
  * timer or callback throws; Bun and Node let it fail. Can go when a test file with
  * `setTimeout(() => { throw new Error() })` fails without it.
- *
- * @module
  */
 
 globalThis.addEventListener("error", ({ error }) => {

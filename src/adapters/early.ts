@@ -1,8 +1,4 @@
-/**
- * What happens to a connection before somebody reads from it.
- *
- * @module
- */
+/** What happens to a connection before somebody reads from it. */
 
 import type { Incoming, Outgoing } from "../adapter.ts";
 

@@ -1,8 +1,4 @@
-/**
- * An open connection over a transport.
- *
- * @module
- */
+/** An open connection over a transport. */
 
 import type { Bytes } from "../memory.ts";
 import type { Handle, Outgoing, Transport } from "../adapter.ts";

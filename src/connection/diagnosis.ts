@@ -1,8 +1,4 @@
-/**
- * Finds out from the kernel and the event loop why a call ran out of time.
- *
- * @module
- */
+/** Finds out from the kernel and the event loop why a call ran out of time. */
 
 import type { Attempt } from "../adapter.ts";
 import { UnsupportedOptionError } from "../errors.ts";

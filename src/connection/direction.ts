@@ -1,8 +1,4 @@
-/**
- * What reading and writing have in common: a transport, a limit, and how they end.
- *
- * @module
- */
+/** What reading and writing have in common: a transport, a limit, and how they end. */
 
 import type { Transport } from "../adapter.ts";
 import { type Call, type CallOptions, CallQueue } from "../time/calls.ts";

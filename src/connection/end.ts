@@ -1,8 +1,4 @@
-/**
- * Ends a connection so that nothing that was written is lost.
- *
- * @module
- */
+/** Ends a connection so that nothing that was written is lost. */
 
 import type { Handle } from "../adapter.ts";
 import type { Kernel } from "../kernel/kernel.ts";

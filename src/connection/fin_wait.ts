@@ -1,8 +1,4 @@
-/**
- * The wait for FIN, which over TLS comes after a message that the kernel may have no room for.
- *
- * @module
- */
+/** The wait for FIN, which over TLS comes after a message that the kernel may have no room for. */
 
 import type { TimeoutErrorOptions } from "../errors.ts";
 import { Call, type CallOptions, CallQueue } from "../time/calls.ts";

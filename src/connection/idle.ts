@@ -1,8 +1,4 @@
-/**
- * The idle limit: ends waiting calls when no byte has come or gone for this long.
- *
- * @module
- */
+/** The idle limit: ends waiting calls when no byte has come or gone for this long. */
 
 import { readTcpInfo } from "../kernel/tcp_info.ts";
 import { adapter } from "../runtime.ts";

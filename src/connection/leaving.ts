@@ -1,8 +1,4 @@
-/**
- * A connection that was closed while it waited for room in its peer's receive window.
- *
- * @module
- */
+/** A connection that was closed while it waited for room in its peer's receive window. */
 
 import type { Kernel } from "../kernel/kernel.ts";
 import { host } from "../kernel/system.ts";

@@ -1,8 +1,4 @@
-/**
- * The receiving half of a connection: bytes that have arrived, and calls that wait for bytes.
- *
- * @module
- */
+/** The receiving half of a connection: bytes that have arrived, and calls that wait for bytes. */
 
 import type { Incoming } from "../adapter.ts";
 import { Backlog, highWater, type Take } from "./receive_buffer.ts";

@@ -1,8 +1,4 @@
-/**
- * Bytes that have arrived and were not read yet.
- *
- * @module
- */
+/** Bytes that have arrived and were not read yet. */
 
 import type { Transport } from "../adapter.ts";
 import { copyInto } from "../memory.ts";

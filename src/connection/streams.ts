@@ -1,8 +1,4 @@
-/**
- * The two halves of a connection as web streams.
- *
- * @module
- */
+/** The two halves of a connection as web streams. */
 
 import type { Bytes } from "../memory.ts";
 import { copyInto } from "../memory.ts";

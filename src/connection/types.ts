@@ -1,8 +1,4 @@
-/**
- * The public type of an open connection.
- *
- * @module
- */
+/** The public type of an open connection. */
 
 import type { NetAddr } from "../kernel/address.ts";
 import type { TcpInfo } from "../kernel/tcp_info.ts";

@@ -1,8 +1,6 @@
 /**
  * The watch over data in flight for `deadPeerTimeout`. Keepalive does not cover it, since Linux sends no
  * keepalive probes while anything is unacknowledged or unsent.
- *
- * @module
  */
 
 import type { Handle } from "../adapter.ts";

@@ -1,8 +1,4 @@
-/**
- * The sending half of a connection: calls that wait until the kernel has their bytes.
- *
- * @module
- */
+/** The sending half of a connection: calls that wait until the kernel has their bytes. */
 
 import type { Outgoing } from "../adapter.ts";
 import { Call, type CallOptions } from "../time/calls.ts";

@@ -1,8 +1,4 @@
-/**
- * Queues attempts to connect, for a runtime that cannot make many at the same time.
- *
- * @module
- */
+/** Queues attempts to connect, for a runtime that cannot make many at the same time. */
 
 import type { Attempt, Transport } from "../adapter.ts";
 import { nativeTimers } from "../time/native_timers.ts";

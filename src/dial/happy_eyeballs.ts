@@ -1,7 +1,5 @@
 /**
  * Dials the addresses of a name, each a little after the one before, until one connects (RFC 8305).
- *
- * @module
  */
 
 import type { Attempt, Target } from "../adapter.ts";

@@ -1,8 +1,4 @@
-/**
- * Checks the names of hosts here, so that every runtime accepts and refuses the same ones.
- *
- * @module
- */
+/** Checks the names of hosts here, so that every runtime accepts and refuses the same ones. */
 
 import { versionOf } from "../kernel/sockaddr.ts";
 import { coded } from "../kernel/system_error.ts";

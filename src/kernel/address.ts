@@ -1,8 +1,4 @@
-/**
- * The address type that every layer shares.
- *
- * @module
- */
+/** The address type that every layer shares. */
 
 /** Address of one end of a TCP connection, or of a listener. Same shape as `Deno.NetAddr`. */
 export interface NetAddr {

@@ -2,8 +2,6 @@
  * The kernel's numbers, one row per name and one column per system; `null` where a system has
  * no such option. Sources: Linux UAPI headers, XNU `bsd/sys/socket.h` and `bsd/netinet/tcp.h`,
  * FreeBSD `sys/sys/socket.h` and `sys/netinet/tcp.h`, the Windows SDK's `ws2def.h` and `ws2ipdef.h`.
- *
- * @module
  */
 
 import { type KnownSystem, knownSystem } from "./system.ts";

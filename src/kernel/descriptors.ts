@@ -1,8 +1,6 @@
 /**
  * Finds the descriptor of a socket of which only the addresses are known, by asking the kernel for the
  * addresses of open descriptors. Where the result would not be certain, nothing is found.
- *
- * @module
  */
 
 import type { Kernel } from "./kernel.ts";

@@ -1,7 +1,5 @@
 /**
  * One entry of `sockets()`: a TCP socket of this process, which it never confuses with another one.
- *
- * @module
  */
 
 import { brand } from "../brand.ts";

@@ -1,8 +1,4 @@
-/**
- * Starts a handshake by system calls, on a socket that was prepared before its SYN leaves.
- *
- * @module
- */
+/** Starts a handshake by system calls, on a socket that was prepared before its SYN leaves. */
 
 import { constants } from "./constants.ts";
 import type { Kernel } from "./kernel.ts";

@@ -1,7 +1,5 @@
 /**
  * Tells sockets apart for as long as the system runs; the numbers of their descriptors are used again.
- *
- * @module
  */
 
 import type { NetAddr } from "./address.ts";

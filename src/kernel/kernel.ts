@@ -1,7 +1,5 @@
 /**
  * The type of the system calls that an adapter offers. Whoever needs them gets them as an argument.
- *
- * @module
  */
 
 import type { Obstacle } from "./obstacle.ts";

@@ -1,7 +1,5 @@
 /**
  * The C library's socket calls in one shape for every FFI, and the {@linkcode Kernel} made of them.
- *
- * @module
  */
 
 import type { Kernel, KernelAccess } from "./kernel.ts";

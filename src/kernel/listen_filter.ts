@@ -1,8 +1,6 @@
 /**
  * Decides where new connections of a listening socket go, by small programs of classic BPF that the
  * kernel runs on each of their packets. Linux only.
- *
- * @module
  */
 
 import { constants } from "./constants.ts";

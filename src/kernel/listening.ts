@@ -1,8 +1,4 @@
-/**
- * Opens a listening socket by system calls, for what a runtime's own `listen` cannot do.
- *
- * @module
- */
+/** Opens a listening socket by system calls, for what a runtime's own `listen` cannot do. */
 
 import type { Kernel } from "./kernel.ts";
 import { constants } from "./constants.ts";

@@ -1,8 +1,4 @@
-/**
- * The reason why an option cannot be had, and the error made of it.
- *
- * @module
- */
+/** The reason why an option cannot be had, and the error made of it. */
 
 import { UnsupportedOptionError } from "../errors.ts";
 import { runtime, systemName } from "./system.ts";

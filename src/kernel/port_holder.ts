@@ -1,8 +1,4 @@
-/**
- * Finds out from Linux's `/proc` which process uses a port.
- *
- * @module
- */
+/** Finds out from Linux's `/proc` which process uses a port. */
 
 import { builtin, host } from "./system.ts";
 

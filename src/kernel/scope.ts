@@ -1,7 +1,5 @@
 /**
  * Scopes of link-local IPv6 addresses. People write the name of the interface, the kernel its number.
- *
- * @module
  */
 
 import type { Kernel } from "./kernel.ts";

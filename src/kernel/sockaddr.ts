@@ -1,7 +1,5 @@
 /**
  * Converts IP addresses between text and the kernel's `struct sockaddr`. Its layout is known only here.
- *
- * @module
  */
 
 import type { NetAddr } from "./address.ts";

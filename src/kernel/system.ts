@@ -1,8 +1,4 @@
-/**
- * Finds out which operating system and which runtime this is.
- *
- * @module
- */
+/** Finds out which operating system and which runtime this is. */
 
 /** The part of the global `process` that is used. All three runtimes have it. */
 export interface Host {

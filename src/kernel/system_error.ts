@@ -1,7 +1,5 @@
 /**
  * Names of the running system's error numbers, and errors like those of the runtimes made of them.
- *
- * @module
  */
 
 import { builtin, knownSystem } from "./system.ts";

@@ -1,8 +1,4 @@
-/**
- * Decodes `struct tcp_info` of Linux and `struct tcp_connection_info` of macOS.
- *
- * @module
- */
+/** Decodes `struct tcp_info` of Linux and `struct tcp_connection_info` of macOS. */
 
 import { constants } from "./constants.ts";
 import type { Kernel } from "./kernel.ts";

@@ -1,8 +1,4 @@
-/**
- * Opens TCP sockets, asks the kernel what one is and how it ended, and ends it.
- *
- * @module
- */
+/** Opens TCP sockets, asks the kernel what one is and how it ended, and ends it. */
 
 import type { Kernel } from "./kernel.ts";
 import { type Operation, SocketError } from "../errors.ts";

@@ -1,7 +1,5 @@
 /**
  * Sets and reads the options of any socket: one of ours, one of the runtime's, or a bare descriptor.
- *
- * @module
  */
 
 import type { Handle } from "../adapter.ts";

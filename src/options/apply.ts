@@ -1,8 +1,4 @@
-/**
- * Applies plans to single sockets, or to a listener for all of its connections.
- *
- * @module
- */
+/** Applies plans to single sockets, or to a listener for all of its connections. */
 
 import type { Handle } from "../adapter.ts";
 import type { Kernel } from "../kernel/kernel.ts";

@@ -1,8 +1,4 @@
-/**
- * Tells as data what this runtime on this system can do.
- *
- * @module
- */
+/** Tells as data what this runtime on this system can do. */
 
 import type { ListenPlan } from "../kernel/listening.ts";
 import { deadPeerObstacle } from "./dead_peer.ts";

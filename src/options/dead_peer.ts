@@ -1,8 +1,4 @@
-/**
- * The option `deadPeerTimeout`: where it is supported, and what is set in the kernel for it.
- *
- * @module
- */
+/** The option `deadPeerTimeout`: where it is supported, and what is set in the kernel for it. */
 
 import type { Handle } from "../adapter.ts";
 import { constants } from "../kernel/constants.ts";

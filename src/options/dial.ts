@@ -1,8 +1,6 @@
 /**
  * What is done to a socket before its handshake: it gets its source address, the options on which the
  * handshake depends, and what the caller's `prepare` does.
- *
- * @module
  */
 
 import { checkInteger, checkNumber, checkTime, copyOptions, fail, type Options } from "../check.ts";

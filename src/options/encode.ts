@@ -1,7 +1,5 @@
 /**
  * Converts option values to what the kernel stores and back: units, rounding and bytes in one place.
- *
- * @module
  */
 
 import type { Kernel } from "../kernel/kernel.ts";

@@ -4,8 +4,6 @@
  * Each socket is in a group while it is open, and each group has one weak reference. A weak reference for
  * each socket would double the cost of making a connection, and V8 keeps what it refers to until a full
  * collection. The descriptors are looked up only when there is a guard.
- *
- * @module
  */
 
 import { shared } from "../brand.ts";

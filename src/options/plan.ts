@@ -1,8 +1,4 @@
-/**
- * Checks socket options, and brings them into the order in which they have to be set.
- *
- * @module
- */
+/** Checks socket options, and brings them into the order in which they have to be set. */
 
 import { type Row, type RowName, rows } from "./table.ts";
 import type { SocketOptions } from "./types.ts";

@@ -1,7 +1,5 @@
 /**
  * Computes how often to probe a peer, so that after a given time its silence means that it is gone.
- *
- * @module
  */
 
 const longestSeconds = 32_767;

@@ -1,7 +1,5 @@
 /**
  * Reads and sets options of any socket by the kernel's level and name, for options without a key here.
- *
- * @module
  */
 
 import { checkInteger, fail } from "../check.ts";

@@ -1,8 +1,4 @@
-/**
- * Decides from what the kernel knows about data in flight whether a silent peer is gone.
- *
- * @module
- */
+/** Decides from what the kernel knows about data in flight whether a silent peer is gone. */
 
 import type { TcpInfo } from "../kernel/tcp_info.ts";
 import { probeInterval } from "./probing.ts";

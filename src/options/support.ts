@@ -1,7 +1,5 @@
 /**
  * Decides how an option is set and read here: by the runtime's own setter, by the kernel, or not at all.
- *
- * @module
  */
 
 import type { NativeSetters } from "../adapter.ts";

@@ -1,8 +1,6 @@
 /**
  * The table of socket options. From its rows follow validation, setting, reading, capabilities and
  * documentation, so a new option is a new row here and a key in `SocketOptions`.
- *
- * @module
  */
 
 import type { KeepAliveOptions, SocketOptions } from "./types.ts";

@@ -1,8 +1,4 @@
-/**
- * Asks the kernel what it knows about one connection.
- *
- * @module
- */
+/** Asks the kernel what it knows about one connection. */
 
 import { layoutObstacle, readTcpInfo, type TcpInfo } from "../kernel/tcp_info.ts";
 import { refused } from "../kernel/tcp_socket.ts";

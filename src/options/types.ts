@@ -1,8 +1,4 @@
-/**
- * The types of the options that callers give. Every time is in milliseconds.
- *
- * @module
- */
+/** The types of the options that callers give. Every time is in milliseconds. */
 
 import type { ServerTlsOptions, TlsOptions } from "../tls/options.ts";
 import type { Deadline } from "../time/deadline.ts";

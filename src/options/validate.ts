@@ -1,8 +1,4 @@
-/**
- * Checks everything that callers pass, before anything happens.
- *
- * @module
- */
+/** Checks everything that callers pass, before anything happens. */
 
 import { systemName } from "../kernel/system.ts";
 import type { ListenPlan } from "../kernel/listening.ts";

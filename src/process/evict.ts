@@ -1,8 +1,4 @@
-/**
- * Ends connections, so that pools open new ones.
- *
- * @module
- */
+/** Ends connections, so that pools open new ones. */
 
 import { checkFlag, copyOptions, fail } from "../check.ts";
 import type { Entry, SocketEntry } from "../kernel/entry.ts";

@@ -1,8 +1,4 @@
-/**
- * Selects sockets by kind, port and address, or by a function.
- *
- * @module
- */
+/** Selects sockets by kind, port and address, or by a function. */
 
 import { checkInteger, copyOptions, fail } from "../check.ts";
 import type { SocketEntry } from "../kernel/entry.ts";

@@ -1,8 +1,4 @@
-/**
- * Options for every TCP socket of the process, now and later.
- *
- * @module
- */
+/** Options for every TCP socket of the process, now and later. */
 
 import { checkNumber, copyOptions } from "../check.ts";
 import type { SocketEntry } from "../kernel/entry.ts";

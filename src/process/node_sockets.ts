@@ -1,8 +1,4 @@
-/**
- * Notices sockets of `node:net` when they are connected, in runtimes that publish it.
- *
- * @module
- */
+/** Notices sockets of `node:net` when they are connected, in runtimes that publish it. */
 
 import { nativeTimers } from "../time/native_timers.ts";
 import { builtin } from "../kernel/system.ts";

@@ -1,8 +1,4 @@
-/**
- * `deadPeerTimeout` for a socket that this library did not open.
- *
- * @module
- */
+/** `deadPeerTimeout` for a socket that this library did not open. */
 
 import { Leaving } from "../connection/leaving.ts";
 import type { Entry } from "../kernel/entry.ts";

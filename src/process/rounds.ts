@@ -1,8 +1,4 @@
-/**
- * The work of a guard: it looks at every descriptor of the process, again and again.
- *
- * @module
- */
+/** The work of a guard: it looks at every descriptor of the process, again and again. */
 
 import { Entry, type SocketEntry } from "../kernel/entry.ts";
 import { type Identity, identityOf } from "../kernel/identity.ts";

@@ -1,8 +1,4 @@
-/**
- * Lists every TCP socket of this process, also those that other libraries opened.
- *
- * @module
- */
+/** Lists every TCP socket of this process, also those that other libraries opened. */
 
 import { openDescriptors } from "../kernel/descriptors.ts";
 import { Entry, type SocketEntry } from "../kernel/entry.ts";

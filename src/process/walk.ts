@@ -1,8 +1,4 @@
-/**
- * Finds out which descriptors have become another socket since the last time.
- *
- * @module
- */
+/** Finds out which descriptors have become another socket since the last time. */
 
 import { listed, widestGap } from "../kernel/descriptors.ts";
 import { type Identity, identityOf } from "../kernel/identity.ts";

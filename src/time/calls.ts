@@ -1,7 +1,5 @@
 /**
  * Calls that wait, each with limits of its own: what `read`, `write` and `accept` have in common.
- *
- * @module
  */
 
 import type { Deadline } from "./deadline.ts";

@@ -1,8 +1,4 @@
-/**
- * A point in time that several calls share.
- *
- * @module
- */
+/** A point in time that several calls share. */
 
 import { brand } from "../brand.ts";
 import { checkNumber } from "../check.ts";

@@ -1,8 +1,6 @@
 /**
  * Keeps the process alive as long as calls wait. The runtimes differ in which idle sockets keep it alive,
  * so all of theirs are unref'd, and one timer here stands for all calls.
- *
- * @module
  */
 
 import { longestDelay, nativeTimers } from "./native_timers.ts";

@@ -1,8 +1,4 @@
-/**
- * A promise that a limit or a signal can end.
- *
- * @module
- */
+/** A promise that a limit or a signal can end. */
 
 import { abortCheck, Alarm, timers } from "./timers.ts";
 

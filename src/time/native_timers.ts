@@ -1,8 +1,6 @@
 /**
  * The runtime's timers and its monotonic clock, as they were before a test replaced them by fake ones:
  * a program whose time a test has stopped still has real peers.
- *
- * @module
  */
 
 import { builtin } from "../kernel/system.ts";

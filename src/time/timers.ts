@@ -4,8 +4,6 @@
  * Most timeouts never fire, since the call ends first. So ending a call only marks its alarm, and arming
  * the alarm again for a later time only writes that time. The heap changes only when an alarm is new,
  * when it has to ring earlier than the queue would look at it, and when the queue looks at it.
- *
- * @module
  */
 
 import { longestDelay, nativeTimers, now } from "./native_timers.ts";

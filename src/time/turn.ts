@@ -4,8 +4,6 @@
  * A call that the kernel or a buffer serves at once resolves without a turn of the event loop. A loop of
  * such calls would hold up every timer and every other connection of the process. So all of them count
  * towards one limit, after which calls wait for a turn.
- *
- * @module
  */
 
 import { nativeTimers, now } from "./native_timers.ts";

@@ -1,8 +1,4 @@
-/**
- * The codes of TLS errors, which are the same in every runtime.
- *
- * @module
- */
+/** The codes of TLS errors, which are the same in every runtime. */
 
 /** Node's names of OpenSSL's reasons, https://nodejs.org/api/tls.html#x509-certificate-error-codes */
 const certificateCodes = new Set([

@@ -1,8 +1,4 @@
-/**
- * TLS handshakes: as a part of dialling, and on an open connection under a limit.
- *
- * @module
- */
+/** TLS handshakes: as a part of dialling, and on an open connection under a limit. */
 
 import type { Attempt, Transport } from "../adapter.ts";
 import { type TimeoutErrorOptions, toSocketError } from "../errors.ts";

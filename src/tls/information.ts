@@ -1,8 +1,4 @@
-/**
- * What a TLS handshake has agreed on.
- *
- * @module
- */
+/** What a TLS handshake has agreed on. */
 
 import { builtin } from "../kernel/system.ts";
 

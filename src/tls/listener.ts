@@ -1,8 +1,4 @@
-/**
- * A listener that does the TLS handshake of each connection before `accept` returns it.
- *
- * @module
- */
+/** A listener that does the TLS handshake of each connection before `accept` returns it. */
 
 import type { IncomingConnections, ListenerTransport, Transport } from "../adapter.ts";
 import type { NetAddr } from "../kernel/address.ts";

@@ -1,8 +1,4 @@
-/**
- * The options of TLS, which are checked before anything is opened.
- *
- * @module
- */
+/** The options of TLS, which are checked before anything is opened. */
 
 import { checkFlag, copyOptions, describe, fail, mayBeHostname, type Options } from "../check.ts";
 import { literalVersion } from "../kernel/sockaddr.ts";

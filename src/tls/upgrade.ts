@@ -1,8 +1,4 @@
-/**
- * Starts TLS on a connection that is open already, as STARTTLS does.
- *
- * @module
- */
+/** Starts TLS on a connection that is open already, as STARTTLS does. */
 
 import { hold, release } from "../time/hold.ts";
 import { checkFlag, checkPlain, fail } from "../check.ts";

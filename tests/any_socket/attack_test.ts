@@ -1,8 +1,6 @@
 /**
  * Situations in which a search for a socket's descriptor could find a wrong one. Either the right socket
  * is changed, or none.
- *
- * @module
  */
 
 import { spawnSync } from "node:child_process";

@@ -1,8 +1,6 @@
 /**
  * Other libraries' sockets without the permission for system calls. The programs run on a terminal, where
  * a prompt would make them hang.
- *
- * @module
  */
 
 import { spawnSync } from "node:child_process";

@@ -1,8 +1,4 @@
-/**
- * Finds descriptors of this process by the ports of their sockets, in the kernel's tables.
- *
- * @module
- */
+/** Finds descriptors of this process by the ports of their sockets, in the kernel's tables. */
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 

@@ -1,8 +1,4 @@
-/**
- * Open connections that `wrap` takes, both ends of each.
- *
- * @module
- */
+/** Open connections that `wrap` takes, both ends of each. */
 
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";

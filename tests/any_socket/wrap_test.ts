@@ -1,8 +1,4 @@
-/**
- * `wrap`: timeouts for connections that were not opened by this library.
- *
- * @module
- */
+/** `wrap`: timeouts for connections that were not opened by this library. */
 
 import { Buffer } from "node:buffer";
 import { once } from "node:events";

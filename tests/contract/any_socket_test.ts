@@ -1,7 +1,5 @@
 /**
  * Options of sockets that other libraries opened: every kind that the runtime has, and bare descriptors.
- *
- * @module
  */
 
 import { once } from "node:events";

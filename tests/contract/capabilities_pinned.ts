@@ -1,8 +1,6 @@
 /**
  * What `capabilities()` returns in each runtime, as "set get", with `--allow-ffi` in Deno. For older
  * Node.js there is a table with koffi and one without. A change here is a change of what users get.
- *
- * @module
  */
 
 /** The same in all three on Linux. */

@@ -1,8 +1,4 @@
-/**
- * What the library publishes on diagnostics channels.
- *
- * @module
- */
+/** What the library publishes on diagnostics channels. */
 
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";

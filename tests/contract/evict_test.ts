@@ -1,8 +1,4 @@
-/**
- * `evict()`: ends connections that any library opened, and never a listener.
- *
- * @module
- */
+/** `evict()`: ends connections that any library opened, and never a listener. */
 
 import type { ServerResponse } from "node:http";
 import { test } from "node:test";

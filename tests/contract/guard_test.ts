@@ -1,8 +1,4 @@
-/**
- * `guard()`: options for every TCP socket of this process that this library did not open.
- *
- * @module
- */
+/** `guard()`: options for every TCP socket of this process that this library did not open. */
 
 import { once } from "node:events";
 import net, { type AddressInfo } from "node:net";

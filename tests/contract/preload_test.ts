@@ -1,8 +1,4 @@
-/**
- * `@holdfast/tcp/guard`: a guard from environment variables, loaded before a program.
- *
- * @module
- */
+/** `@holdfast/tcp/guard`: a guard from environment variables, loaded before a program. */
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,8 +1,6 @@
 /**
  * Random reads, writes, timeouts, deadlines and aborts, and a check that no byte is lost or repeated.
  * `HOLDFAST_SEED=n` repeats the choices of a run, but not the timing of the kernel.
- *
- * @module
  */
 
 import process from "node:process";

@@ -1,8 +1,4 @@
-/**
- * `sockets()`: every TCP socket of this process, those of `fetch` and of servers included.
- *
- * @module
- */
+/** `sockets()`: every TCP socket of this process, those of `fetch` and of servers included. */
 
 import dgram from "node:dgram";
 import { once } from "node:events";

@@ -1,8 +1,6 @@
 /**
  * What contract tests share: a connected pair, an address that never answers, the kernel's tables, and
  * other processes of the same runtime.
- *
- * @module
  */
 
 import { Buffer } from "node:buffer";

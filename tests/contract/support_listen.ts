@@ -1,8 +1,6 @@
 /**
  * What the tests of listeners and options share: a connection in TIME_WAIT, descriptors from the kernel's
  * tables, and option values that are read by numbers written down here, independent of the library.
- *
- * @module
  */
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";

@@ -1,8 +1,4 @@
-/**
- * Network namespaces for programs that a test starts.
- *
- * @module
- */
+/** Network namespaces for programs that a test starts. */
 
 import { spawnSync } from "node:child_process";
 import process from "node:process";

@@ -1,8 +1,4 @@
-/**
- * Open sockets of every kind that the running runtime has, as its libraries open them.
- *
- * @module
- */
+/** Open sockets of every kind that the running runtime has, as its libraries open them. */
 
 import { once } from "node:events";
 import http from "node:http";

@@ -1,7 +1,5 @@
 /**
  * A process of OpenSSL between both ends of a connection, so that one of them speaks TLS with it.
- *
- * @module
  */
 
 import { type ChildProcess, spawn } from "node:child_process";

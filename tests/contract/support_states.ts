@@ -1,8 +1,6 @@
 /**
  * How to bring a connection into each state, and the operations to call there. The table of results is in
  * `states_test.ts`.
- *
- * @module
  */
 
 import { once } from "node:events";

@@ -1,8 +1,6 @@
 /**
  * Four options in four situations: what each notices, and when. These are not tests, but measurements for
  * docs/choosing.md.
- *
- * @module
  */
 
 import type { SocketOptions, TcpConnection } from "@holdfast/tcp";

@@ -1,8 +1,4 @@
-/**
- * The diagnosis of a timeout when the peer is gone.
- *
- * @module
- */
+/** The diagnosis of a timeout when the peer is gone. */
 
 import type { TimeoutError } from "@holdfast/tcp";
 import { sleep } from "../contract/support.ts";

@@ -1,7 +1,5 @@
 /**
  * Sockets of `node:net`, which know nothing of this library, under a guard with `deadPeerTimeout`.
- *
- * @module
  */
 
 import { channel } from "node:diagnostics_channel";

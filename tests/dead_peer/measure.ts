@@ -1,8 +1,6 @@
 /**
  * Runs all rows once: makes the namespaces, starts the peer in one and the subject in the other,
  * under the runtime that runs this.
- *
- * @module
  */
 
 import { type ChildProcess, spawn } from "node:child_process";

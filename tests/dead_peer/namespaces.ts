@@ -1,8 +1,6 @@
 /**
  * Two network namespaces joined by a cable (a veth pair), with a subnet for every row, so that the peer of
  * one row can vanish while the others stay.
- *
- * @module
  */
 
 import { spawnSync } from "node:child_process";

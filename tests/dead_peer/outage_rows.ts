@@ -1,8 +1,6 @@
 /**
  * Outages a little shorter than 3/4 of `deadPeerTimeout`. Each begins at the worst moment, when the peer
  * was last heard from as long ago as possible. None may end the connection.
- *
- * @module
  */
 
 import type { TcpConnection } from "@holdfast/tcp";

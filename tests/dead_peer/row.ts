@@ -1,8 +1,4 @@
-/**
- * What the rows share: how to make a row's peer vanish, to give it commands, and to measure.
- *
- * @module
- */
+/** What the rows share: how to make a row's peer vanish, to give it commands, and to measure. */
 
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";

@@ -1,7 +1,5 @@
 /**
  * The rows of the dead-peer table: situations, what has to happen in each, and how to make it happen.
- *
- * @module
  */
 
 import {

@@ -1,8 +1,4 @@
-/**
- * The rows of the dead-peer table in which the connection has TLS.
- *
- * @module
- */
+/** The rows of the dead-peer table in which the connection has TLS. */
 
 import type { TcpConnection } from "@holdfast/tcp";
 import { sleep, streamBytes } from "../contract/support.ts";

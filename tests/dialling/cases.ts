@@ -1,8 +1,6 @@
 /**
  * What is tested of dialling, in the network of network.ts. The cases run one after another, in the
  * namespace of this side.
- *
- * @module
  */
 
 import assert, { deepEqual as assertEquals } from "node:assert/strict";

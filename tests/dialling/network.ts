@@ -1,8 +1,6 @@
 /**
  * The network in which dialling is tested: this side and its peer are joined by two cables. Names lead to
  * addresses that answer, never answer, answer later, or are unreachable.
- *
- * @module
  */
 
 import { writeFileSync } from "node:fs";

@@ -1,8 +1,4 @@
-/**
- * What the peer tells about a connection.
- *
- * @module
- */
+/** What the peer tells about a connection. */
 
 import type { TcpConnection } from "@holdfast/tcp";
 

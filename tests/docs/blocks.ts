@@ -1,8 +1,4 @@
-/**
- * Code blocks of the documentation, and the output that their comments promise.
- *
- * @module
- */
+/** Code blocks of the documentation, and the output that their comments promise. */
 
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

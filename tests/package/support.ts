@@ -1,8 +1,4 @@
-/**
- * Where the packed and installed package is, and what its tests have in common.
- *
- * @module
- */
+/** Where the packed and installed package is, and what its tests have in common. */
 
 import { execFile } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";

@@ -1,8 +1,6 @@
 /**
  * Tries to listen when system calls are allowed and the network is not. Prints the errors, and waits until
  * its standard input ends.
- *
- * @module
  */
 
 import process from "node:process";

@@ -1,8 +1,6 @@
 /**
  * Dials each address of the command line, with or without `prepare` as the first argument says, and prints
  * the results.
- *
- * @module
  */
 
 import process from "node:process";

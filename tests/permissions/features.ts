@@ -1,7 +1,5 @@
 /**
  * Tries every feature once under whatever permissions this process has, and prints what happened.
- *
- * @module
  */
 
 import {

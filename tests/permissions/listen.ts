@@ -1,7 +1,5 @@
 /**
  * Listens in every way that the runtime has on the address of the command line, and prints the results.
- *
- * @module
  */
 
 import process from "node:process";

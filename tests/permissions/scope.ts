@@ -1,8 +1,6 @@
 /**
  * Uses an address that is not there, on the interface of loopback, by system calls. Prints the names of the
  * errors.
- *
- * @module
  */
 
 import { connect, listen } from "@holdfast/tcp";

@@ -1,8 +1,4 @@
-/**
- * The system calls, for tests that have to be faster than a runtime's sockets.
- *
- * @module
- */
+/** The system calls, for tests that have to be faster than a runtime's sockets. */
 
 import type { Kernel } from "../../src/kernel/kernel.ts";
 import { kernelFor } from "../../src/options/support.ts";

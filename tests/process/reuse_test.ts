@@ -1,7 +1,5 @@
 /**
  * An entry never changes another socket than its own, however often its descriptor is used again.
- *
- * @module
  */
 
 import { test } from "node:test";

@@ -1,8 +1,4 @@
-/**
- * Servers that replace each other on one port, while clients connect as fast as they can.
- *
- * @module
- */
+/** Servers that replace each other on one port, while clients connect as fast as they can. */
 
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";

@@ -1,8 +1,4 @@
-/**
- * Real clients of real servers: how to open each, make a fast and a slow request, and close it.
- *
- * @module
- */
+/** Real clients of real servers: how to open each, make a fast and a slow request, and close it. */
 
 import { createRequire } from "node:module";
 import process from "node:process";

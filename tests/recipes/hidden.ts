@@ -1,8 +1,6 @@
 /**
  * Measures how connections of hidden sockets end when the peer's machine vanishes, without and with a
  * guard. All clients and servers of this runtime run at once, in two network namespaces.
- *
- * @module
  */
 
 import type { ChildProcess } from "node:child_process";

@@ -1,8 +1,6 @@
 /**
  * Clients and servers with hidden sockets, under a guard: their connections end in time when the machine at
  * the other end vanishes, and stay open while it is only slow.
- *
- * @module
  */
 
 import process from "node:process";

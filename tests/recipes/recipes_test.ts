@@ -1,8 +1,6 @@
 /**
  * Every example of docs/recipes.md, run with the real client against the real server, read back from
  * the kernel and seen from outside by `ss`.
- *
- * @module
  */
 
 import { spawn, spawnSync } from "node:child_process";

@@ -1,8 +1,6 @@
 /**
  * Reads what the kernel has for this process's sockets of a port. They are found in the kernel's tables,
  * independent of how the example found its socket.
- *
- * @module
  */
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";

@@ -1,8 +1,6 @@
 /**
  * Real servers. Each is started by the test that needs it, on a free port of loopback and with a directory
  * of its own, and is stopped with the test.
- *
- * @module
  */
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";

@@ -1,8 +1,6 @@
 /**
  * Replaces `@std/assert` where JSR cannot be reached, and on Bun and Node, which cannot load from JSR. It has
  * the functions that the tests use, with the same names and meaning.
- *
- * @module
  */
 
 import nodeAssert, { AssertionError } from "node:assert/strict";

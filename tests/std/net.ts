@@ -1,8 +1,4 @@
-/**
- * Replaces `@std/net` where JSR cannot be reached, and on Bun and Node.
- *
- * @module
- */
+/** Replaces `@std/net` where JSR cannot be reached, and on Bun and Node. */
 
 import { createServer } from "node:net";
 

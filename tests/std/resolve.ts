@@ -1,8 +1,6 @@
 /**
  * For `node --import`: resolves the names that `deno.json` and `tsconfig.json` map for Deno and Bun, since
  * Node has neither an import map nor `paths`.
- *
- * @module
  */
 
 import { registerHooks } from "node:module";

@@ -1,8 +1,6 @@
 /**
  * A certificate for `localhost` and 127.0.0.1, and the authority that signed it, both valid for a hundred
  * years. For tests only, since the key is public.
- *
- * @module
  */
 
 export const ca: string = `-----BEGIN CERTIFICATE-----

@@ -1,8 +1,6 @@
 /**
  * Certificates that are wrong in some way, or from another authority. For tests only, since the keys are
  * public.
- *
- * @module
  */
 
 /** A certificate and its key. */

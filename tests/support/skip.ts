@@ -2,8 +2,6 @@
  * The only way to skip a test: with a reason, decided before the test runs.
  *
  *     test("user timeout is set", skip(reasonOrUndefined), () => { ... });
- *
- * @module
  */
 
 /** The options of a test: skipped when there is a reason. */

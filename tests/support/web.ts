@@ -1,8 +1,4 @@
-/**
- * A web server of `node:http` or `node:https`.
- *
- * @module
- */
+/** A web server of `node:http` or `node:https`. */
 
 import { once } from "node:events";
 import http, { type RequestListener, type Server } from "node:http";

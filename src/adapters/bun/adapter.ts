@@ -1,8 +1,4 @@
-/**
- * The adapter of Bun.
- *
- * @module
- */
+/** The adapter of Bun. */
 
 import type { Adapter } from "../../adapter.ts";
 import { list } from "../../kernel/descriptors.ts";

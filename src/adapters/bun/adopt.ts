@@ -1,8 +1,4 @@
-/**
- * Makes a transport of a socket that Bun has opened already.
- *
- * @module
- */
+/** Makes a transport of a socket that Bun has opened already. */
 
 import type { Transport } from "../../adapter.ts";
 import { succeed } from "../../kernel/system_error.ts";

@@ -5,8 +5,6 @@
  * or host as refused (https://github.com/oven-sh/bun/pull/37093). For a descriptor that is still
  * connecting, Bun calls `drain` when the handshake is done, or `close` with the kernel's error. Can go
  * when `Bun.connect` takes an AbortSignal and keeps the error.
- *
- * @module
  */
 
 import type { Attempt, Outgoing, Target, Transport } from "../../adapter.ts";

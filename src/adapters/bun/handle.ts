@@ -1,7 +1,5 @@
 /**
  * Makes a {@linkcode Handle} of Bun's own sockets and listeners, and of those of its `node:net`.
- *
- * @module
  */
 
 import type { Handle, NativeSetters } from "../../adapter.ts";

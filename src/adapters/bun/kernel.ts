@@ -1,8 +1,4 @@
-/**
- * System calls through `bun:ffi`.
- *
- * @module
- */
+/** System calls through `bun:ffi`. */
 
 import type { KernelAccess } from "../../kernel/kernel.ts";
 import {

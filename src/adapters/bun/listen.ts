@@ -1,7 +1,5 @@
 /**
  * Listens through `Bun.listen`, on a descriptor of our own where that cannot do what the plan says.
- *
- * @module
  */
 
 import type { IncomingConnections, KnownEnds, ListenerTransport } from "../../adapter.ts";

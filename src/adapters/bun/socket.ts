@@ -1,8 +1,4 @@
-/**
- * The part of Bun's TCP and TLS sockets that is used, and how their events get to a receiver.
- *
- * @module
- */
+/** The part of Bun's TCP and TLS sockets that is used, and how their events get to a receiver. */
 
 /** The members of a socket that are used. */
 export interface BunSocket {

@@ -1,8 +1,4 @@
-/**
- * TLS on Bun's own sockets, by their `upgradeTLS`.
- *
- * @module
- */
+/** TLS on Bun's own sockets, by their `upgradeTLS`. */
 
 import type { Attempt, Transport } from "../../adapter.ts";
 import { builtin } from "../../kernel/system.ts";

@@ -1,8 +1,4 @@
-/**
- * Makes a transport of Bun's socket.
- *
- * @module
- */
+/** Makes a transport of Bun's socket. */
 
 import type { Incoming, KnownEnds, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";

@@ -1,8 +1,4 @@
-/**
- * The adapter of Deno.
- *
- * @module
- */
+/** The adapter of Deno. */
 
 import type { Adapter } from "../../adapter.ts";
 import { adopt } from "./adopt.ts";

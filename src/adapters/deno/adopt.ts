@@ -1,8 +1,4 @@
-/**
- * Makes a transport of a connection that Deno has opened already.
- *
- * @module
- */
+/** Makes a transport of a connection that Deno has opened already. */
 
 import type { Transport } from "../../adapter.ts";
 import { adoptSocket, type NodeSocket } from "../node/transport.ts";

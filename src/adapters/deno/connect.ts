@@ -1,8 +1,4 @@
-/**
- * Dials through `Deno.connect`.
- *
- * @module
- */
+/** Dials through `Deno.connect`. */
 
 import type { Attempt, Target } from "../../adapter.ts";
 import { isLiteral, race } from "../../dial/happy_eyeballs.ts";

@@ -2,8 +2,6 @@
  * Finds the descriptors of Deno's sockets. Deno hides them on purpose
  * (https://github.com/denoland/deno/pull/27789), so the kernel is asked which descriptor has a socket's
  * addresses. Can go when Deno shows them.
- *
- * @module
  */
 
 import { unsupported } from "../../kernel/obstacle.ts";

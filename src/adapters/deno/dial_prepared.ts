@@ -2,8 +2,6 @@
  * Dials by system calls, so that a socket can be prepared before its handshake, which `Deno.connect` does
  * not allow. The open connection becomes a `net.Socket`, since Deno's own API takes no descriptors
  * (https://github.com/denoland/deno/issues/26288).
- *
- * @module
  */
 
 import type { Attempt, Target, Transport } from "../../adapter.ts";

@@ -6,8 +6,6 @@
  * It saves about a tenth of a small round trip (`deno task bench --only echo`). `conn.read` cannot be
  * cancelled, so it needs memory of its own and a copy. A direct `recv(2)` puts bytes that have arrived
  * already right into the caller's memory (`deno task bench --only bulk`).
- *
- * @module
  */
 
 import { type DenoConn, descriptorOf } from "./handle.ts";

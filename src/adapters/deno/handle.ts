@@ -1,7 +1,5 @@
 /**
  * Makes a {@linkcode Handle} of Deno's own connections and listeners, and of those of its `node:net`.
- *
- * @module
  */
 
 import type { Handle, NativeSetters } from "../../adapter.ts";

@@ -1,8 +1,4 @@
-/**
- * System calls through `Deno.dlopen`.
- *
- * @module
- */
+/** System calls through `Deno.dlopen`. */
 
 import type { KernelAccess } from "../../kernel/kernel.ts";
 import {

@@ -1,8 +1,4 @@
-/**
- * Listens through `Deno.listen`, or through `node:net` on a descriptor where that cannot do it.
- *
- * @module
- */
+/** Listens through `Deno.listen`, or through `node:net` on a descriptor where that cannot do it. */
 
 import type { IncomingConnections, ListenerTransport } from "../../adapter.ts";
 import type { ListenPlan } from "../../kernel/listening.ts";

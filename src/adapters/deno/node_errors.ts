@@ -1,8 +1,4 @@
-/**
- * Keeps the errors of `node:net` sockets, which Deno loses.
- *
- * @module
- */
+/** Keeps the errors of `node:net` sockets, which Deno loses. */
 
 import { identityOf } from "../../kernel/identity.ts";
 import { SOCKADDR_SIZE } from "../../kernel/sockaddr.ts";

@@ -1,8 +1,4 @@
-/**
- * Deno's permission to use the network, for what Deno does not check itself.
- *
- * @module
- */
+/** Deno's permission to use the network, for what Deno does not check itself. */
 
 interface DenoPermissions {
   permissions: {

@@ -1,8 +1,6 @@
 /**
  * TLS through `node:tls`. Deno's own TLS has no server side for open connections, and shows neither
  * protocol nor certificate.
- *
- * @module
  */
 
 import type { Attempt, Transport } from "../../adapter.ts";

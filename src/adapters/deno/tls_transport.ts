@@ -1,8 +1,4 @@
-/**
- * A transport that encrypts by the object inside of a TLS socket of `node:tls`.
- *
- * @module
- */
+/** A transport that encrypts by the object inside of a TLS socket of `node:tls`. */
 
 import type { Incoming, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";

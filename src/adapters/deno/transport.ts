@@ -1,8 +1,4 @@
-/**
- * Makes a transport of a `Deno.Conn`.
- *
- * @module
- */
+/** Makes a transport of a `Deno.Conn`. */
 
 import type { Incoming, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";

@@ -1,8 +1,4 @@
-/**
- * The adapter of Node.js.
- *
- * @module
- */
+/** The adapter of Node.js. */
 
 import type { Adapter } from "../../adapter.ts";
 import { list } from "../../kernel/descriptors.ts";

@@ -1,8 +1,4 @@
-/**
- * Dials through `node:net`, one address in each attempt.
- *
- * @module
- */
+/** Dials through `node:net`, one address in each attempt. */
 
 import type { Attempt, Target, Transport } from "../../adapter.ts";
 import { race } from "../../dial/happy_eyeballs.ts";

@@ -1,8 +1,6 @@
 /**
  * Makes a {@linkcode Handle} of `net.Socket`, `tls.TLSSocket`, `net.Server` and their kin, also of those
  * in Bun and Deno.
- *
- * @module
  */
 
 import type { Handle, NativeSetters } from "../../adapter.ts";

@@ -1,8 +1,4 @@
-/**
- * System calls through koffi, where it is installed, or `node:ffi`.
- *
- * @module
- */
+/** System calls through koffi, where it is installed, or `node:ffi`. */
 
 import type { Kernel, KernelAccess } from "../../kernel/kernel.ts";
 import type { Obstacle } from "../../kernel/obstacle.ts";

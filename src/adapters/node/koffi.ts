@@ -1,8 +1,4 @@
-/**
- * System calls through koffi.
- *
- * @module
- */
+/** System calls through koffi. */
 
 import { type Libc, muslName, signatures } from "../../kernel/libc.ts";
 import { builtin } from "../../kernel/system.ts";

@@ -1,7 +1,5 @@
 /**
  * Listens through `net.createServer`. Deno's adapter uses this too, for descriptors and `reusePort`.
- *
- * @module
  */
 
 import type { IncomingConnections, ListenerTransport } from "../../adapter.ts";

@@ -1,8 +1,4 @@
-/**
- * TLS through `node:tls`, over a `net.Socket`. Deno's and Bun's adapters use this too.
- *
- * @module
- */
+/** TLS through `node:tls`, over a `net.Socket`. Deno's and Bun's adapters use this too. */
 
 import type { Attempt, KnownEnds, Transport } from "../../adapter.ts";
 import { builtin, runtime } from "../../kernel/system.ts";

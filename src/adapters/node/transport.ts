@@ -1,8 +1,4 @@
-/**
- * Makes a transport of a `net.Socket`, also of those of Deno and Bun.
- *
- * @module
- */
+/** Makes a transport of a `net.Socket`, also of those of Deno and Bun. */
 
 import type { Incoming, KnownEnds, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";

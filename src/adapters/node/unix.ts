@@ -1,8 +1,4 @@
-/**
- * Unix sockets through `node:net`, in all three runtimes.
- *
- * @module
- */
+/** Unix sockets through `node:net`, in all three runtimes. */
 
 import type { Attempt, IncomingConnections, ListenerTransport, Transport } from "../../adapter.ts";
 import type { NetAddr, UnixAddr } from "../../kernel/address.ts";

@@ -1,7 +1,5 @@
 /**
  * Uses sockets of Deno under the permissions of this process, and prints the result of each call as JSON.
- *
- * @module
  */
 
 import { once } from "node:events";

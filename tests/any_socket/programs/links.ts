@@ -1,8 +1,6 @@
 /**
  * Opens two connections between the same two link-local addresses, on two links, and prints their hop
  * limits and the options that were set. Runs in a network namespace of its own.
- *
- * @module
  */
 
 import { spawn, spawnSync } from "node:child_process";

@@ -1,8 +1,4 @@
-/**
- * Sockets of a worker, which shares its descriptors with the whole process.
- *
- * @module
- */
+/** Sockets of a worker, which shares its descriptors with the whole process. */
 
 import { once } from "node:events";
 import { connect } from "node:net";

@@ -1,8 +1,6 @@
 /**
  * Asks about a socket again and again, while another thread starts child processes. Prints how many of the
  * children have inherited it.
- *
- * @module
  */
 
 import { spawn } from "node:child_process";

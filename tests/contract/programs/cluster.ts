@@ -1,8 +1,6 @@
 /**
  * A primary and a worker of `node:cluster`. The worker prints what `setOptions` returns for its server, and
  * then, for a connection that the primary dials, its idle time before and after it was set.
- *
- * @module
  */
 
 import cluster from "node:cluster";

@@ -1,7 +1,5 @@
 /**
  * A process that has nothing left to do but wait for the signal of a deadline, half a minute ahead.
- *
- * @module
  */
 
 import { Deadline } from "@holdfast/tcp";

@@ -1,8 +1,4 @@
-/**
- * Uses up all its descriptors, then dials and listens, and prints the results.
- *
- * @module
- */
+/** Uses up all its descriptors, then dials and listens, and prints the results. */
 
 import { closeSync, openSync } from "node:fs";
 import process from "node:process";

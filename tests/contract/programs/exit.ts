@@ -1,8 +1,6 @@
 /**
  * Leaves sockets open in the way that its argument names, then has nothing more to do. When the process
  * ends, it prints how many ms that took.
- *
- * @module
  */
 
 import { writeSync } from "node:fs";

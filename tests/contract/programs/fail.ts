@@ -1,7 +1,5 @@
 /**
  * Calls `connect` or `listen` with the options given as JSON and prints, in JSON, how that failed.
- *
- * @module
  */
 
 import process from "node:process";

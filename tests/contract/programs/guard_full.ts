@@ -1,8 +1,6 @@
 /**
  * A guard notices that a peer is gone while no descriptor is free, and later some are. Prints what it has
  * ended by then, in both cases.
- *
- * @module
  */
 
 import { execFileSync } from "node:child_process";

@@ -1,8 +1,4 @@
-/**
- * A program that has a guard, and nothing else to do.
- *
- * @module
- */
+/** A program that has a guard, and nothing else to do. */
 
 import { guard } from "@holdfast/tcp";
 

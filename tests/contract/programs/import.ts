@@ -1,8 +1,4 @@
-/**
- * Prints which functions of the runtime are called when the package is imported: none.
- *
- * @module
- */
+/** Prints which functions of the runtime are called when the package is imported: none. */
 
 import { writeSync } from "node:fs";
 import process from "node:process";

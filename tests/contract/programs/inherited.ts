@@ -2,8 +2,6 @@
  * Socket activation: waits for a line, listens on descriptor 3 with the options given as JSON, and
  * prints what the kernel has for the first connections, as many as the second argument says, in
  * JSON. Each gets one byte.
- *
- * @module
  */
 
 import process from "node:process";

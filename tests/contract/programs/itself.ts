@@ -1,8 +1,6 @@
 /**
  * Dials each of the few local ports that the kernel may pick, again and again, while no program listens at
  * any of them. Prints the results, and then whether a listener at such a port is found.
- *
- * @module
  */
 
 import { connect, listen } from "@holdfast/tcp";

@@ -1,8 +1,6 @@
 /**
  * Listens with the options given as JSON, and prints the port or the code of the error. For every line on its
  * standard input it prints how many connections it has accepted. Ends with its input.
- *
- * @module
  */
 
 import process from "node:process";

@@ -1,8 +1,6 @@
 /**
  * Loads the package while timers and clock are fakes, and uses it then and afterwards. Prints how long a
  * timeout of 40 ms took at the end.
- *
- * @module
  */
 
 import process from "node:process";

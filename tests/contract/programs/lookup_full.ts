@@ -1,8 +1,4 @@
-/**
- * Dials a name while no descriptor is free, and prints the code of the error.
- *
- * @module
- */
+/** Dials a name while no descriptor is free, and prints the code of the error. */
 
 import { closeSync, openSync } from "node:fs";
 import { connect, type SocketError } from "@holdfast/tcp";

@@ -2,8 +2,6 @@
  * A server that keeps every connection until it runs out of descriptors. It prints its port, and two
  * seconds after the first connection how many it has. Then it closes these, and sends one byte to each
  * later client; with the argument `unref` it calls that instead. Only its listener keeps it alive.
- *
- * @module
  */
 
 import process from "node:process";

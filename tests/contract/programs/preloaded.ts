@@ -1,7 +1,5 @@
 /**
  * A program that does not use a guard itself. It fetches, waits, and prints the options of its connections.
- *
- * @module
  */
 
 import process from "node:process";

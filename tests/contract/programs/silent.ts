@@ -1,8 +1,6 @@
 /**
  * Listens and blocks its event loop, so that the runtime cannot accept by itself. Ends after a while, if the
  * test does not end it.
- *
- * @module
  */
 
 import { writeSync } from "node:fs";

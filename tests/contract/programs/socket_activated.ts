@@ -1,8 +1,6 @@
 /**
  * Socket activation as a service manager does it: serves one client on each descriptor that was
  * passed, and prints what was passed and what a child of this process would see, as JSON.
- *
- * @module
  */
 
 import { execFileSync } from "node:child_process";

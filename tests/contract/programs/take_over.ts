@@ -1,8 +1,6 @@
 /**
  * Listens on descriptors of its own three times. Prints the code of each error, and how many more sockets
  * are open than before.
- *
- * @module
  */
 
 import { readdirSync, readlinkSync } from "node:fs";

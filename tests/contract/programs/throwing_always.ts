@@ -1,7 +1,5 @@
 /**
  * The filter of a guard always throws for one socket. Another one, opened later, gets its options.
- *
- * @module
  */
 
 import { once } from "node:events";

@@ -1,7 +1,5 @@
 /**
  * The filter of a guard throws for one socket: that is an uncaught exception, and the guard goes on.
- *
- * @module
  */
 
 import { once } from "node:events";

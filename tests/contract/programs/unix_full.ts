@@ -1,7 +1,5 @@
 /**
  * Uses up all descriptors, listens on the path of the command line, and prints the code of the error.
- *
- * @module
  */
 
 import { closeSync, openSync } from "node:fs";

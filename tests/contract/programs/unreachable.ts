@@ -1,8 +1,6 @@
 /**
  * Connects from 192.0.2.1, with all of the few local ports that the kernel may pick. Prints which local
  * addresses lose connections as unreachable, before that address is removed and afterwards.
- *
- * @module
  */
 
 import { execFileSync } from "node:child_process";

@@ -1,8 +1,6 @@
 /**
  * A process that cannot make system calls, since Deno has no permission, and Bun and Node have no module.
  * Prints as JSON what still works, and how the rest is refused.
- *
- * @module
  */
 
 import process from "node:process";

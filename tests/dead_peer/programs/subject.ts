@@ -1,8 +1,6 @@
 /**
  * Runs in a network namespace of its own: all rows at once, each with its own peer address. Prints a
  * line of JSON for each row.
- *
- * @module
  */
 
 import process from "node:process";

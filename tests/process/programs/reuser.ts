@@ -1,8 +1,6 @@
 /**
  * A thread that opens and closes sockets of two kinds in turn, as fast as it can, mostly with the same
  * descriptor: A at 127.0.0.3, and B at 127.0.0.2, which must not be changed. It reports how often one was.
- *
- * @module
  */
 
 import { parentPort, workerData } from "node:worker_threads";

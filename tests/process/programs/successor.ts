@@ -1,8 +1,6 @@
 /**
  * A server that is replaced by others. It answers each connection once, on the port of its first argument or
  * the descriptor that it has inherited, and ends well on SIGTERM.
- *
- * @module
  */
 
 import process from "node:process";

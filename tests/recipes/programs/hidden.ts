@@ -3,8 +3,6 @@
  * own address of the machine that vanishes. Prints a line of JSON for each row.
  *
  *     hidden.ts THERE PORTS FIRST TIMEOUT SLOW LIMIT [guarded]
- *
- * @module
  */
 
 import { spawn } from "node:child_process";

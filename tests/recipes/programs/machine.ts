@@ -3,8 +3,6 @@
  * with its input.
  *
  *     machine.ts CLIENTS SLOW
- *
- * @module
  */
 
 import { spawn } from "node:child_process";

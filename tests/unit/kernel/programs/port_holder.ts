@@ -1,8 +1,4 @@
-/**
- * Prints whether there is a table of IPv6, and what is found about a port of its own.
- *
- * @module
- */
+/** Prints whether there is a table of IPv6, and what is found about a port of its own. */
 
 import { once } from "node:events";
 import { existsSync } from "node:fs";
