@@ -16,7 +16,7 @@ const layers: readonly (readonly string[])[] = [
     "src/memory.ts",
     "src/tls/codes.ts",
   ],
-  ["src/tls/options.ts", "src/tls/information.ts"],
+  ["src/tls/options.ts", "src/tls/information.ts", "src/dial/hostname.ts"],
   ["src/time/"],
   ["src/adapter.ts"],
   ["src/dial/"],

@@ -20,9 +20,16 @@ export function canonical(hostname: string): string {
   if (versionOf(literal) === 6) {
     return scope === undefined || /^fe[89ab]/i.test(literal) ? hostname : literal;
   }
+  const name = asciiName(hostname);
+  if (name === undefined) throw notFound(hostname);
+  return name;
+}
+
+/** Returns a name in ASCII, or `undefined` when a name cannot look like that. */
+export function asciiName(hostname: string): string | undefined {
   const name = /[^!-~]/.test(hostname) ? toASCII(hostname) : hostname;
-  if (labels.test(name) && name.length <= 254 && !numberedDomain.test(name)) return name;
-  throw notFound(hostname);
+  const valid = labels.test(name) && name.length <= 254 && !numberedDomain.test(name);
+  return valid ? name : undefined;
 }
 
 /** Returns an empty string, which is not a valid name, when `name` cannot be converted. */

@@ -44,14 +44,20 @@ interface TlsSocket {
 
 interface NodeCrypto {
   X509Certificate: new (raw: Uint8Array) => {
-    readonly subject: string;
-    readonly issuer: string;
+    /** `undefined` when it is empty, which the types of the runtimes do not say. */
+    readonly subject?: string;
+    readonly issuer?: string;
     readonly subjectAltName?: string;
     readonly validFrom: string;
     readonly validTo: string;
     readonly serialNumber: string;
     readonly fingerprint256: string;
+    checkIP(address: string): string | undefined;
   };
+}
+
+interface NodeTls {
+  checkServerIdentity(name: string, certificate: object): Error | undefined;
 }
 
 /** Reads from a socket what its handshake has agreed on. `certificate` is the peer's. */
@@ -99,7 +105,7 @@ class Information implements TlsInformation {
     const raw = new Uint8Array(this.#raw);
     const { X509Certificate } = builtin<NodeCrypto>("node:crypto")!;
     const certificate = new X509Certificate(raw);
-    const { subject, issuer, subjectAltName, serialNumber, fingerprint256 } = certificate;
+    const { subject = "", issuer = "", subjectAltName, serialNumber, fingerprint256 } = certificate;
     return {
       subject,
       issuer,
@@ -111,4 +117,14 @@ class Information implements TlsInformation {
       raw,
     };
   }
+}
+
+/** The error when a certificate is not for `name`, which is a name or an IP address. */
+export function misnamed(name: string, certificate: { raw?: Uint8Array }): Error | undefined {
+  const error = builtin<NodeTls>("node:tls")!.checkServerIdentity(name, certificate);
+  if (error === undefined || !name.includes(":") || certificate.raw === undefined) return error;
+  // Some versions of Node.js find no IPv6 address in any certificate:
+  // https://github.com/nodejs/node/issues/64144
+  const { X509Certificate } = builtin<NodeCrypto>("node:crypto")!;
+  return new X509Certificate(certificate.raw).checkIP(name) === undefined ? error : undefined;
 }

@@ -1,6 +1,7 @@
 /** The options of TLS, which are checked before anything is opened. */
 
-import { checkFlag, copyOptions, describe, fail, mayBeHostname, type Options } from "../check.ts";
+import { checkFlag, copyOptions, describe, fail, type Options } from "../check.ts";
+import { asciiName } from "../dial/hostname.ts";
 import { literalVersion } from "../kernel/sockaddr.ts";
 import { builtin } from "../kernel/system.ts";
 
@@ -151,7 +152,7 @@ export function checkTls(
   options: unknown,
   verb: string,
   within: string | undefined,
-  hostname: string,
+  hostname: string | undefined,
 ): ClientPlan {
   if (within !== undefined && options !== true && (typeof options !== "object" || !options)) {
     fail(TypeError, verb, within, "must be true or an object of options", options);
@@ -160,7 +161,9 @@ export function checkTls(
   const given = options === true ? {} : copyOptions(options, keys, verb, within);
   const name = naming(within);
   const { serverName = hostname } = given;
-  if (typeof serverName !== "string" || !mayBeHostname(serverName)) {
+  const peer = typeof serverName === "string" ? peerOf(serverName) : undefined;
+  // A `hostname` that is none fails when it is dialled.
+  if (peer === undefined && (serverName !== hostname || hostname === undefined)) {
     fail(TypeError, verb, name("serverName"), "must be a host name", serverName);
   }
   if ((given.cert === undefined) !== (given.key === undefined)) {
@@ -171,9 +174,18 @@ export function checkTls(
   return {
     ...shared(given, verb, name, clientContext),
     server: false,
-    name: serverName,
-    serverName: literalVersion(serverName) === undefined ? serverName : undefined,
+    name: peer ?? "",
+    serverName: peer && literalVersion(peer) === undefined ? peer : undefined,
   };
+}
+
+/**
+ * Returns an address without its scope, which no certificate has, or a name as it is sent: in ASCII and
+ * without the dot at its end (RFC 6066 section 3).
+ */
+function peerOf(serverName: string): string | undefined {
+  if (literalVersion(serverName) !== undefined) return serverName.split("%", 1)[0];
+  return asciiName(serverName)?.replace(/\.$/, "");
 }
 
 /** Checks the options of a server. */

@@ -126,6 +126,26 @@ test("an address is checked against the certificate, and is no name to ask for",
   assertEquals(server.tls?.serverName, undefined);
 });
 
+test("an international name is asked for in ASCII, and none with a dot at its end", async () => {
+  using listener = await secureListener();
+  for (
+    const [serverName, sent] of [
+      ["münchen.example", "xn--mnchen-3ya.example"],
+      ["localhost.", "localhost"],
+    ]
+  ) {
+    const accepting = listener.accept();
+    using client = await dial(listener, { serverName, rejectUnauthorized: false });
+    using server = await accepting;
+    assertEquals(server.tls?.serverName, sent);
+    assertEquals(client.tls?.serverName, sent);
+  }
+  using _client = await dial(listener, { ca, serverName: "localhost." });
+  for (const serverName of ["a..b", ".a", "a:1", "[::1]", "a b", ""]) {
+    assertInstanceOf(await errorOf(dial(listener, { ca, serverName })), TypeError);
+  }
+});
+
 test("a certificate for an address alone is good for that address, and for nothing else", async () => {
   using listener = await secureListener(addressOnly);
   const accepting = listener.accept();
@@ -133,7 +153,13 @@ test("a certificate for an address alone is good for that address, and for nothi
   using server = await accepting;
   await client.write(text("by address"));
   assertEquals(await readText(server), "by address");
+  assertEquals(client.tls?.peerCertificate?.subject, "");
+  // Some versions of Node.js find no IPv6 address in a certificate.
+  for (const serverName of ["::1", "0:0:0:0:0:0:0:1"]) {
+    using _client = await dial(listener, { ca: addressOnly.cert, serverName });
+  }
   const wrong = "ERR_TLS_CERT_ALTNAME_INVALID";
+  await assertCode(dial(listener, { ca: addressOnly.cert, serverName: "::2" }), wrong);
   await assertCode(dial(listener, { ca: addressOnly.cert }), wrong);
   using elsewhere = await secureListener(addressOnly, { hostname: "127.0.0.2" });
   await assertCode(

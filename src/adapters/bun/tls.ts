@@ -1,12 +1,11 @@
 /** TLS on Bun's own sockets, by their `upgradeTLS`. */
 
 import type { Attempt, Transport } from "../../adapter.ts";
-import { builtin } from "../../kernel/system.ts";
 import { coded } from "../../kernel/system_error.ts";
 import { free } from "../../memory.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { isCertificateCode } from "../../tls/codes.ts";
-import { inform, type TlsInformation } from "../../tls/information.ts";
+import { inform, misnamed, type TlsInformation } from "../../tls/information.ts";
 import type { SecureContext, TlsPlan } from "../../tls/options.ts";
 import { lost, secure as secureNode } from "../node/tls.ts";
 import { NodeTransport } from "../node/transport.ts";
@@ -42,10 +41,6 @@ interface PlainSocket {
       rejectUnauthorized: boolean;
     };
   }): [raw: { data: Receiver }, native: TlsSocket];
-}
-
-interface NodeTls {
-  checkServerIdentity(name: string, certificate: object): Error | undefined;
 }
 
 type Problem = { code?: string; message?: string } | null | undefined;
@@ -139,7 +134,11 @@ class Handshake implements Attempt, Receiver {
     // Read once: another read takes 1 KiB that an idle connection still has later.
     const certificate = native.getPeerCertificate();
     if (plan.rejectUnauthorized && (!plan.server || plan.requestCert)) {
-      const refused = problem?.code !== undefined ? toError(problem) : misnamed(plan, certificate);
+      const refused = problem?.code !== undefined
+        ? toError(problem)
+        : plan.server
+        ? undefined
+        : misnamed(plan.name, certificate ?? {});
       if (refused !== undefined) return this.#fail(refused);
     }
     this.#over = true;
@@ -167,12 +166,6 @@ class Handshake implements Attempt, Receiver {
     this.#reject(cause);
     this.abort();
   }
-}
-
-function misnamed(plan: TlsPlan, certificate: Certificate | null | undefined): Error | undefined {
-  if (plan.server) return undefined;
-  const { checkServerIdentity } = builtin<NodeTls>("node:tls")!;
-  return checkServerIdentity(plan.name, certificate ?? {});
 }
 
 let turn = 0;

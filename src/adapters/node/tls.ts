@@ -4,7 +4,7 @@ import type { Attempt, KnownEnds, Transport } from "../../adapter.ts";
 import { builtin, runtime } from "../../kernel/system.ts";
 import { coded } from "../../kernel/system_error.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
-import { inform, type TlsInformation } from "../../tls/information.ts";
+import { inform, misnamed, type TlsInformation } from "../../tls/information.ts";
 import type { SecureContext, TlsPlan } from "../../tls/options.ts";
 import {
   giveOnread,
@@ -60,7 +60,6 @@ interface NodeTls {
       SNICallback?: (name: string, done: SniDone) => void;
     },
   ) => TlsSocket;
-  checkServerIdentity(name: string, certificate: object): Error | undefined;
 }
 
 interface NodeUtil {
@@ -166,10 +165,7 @@ function refusal(native: TlsSocket, plan: TlsPlan, certificate: Certificate): Er
   if (native.ssl?.verifyError === undefined) return unverified("CERT_UNTRUSTED");
   const error = native.ssl.verifyError();
   if (error instanceof Error) return error;
-  if (!error) {
-    const { checkServerIdentity } = builtin<NodeTls>("node:tls")!;
-    return plan.server ? undefined : checkServerIdentity(plan.name, certificate);
-  }
+  if (!error) return plan.server ? undefined : misnamed(plan.name, certificate);
   // Deno has the same code for most problems, so the certificate's dates are checked here.
   const { valid_from: from = "", valid_to: to = "" } = certificate;
   if (Date.parse(to) < Date.now()) return unverified("CERT_HAS_EXPIRED");
