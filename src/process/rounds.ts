@@ -50,6 +50,10 @@ export class Rounds extends Alarm implements WatchingGuard {
   readonly #limited: Map<Identity, Entry> = new Map();
   /** Descriptors for which it is not decided yet whether they get the options. */
   readonly #undecided: Set<number> = new Set();
+  /** Those of them that were seen connected. */
+  readonly #connected: Set<number> = new Set();
+  /** Whether some of those were seen so for the first time at the last look. */
+  #again = false;
   /** How many sockets may still get their options before the next pause. */
   #allowance: number = first;
   readonly stats: Record<"seen" | "applied" | "failed" | "ended", number> = {
@@ -69,7 +73,7 @@ export class Rounds extends Alarm implements WatchingGuard {
     this.#walk = new Walk(kernel);
     this.#unsubscribe = onNodeSocket((socket) => this.#lookAtNode(socket));
     try {
-      this.#look();
+      this.#look(true);
     } catch (error) {
       // The caller's filter has thrown, and there will be no guard that could be closed.
       this.close();
@@ -110,15 +114,18 @@ export class Rounds extends Alarm implements WatchingGuard {
 
   #arm(): void {
     if (this.#closed) return;
-    const wait = this.#allowance > 0 ? this.#plan.every : pause;
+    const wait = this.#allowance <= 0 ? pause : this.#again ? 0 : this.#plan.every;
     this.timers.arm(this, this.timers.now() + wait);
   }
 
-  /** Does one round, or continues one after a pause. */
-  #look(): void {
+  /** Does one round, or continues one after a pause. With `now`, connected sockets are decided at once. */
+  #look(now = false): void {
     const going = this.#allowance <= 0;
-    this.#allowance = going ? next : first;
+    if (going) this.#allowance = next;
+    else if (!this.#again) this.#allowance = first;
+    this.#again = false;
     if (!going) this.#seek();
+    const heard = new Set(this.#connected);
     if (this.#undecided.size === 0) return;
     this.#learnOurs();
     for (const fd of [...this.#undecided]) {
@@ -128,9 +135,10 @@ export class Rounds extends Alarm implements WatchingGuard {
       this.#undecided.delete(fd);
       let decided = false;
       try {
-        decided = this.#decide(fd);
+        decided = this.#decide(fd, now || heard.has(fd));
       } finally {
-        if (!decided) this.#undecided.add(fd);
+        if (decided) this.#connected.delete(fd);
+        else this.#undecided.add(fd);
       }
     }
   }
@@ -138,6 +146,7 @@ export class Rounds extends Alarm implements WatchingGuard {
   #seek(): void {
     this.#walk.look((fd, now, before) => {
       this.#undecided.delete(fd);
+      this.#connected.delete(fd);
       this.#forget(fd, before);
       if (now !== 0 && !this.#guarded.has(now)) this.#undecided.add(fd);
     });
@@ -172,20 +181,29 @@ export class Rounds extends Alarm implements WatchingGuard {
     const entry = Entry.of(this.kernel, fd);
     // A round may have been faster than the `connect` event, in which the owner has set options since.
     if (entry !== undefined && this.#guarded.has(entry.identity)) this.apply(entry);
-    else this.#decide(fd);
+    else this.#decide(fd, true);
   }
 
-  /** Decides whether a socket gets the options. Returns `false` when that is not known yet. */
-  #decide(fd: number): boolean {
+  /**
+   * Decides whether a socket gets the options. Returns `false` when that is not known yet, which includes
+   * sockets whose owner may not have heard yet that they are connected.
+   */
+  #decide(fd: number, heard: boolean): boolean {
     const entry = Entry.of(this.kernel, fd);
     // It is not a TCP socket, or the descriptor has just become another one, which the next walk sees.
     if (entry === undefined) return true;
     const { identity, state, remoteAddr } = entry;
     if (this.#guarded.has(identity) || isOurs(entry)) return true;
     if (state === "SYN-SENT") this.#bound(entry);
-    // Runtimes set options of their own when a socket is connected. The guard's have to come after them.
     if (state === "SYN-SENT" || state === "CLOSED") return false;
     if (remoteAddr !== undefined && isDialled(remoteAddr.port)) return false;
+    // Runtimes and owners set options when they hear of the connection, which takes a turn of the event
+    // loop. The guard's have to come after them.
+    if (!heard && entry.kind === "connection") {
+      this.#connected.add(fd);
+      this.#again = true;
+      return false;
+    }
     return !this.#plan.matches(entry) || this.#closed || this.#take(entry);
   }
 

@@ -39,6 +39,15 @@ async function web() {
   };
 }
 
+/** What an owner asks for on a socket of `node:net`. */
+const owners = { keepAlive: true, keepAliveInitialDelay: 30_000 };
+
+/** Keeps this thread busy. */
+function block(ms: number): void {
+  const start = performance.now();
+  while (performance.now() - start < ms);
+}
+
 /** Values of every socket with the port at its far end. */
 const valuesOf = (remotePort: number) =>
   sockets({ remotePort }).map((entry) => getOptions(entry).keepAlive);
@@ -74,18 +83,36 @@ test(
   async () => {
     using site = await web();
     using _ = guard({ match: { remotePort: site.port }, every: 10, keepAlive });
-    const options = { keepAlive: true, keepAliveInitialDelay: 30_000 };
-    const socket = net.connect({ port: site.port, host: "127.0.0.1", ...options });
+    const socket = net.connect({ port: site.port, host: "127.0.0.1", ...owners });
     const connected = once(socket, "connect");
     // The kernel has connected it, and the guard's timer is due, before the runtime looks at either.
-    setImmediate(() => {
-      const start = performance.now();
-      while (performance.now() - start < 60);
-    });
+    setImmediate(() => block(60));
     await connected;
     await sleep(100);
     assertEquals(getOptions(socket).keepAlive, keepAlive);
     socket.destroy();
+  },
+);
+
+test(
+  "nor does what its owner sets, when the guard sees the connection first",
+  skip(noKernel),
+  async () => {
+    using site = await web();
+    using guarded = guard({ match: { remotePort: site.port }, every: 10, keepAlive });
+    // How long it is busy decides who comes first.
+    for (const round of Array(40).keys()) {
+      const { seen } = guarded.stats;
+      const socket = net.connect({ port: site.port, host: "127.0.0.1", ...owners });
+      socket.once("connect", () => socket.setKeepAlive(true, 30_000));
+      setTimeout(block, round % 5, round % 20);
+      block(round % 13);
+      await within(patience, once(socket, "connect"));
+      await until(() => guarded.stats.seen > seen, "the guard has seen it");
+      await sleep(5);
+      assertEquals(getOptions(socket).keepAlive, keepAlive, `round ${round}`);
+      socket.destroy();
+    }
   },
 );
 
