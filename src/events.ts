@@ -1,33 +1,24 @@
 /** Publishes what happens to sockets on the runtime's diagnostics channels, for monitoring. */
 
 import { DeadPeerError, TimeoutError, type TimeoutErrorOptions } from "./errors.ts";
+import type { Modules } from "./kernel/modules.ts";
 import { builtin } from "./kernel/system.ts";
 
-interface Channel {
-  readonly hasSubscribers: boolean;
-  publish(message: object): void;
-}
-
-interface Channels {
-  channel(name: string): Channel;
-}
-
+type Channel = ReturnType<Modules["node:diagnostics_channel"]["channel"]>;
 type Name = "holdfast.timeout" | "holdfast.dead_peer" | "holdfast.guard";
 
 /**
  * Keeps the channels, since Bun collects a channel without references, and forgets its subscribers
  * (https://github.com/oven-sh/bun/issues/43086). Can go when Bun keeps channels that have subscribers.
  */
-const channels = new Map<Name, Channel | undefined>();
+const channels = new Map<Name, Channel>();
 
 /** Publishes what `make` returns, if the channel has a subscriber. */
 export function publish(name: Name, make: () => object | undefined): void {
-  if (!channels.has(name)) {
-    channels.set(name, builtin<Channels>("node:diagnostics_channel")?.channel(name));
-  }
-  const channel = channels.get(name);
-  const message = channel?.hasSubscribers ? make() : undefined;
-  if (message !== undefined) channel!.publish(message);
+  const channel = channels.get(name) ?? builtin("node:diagnostics_channel").channel(name);
+  channels.set(name, channel);
+  const message = channel.hasSubscribers ? make() : undefined;
+  if (message !== undefined) channel.publish(message);
 }
 
 /** Makes a {@linkcode TimeoutError} and publishes it. */

@@ -45,7 +45,7 @@ export function bytesOf(value: unknown): Uint8Array | undefined {
 }
 
 function bufferPrototype(): object {
-  return buffers ??= builtin<{ Buffer: { prototype: object } }>("node:buffer")!.Buffer.prototype;
+  return buffers ??= builtin("node:buffer").Buffer.prototype;
 }
 
 /** Like `subarray`, but always returns a plain view, and uses no property of `bytes` itself. */

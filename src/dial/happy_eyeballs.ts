@@ -5,16 +5,11 @@
 import type { Attempt, Target } from "../adapter.ts";
 import { SocketError, toSocketError } from "../errors.ts";
 import { notFound } from "./hostname.ts";
+import type { Address } from "../kernel/modules.ts";
 import { literalVersion } from "../kernel/sockaddr.ts";
 import { nativeTimers } from "../time/native_timers.ts";
 import { timers } from "../time/timers.ts";
 import { builtin } from "../kernel/system.ts";
-
-/** One address of a name. */
-export interface Address {
-  readonly address: string;
-  readonly family: 4 | 6;
-}
 
 /** How the attempt at one address ended. */
 interface Failure {
@@ -199,18 +194,10 @@ function isRoutingError(cause: unknown): boolean {
     code === "EADDRNOTAVAIL";
 }
 
-interface NodeDns {
-  lookup(
-    name: string,
-    options: { all: true; verbatim: true },
-    done: (error: Error | null, addresses: Address[]) => void,
-  ): void;
-}
-
 const system: Surroundings = {
   lookup: (name) =>
     new Promise((resolve, reject) => {
-      builtin<NodeDns>("node:dns")!.lookup(
+      builtin("node:dns").lookup(
         name,
         { all: true, verbatim: true },
         (error, addresses) => {

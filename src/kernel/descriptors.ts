@@ -13,12 +13,8 @@ import { closed, kindOf, verifyTcp } from "./tcp_socket.ts";
 /** Returns the names in a directory, or throws when it may not. */
 export type ListDirectory = (path: string) => string[];
 
-interface NodeFs {
-  readdirSync: ListDirectory;
-}
-
 /** Lists a directory, in runtimes that never prompt. */
-export const list: ListDirectory = (path) => builtin<NodeFs>("node:fs")!.readdirSync(path);
+export const list: ListDirectory = (path) => builtin("node:fs").readdirSync(path);
 
 /** The descriptor that was found for an object, and the identity of the socket that it was then. */
 interface Found {

@@ -1,13 +1,7 @@
 /** Finds out from Linux's `/proc` which process uses a port. */
 
+import type { Modules } from "./modules.ts";
 import { builtin, host } from "./system.ts";
-
-interface NodeFs {
-  existsSync(path: string): boolean;
-  readFileSync(path: string, encoding: "latin1"): string;
-  readdirSync(path: string): string[];
-  readlinkSync(path: string): string;
-}
 
 /** How many descriptors are looked at: the search holds the event loop, a few us for each. */
 const mostLinks = 20_000;
@@ -29,7 +23,7 @@ export function portHolder(
   const listening = rows?.find(({ state }) => state === LISTEN);
   if (listening !== undefined) {
     try {
-      return ownerOf(builtin<NodeFs>("node:fs")!, listening, most);
+      return ownerOf(builtin("node:fs"), listening, most);
     } catch {
       return undefined;
     }
@@ -65,7 +59,7 @@ interface Row {
 
 /** The sockets of both families that have this local port, or `undefined` where `/proc` shows none. */
 function rowsOf(port: number): Row[] | undefined {
-  const { existsSync, readFileSync } = builtin<NodeFs>("node:fs")!;
+  const { existsSync, readFileSync } = builtin("node:fs");
   const end = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   const rows: Row[] = [];
   try {
@@ -88,7 +82,7 @@ function rowsOf(port: number): Row[] | undefined {
  * Describes the process that has the socket, as far as this process may see. It looks at itself first, and
  * leaves out processes with more descriptors than it may still look at.
  */
-function ownerOf(fs: NodeFs, { inode, user }: Row, most: number): string {
+function ownerOf(fs: Modules["node:fs"], { inode, user }: Row, most: number): string {
   const link = `socket:[${inode}]`;
   const own = String(host().pid);
   const others = fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name) && name !== own);
@@ -114,7 +108,7 @@ function ownerOf(fs: NodeFs, { inode, user }: Row, most: number): string {
 }
 
 /** What a descriptor is, or `undefined` when it is closed by now, as the one is that listed the others. */
-function target(fs: NodeFs, path: string): string | undefined {
+function target(fs: Modules["node:fs"], path: string): string | undefined {
   try {
     return fs.readlinkSync(path);
   } catch {

@@ -3,6 +3,7 @@
  */
 
 import type { Kernel } from "./kernel.ts";
+import type { Modules } from "./modules.ts";
 import { encode } from "./sockaddr.ts";
 import { builtin, systemName } from "./system.ts";
 import { coded } from "./system_error.ts";
@@ -50,10 +51,6 @@ export function withScopeName(address: string, code: "ENETUNREACH" | "ENODEV"): 
   throw coded(code, `no interface ${scope} has such an address`);
 }
 
-function interfaces(): ReturnType<NodeOS["networkInterfaces"]> {
-  return builtin<NodeOS>("node:os")!.networkInterfaces();
-}
-
-interface NodeOS {
-  networkInterfaces(): Record<string, { scopeid?: number }[] | undefined>;
+function interfaces(): ReturnType<Modules["node:os"]["networkInterfaces"]> {
+  return builtin("node:os").networkInterfaces();
 }

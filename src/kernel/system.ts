@@ -1,5 +1,7 @@
 /** Finds out which operating system and which runtime this is. */
 
+import type { Modules } from "./modules.ts";
+
 /** The part of the global `process` that is used. All three runtimes have it. */
 export interface Host {
   readonly platform: string;
@@ -26,8 +28,10 @@ export function host(): Host {
 }
 
 /** Loads a built-in module. Returns `undefined` where the runtime has none of that name. */
-export function builtin<Module extends object>(name: string): Module | undefined {
-  return host().getBuiltinModule(name) as Module | undefined;
+export function builtin<Name extends keyof Modules>(name: Name): Modules[Name];
+export function builtin<Module extends object>(name: string): Module | undefined;
+export function builtin(name: string): unknown {
+  return host().getBuiltinModule(name);
 }
 
 /** The name and version of this runtime. Node.js comes last, since Deno and Bun have its version too. */

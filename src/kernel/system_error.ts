@@ -4,10 +4,6 @@
 
 import { builtin, knownSystem } from "./system.ts";
 
-interface NodeOs {
-  constants: { errno: Record<string, number> };
-}
-
 /** Routers report these two (ICMP "host unknown" and "host isolated"), and `os.constants` lacks them. */
 const reported: readonly [number, string][] = knownSystem() === "linux"
   ? [[112, "EHOSTDOWN"], [64, "ENONET"]]
@@ -19,7 +15,7 @@ let names: Map<number, string> | undefined;
 export function errnoName(errno: number): string {
   names ??= new Map([
     ...reported,
-    ...Object.entries(builtin<NodeOs>("node:os")!.constants.errno)
+    ...Object.entries(builtin("node:os").constants.errno)
       // It is a second name of EAGAIN.
       .filter(([name]) => name !== "EWOULDBLOCK")
       .map(([name, number]) => [number, name] as const),

@@ -3,11 +3,6 @@
 import { nativeTimers } from "../time/native_timers.ts";
 import { builtin } from "../kernel/system.ts";
 
-interface Channels {
-  subscribe(name: string, listener: (message: unknown) => void): void;
-  unsubscribe(name: string, listener: (message: unknown) => void): void;
-}
-
 interface NetSocket {
   once(event: "connect", listener: () => void): unknown;
 }
@@ -18,8 +13,7 @@ interface NetSocket {
  * https://nodejs.org/api/diagnostics_channel.html#net
  */
 export function onNodeSocket(look: (socket: object) => void): () => void {
-  const channels = builtin<Channels>("node:diagnostics_channel");
-  if (channels === undefined) return () => {};
+  const channels = builtin("node:diagnostics_channel");
   // Owners set options of their own in the `connect` event. The guard's have to come after them.
   const later = (socket: object) => void nativeTimers().setImmediate(() => look(socket));
   const dialled = (message: unknown) => {

@@ -42,24 +42,6 @@ interface TlsSocket {
   getCipher(): { standardName?: string; name: string } | null;
 }
 
-interface NodeCrypto {
-  X509Certificate: new (raw: Uint8Array) => {
-    /** `undefined` when it is empty, which the types of the runtimes do not say. */
-    readonly subject?: string;
-    readonly issuer?: string;
-    readonly subjectAltName?: string;
-    readonly validFrom: string;
-    readonly validTo: string;
-    readonly serialNumber: string;
-    readonly fingerprint256: string;
-    checkIP(address: string): string | undefined;
-  };
-}
-
-interface NodeTls {
-  checkServerIdentity(name: string, certificate: object): Error | undefined;
-}
-
 /** Reads from a socket what its handshake has agreed on. `certificate` is the peer's. */
 export function inform(
   socket: TlsSocket,
@@ -103,7 +85,7 @@ class Information implements TlsInformation {
   get peerCertificate(): PeerCertificate | undefined {
     if (this.#raw === undefined) return undefined;
     const raw = new Uint8Array(this.#raw);
-    const { X509Certificate } = builtin<NodeCrypto>("node:crypto")!;
+    const { X509Certificate } = builtin("node:crypto");
     const certificate = new X509Certificate(raw);
     const { subject = "", issuer = "", subjectAltName, serialNumber, fingerprint256 } = certificate;
     return {
@@ -121,10 +103,10 @@ class Information implements TlsInformation {
 
 /** The error when a certificate is not for `name`, which is a name or an IP address. */
 export function misnamed(name: string, certificate: { raw?: Uint8Array }): Error | undefined {
-  const error = builtin<NodeTls>("node:tls")!.checkServerIdentity(name, certificate);
+  const error = builtin("node:tls").checkServerIdentity(name, certificate);
   if (error === undefined || !name.includes(":") || certificate.raw === undefined) return error;
   // Some versions of Node.js find no IPv6 address in any certificate:
   // https://github.com/nodejs/node/issues/64144
-  const { X509Certificate } = builtin<NodeCrypto>("node:crypto")!;
+  const { X509Certificate } = builtin("node:crypto");
   return new X509Certificate(certificate.raw).checkIP(name) === undefined ? error : undefined;
 }

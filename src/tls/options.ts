@@ -2,6 +2,7 @@
 
 import { checkFlag, copyOptions, describe, fail, type Options } from "../check.ts";
 import { asciiName } from "../dial/hostname.ts";
+import type { SecureContext } from "../kernel/modules.ts";
 import { literalVersion } from "../kernel/sockaddr.ts";
 import { builtin } from "../kernel/system.ts";
 
@@ -95,11 +96,6 @@ export interface ServerTlsOptions extends TlsCertificate {
   sni?: (name: string) => TlsCertificate | undefined | Promise<TlsCertificate | undefined>;
 }
 
-/** A context of `node:tls`, which every runtime has. `context` is the runtime's own object. */
-export interface SecureContext {
-  readonly context: object;
-}
-
 /** What a handshake has to do, on both sides. */
 interface Plan {
   readonly context: SecureContext;
@@ -125,20 +121,6 @@ export interface ServerPlan extends Plan {
 
 /** What a handshake has to do. */
 export type TlsPlan = ClientPlan | ServerPlan;
-
-interface NodeCrypto {
-  X509Certificate: new (pem: string) => { checkPrivateKey(key: object): boolean };
-  createPrivateKey(pem: string): object;
-}
-
-interface NodeTls {
-  createSecureContext(options: {
-    ca: readonly string[] | undefined;
-    cert: string | undefined;
-    key: string | undefined;
-    minVersion: string;
-  }): SecureContext;
-}
 
 const sharedKeys = ["ca", "cert", "key", "alpnProtocols", "minVersion", "rejectUnauthorized"];
 
@@ -306,13 +288,13 @@ function contextOf(given: Options, minVersion: string, verb: string, name: Namin
   }
   try {
     // Some runtimes check them only when a handshake needs them.
-    const { X509Certificate, createPrivateKey } = builtin<NodeCrypto>("node:crypto")!;
+    const { X509Certificate, createPrivateKey } = builtin("node:crypto");
     for (const one of ca as string[] | undefined ?? []) new X509Certificate(one);
     const own = cert === undefined ? undefined : new X509Certificate(cert as string);
     if (own?.checkPrivateKey(createPrivateKey(key as string)) === false) {
       throw new Error("the key belongs to another certificate");
     }
-    return builtin<NodeTls>("node:tls")!.createSecureContext({
+    return builtin("node:tls").createSecureContext({
       ca: ca as readonly string[] | undefined,
       cert: cert as string | undefined,
       key: key as string | undefined,

@@ -43,11 +43,6 @@ interface NodeClasses {
   Server: new () => NodeServer;
 }
 
-/** The part of `node:util` that is used. It also knows the numbers that libuv has on Windows. */
-interface NodeUtil {
-  getSystemErrorName(number: number): string;
-}
-
 /** Finds the descriptor of a socket whose object does not have it. */
 export interface Finder {
   connection(owner: object, local: NetAddr, remote: NetAddr): number;
@@ -190,7 +185,7 @@ function openBinding(socket: NodeSocket): Binding {
 function check(result: unknown, refused = false): void {
   if (result === false) throw closed();
   if (typeof result !== "number" || result >= 0) return;
-  const code = builtin<NodeUtil>("node:util")!.getSystemErrorName(result);
+  const code = builtin("node:util").getSystemErrorName(result);
   // What libuv says of an idle time of 0: the second one until 1.51. On Windows that asked the system,
   // whose error it has no name for.
   if (refused && (code === "EINVAL" || code === "EPERM" || code === "UNKNOWN")) return;

@@ -20,11 +20,6 @@ interface NodeFFI {
   getRawPointer(bytes: Uint8Array): bigint;
 }
 
-/** The part of `node:module` that is used. */
-interface NodeModule {
-  isBuiltin(name: string): boolean;
-}
-
 let kept: KernelAccess | undefined;
 /** The errors of koffi and `node:ffi`; `undefined` until koffi has been tried. */
 let failures: Error[] | undefined;
@@ -47,7 +42,7 @@ export function loadKernel(quiet: boolean = false): KernelAccess {
     failures = [];
     kernel = open(loadKoffi, failures);
   }
-  const { isBuiltin } = builtin<NodeModule>("node:module")!;
+  const { isBuiltin } = builtin("node:module");
   if (kernel === undefined && quiet && isBuiltin("node:ffi")) return { obstacle: tooLoud };
   kernel ??= open(loadNodeFFI, failures);
   return kept = kernel === undefined ? { obstacle: obstacle(failures) } : { kernel };

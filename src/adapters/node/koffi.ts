@@ -12,23 +12,6 @@ interface Koffi {
   address(bytes: Uint8Array): bigint;
 }
 
-/** The part of `node:module` that is used. */
-interface NodeModule {
-  createRequire(from: string): { (name: string): unknown; resolve(name: string): string };
-}
-
-/** The part of `node:fs` that is used. */
-interface NodeFs {
-  existsSync(file: string | URL): boolean;
-  readFileSync(file: string, encoding: "utf8"): string;
-}
-
-/** The part of `node:path` that is used. */
-interface NodePath {
-  dirname(file: string): string;
-  join(...parts: string[]): string;
-}
-
 /** Exists in CommonJS, which has no `import.meta`. */
 declare const __filename: string | undefined;
 
@@ -60,7 +43,7 @@ function requireKoffi(): Koffi | undefined {
   const file = ownFile();
   if (file === undefined) return undefined;
   // Not named `require`: tools that look for imports would take its argument for one.
-  const load = builtin<NodeModule>("node:module")!.createRequire(file);
+  const load = builtin("node:module").createRequire(file);
   let found: string;
   try {
     found = load.resolve("koffi");
@@ -79,10 +62,10 @@ function requireKoffi(): Koffi | undefined {
 
 /** The version in the package.json beside a file, which may be missing in what was bundled. */
 function versionBeside(file: string): string {
-  const { dirname, join } = builtin<NodePath>("node:path")!;
+  const { dirname, join } = builtin("node:path");
   try {
     const manifest = join(dirname(file), "package.json");
-    const { version } = JSON.parse(builtin<NodeFs>("node:fs")!.readFileSync(manifest, "utf8"));
+    const { version } = JSON.parse(builtin("node:fs").readFileSync(manifest, "utf8"));
     return String(version);
   } catch {
     return "unknown";
@@ -97,7 +80,7 @@ function versionBeside(file: string): string {
  */
 export function mustNotAbort(
   version: string,
-  exists: (file: string) => boolean = builtin<NodeFs>("node:fs")!.existsSync,
+  exists: (file: string) => boolean = builtin("node:fs").existsSync,
 ): void {
   const [major, minor, patch] = version.split(".").map(Number) as [number, number, number];
   const fixed = !(major < 3 || major === 3 && (minor < 1 || minor === 1 && patch < 3));
@@ -107,7 +90,7 @@ export function mustNotAbort(
 
 /** The file of this code, unless it does not exist, as for code that was piped into Node. */
 function ownFile(): string | undefined {
-  const { existsSync } = builtin<NodeFs>("node:fs")!;
+  const { existsSync } = builtin("node:fs");
   const file: string | undefined = import.meta.url;
   if (file !== undefined) {
     return file.startsWith("file:") && existsSync(new URL(file)) ? file : undefined;

@@ -5,7 +5,8 @@ import { builtin, runtime } from "../../kernel/system.ts";
 import { coded } from "../../kernel/system_error.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { inform, misnamed, type TlsInformation } from "../../tls/information.ts";
-import type { SecureContext, TlsPlan } from "../../tls/options.ts";
+import type { SecureContext } from "../../kernel/modules.ts";
+import type { TlsPlan } from "../../tls/options.ts";
 import {
   giveOnread,
   listenTo,
@@ -60,10 +61,6 @@ interface NodeTls {
       SNICallback?: (name: string, done: SniDone) => void;
     },
   ) => TlsSocket;
-}
-
-interface NodeUtil {
-  getSystemErrorName(errno: number): string;
 }
 
 /** Starts TLS over a `net.Socket`. */
@@ -231,7 +228,7 @@ class NodeSession implements Session, OpeningSession {
     const result = this.#socket._handle?.readStart?.();
     if (result === undefined) return false;
     return result === 0 ||
-      builtin<NodeUtil>("node:util")!.getSystemErrorName(result) !== "EALREADY";
+      builtin("node:util").getSystemErrorName(result) !== "EALREADY";
   }
 
   get sent(): number {

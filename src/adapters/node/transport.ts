@@ -3,6 +3,7 @@
 import type { Incoming, KnownEnds, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import { netAddr } from "../../kernel/sockaddr.ts";
+import type { Modules } from "../../kernel/modules.ts";
 import { builtin, runtime } from "../../kernel/system.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { part, unshared } from "../../memory.ts";
@@ -75,18 +76,7 @@ export interface NodeSocket {
 /** Tells a stream that its write is over. All writes of a stream get the same function. */
 type Done = (error?: unknown) => void;
 
-/** The part of `node:buffer` that is used. */
-interface NodeBuffer {
-  Buffer: { allocUnsafeSlow(size: number): Uint8Array };
-}
-
-/** The part of `node:fs` that is used. */
-interface NodeFs {
-  writeSync(fd: number, data: Uint8Array, offset: number, size: number): number;
-  readSync(fd: number, into: Uint8Array, offset: number, size: number): number;
-}
-
-let fs: NodeFs | undefined;
+let fs: Modules["node:fs"] | undefined;
 
 /** The part of `node:net` that is used. */
 interface NodeNet {
@@ -228,7 +218,7 @@ export class NodeTransport implements Transport {
     const fd = native._handle?.fd ?? -1;
     // The TLS of the other runtimes fails at the first byte.
     if (fd < 0 || runtime().name !== "node") return;
-    fs ??= builtin<NodeFs>("node:fs")!;
+    fs ??= builtin("node:fs");
     const first = new Uint8Array(1);
     try {
       if (fs.readSync(fd, first, 0, 1) === 0) return;
@@ -311,7 +301,7 @@ export class NodeTransport implements Transport {
     const fd = _handle?.fd ?? -1;
     // On Windows no socket has a descriptor. A listener's program can write to what it accepts.
     if (fd < 0 || writableLength > 0) return undefined;
-    fs ??= builtin<NodeFs>("node:fs")!;
+    fs ??= builtin("node:fs");
     try {
       return fs.writeSync(fd, data, 0, data.length);
     } catch (cause) {
@@ -686,7 +676,7 @@ function copyOf(data: Uint8Array, start: number = 0): Uint8Array {
 
 /** Allocates a `Buffer`. Of any other array, streams would make a view at every write. */
 function allocate(size: number): Uint8Array {
-  return builtin<NodeBuffer>("node:buffer")!.Buffer.allocUnsafeSlow(size);
+  return builtin("node:buffer").Buffer.allocUnsafeSlow(size);
 }
 
 const nowhere: NetAddr = { transport: "tcp", hostname: "", port: 0 };

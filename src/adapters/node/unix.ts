@@ -2,6 +2,7 @@
 
 import type { Attempt, IncomingConnections, ListenerTransport, Transport } from "../../adapter.ts";
 import type { NetAddr, UnixAddr } from "../../kernel/address.ts";
+import type { Stats } from "../../kernel/modules.ts";
 import { builtin, host } from "../../kernel/system.ts";
 import { coded } from "../../kernel/system_error.ts";
 import { sleep } from "../../time/native_timers.ts";
@@ -11,20 +12,6 @@ import { listenTo, type NodeSocket } from "./transport.ts";
 interface NodeNet {
   connect(options: { path: string; allowHalfOpen: boolean }): NodeSocket;
   createServer(options: { allowHalfOpen: boolean; pauseOnConnect: boolean }): NodeServer;
-}
-
-interface Stats {
-  readonly ino: number;
-  readonly mtimeMs: number;
-  isSocket(): boolean;
-}
-
-interface NodeFs {
-  lstatSync(path: string, options: { throwIfNoEntry: false }): Stats | undefined;
-  unlinkSync(path: string): void;
-  renameSync(path: string, to: string): void;
-  openSync(path: string, flags: string): number;
-  closeSync(fd: number): void;
 }
 
 /** How long a process may take between binding its socket and listening, ms. */
@@ -90,7 +77,7 @@ async function removeStale(path: string): Promise<boolean> {
   await sleep(starting);
   if (!(await isRefused(path))) return false;
   // Another process may replace it as well. So it is taken away first, to see which file it is.
-  const { renameSync, unlinkSync } = builtin<NodeFs>("node:fs")!;
+  const { renameSync, unlinkSync } = builtin("node:fs");
   const aside = asideOf(path);
   try {
     renameSync(path, aside);
@@ -124,7 +111,7 @@ function asideOf(path: string): string {
 
 /** Bun's error for a lack of descriptors has no code, so another call is tried that needs one. */
 function withCode(cause: unknown): unknown {
-  const { openSync, closeSync } = builtin<NodeFs>("node:fs")!;
+  const { openSync, closeSync } = builtin("node:fs");
   try {
     closeSync(openSync("/", "r"));
     return cause;
@@ -138,7 +125,7 @@ function isAbstract(path: string): boolean {
 }
 
 function fileOf(path: string): Stats | undefined {
-  return builtin<NodeFs>("node:fs")!.lstatSync(path, { throwIfNoEntry: false });
+  return builtin("node:fs").lstatSync(path, { throwIfNoEntry: false });
 }
 
 /** Returns the path in a form that `node:net` does not take for a port: it listens to no path like "80". */
@@ -214,7 +201,7 @@ class UnixListener implements ListenerTransport {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    const { renameSync } = builtin<NodeFs>("node:fs")!;
+    const { renameSync } = builtin("node:fs");
     const aside = asideOf(this.#path);
     const found = this.#file && fileOf(this.#path)?.ino;
     const replaced = found !== this.#file && found !== undefined;

@@ -1,7 +1,8 @@
 import { test } from "node:test";
 import { assertEquals, assertRejects } from "@std/assert";
 import type { Attempt, Transport } from "../../../src/adapter.ts";
-import { type Address, race, type Surroundings } from "../../../src/dial/happy_eyeballs.ts";
+import { race, type Surroundings } from "../../../src/dial/happy_eyeballs.ts";
+import type { Address } from "../../../src/kernel/modules.ts";
 
 const v4 = (last: number): Address => ({ address: `192.0.2.${last}`, family: 4 });
 const v6 = (last: number): Address => ({ address: `2001:db8::${last}`, family: 6 });
