@@ -1,7 +1,8 @@
 /** Makes a transport of a connection that Deno has opened already. */
 
 import type { Transport } from "../../adapter.ts";
-import { adoptSocket, type NodeSocket } from "../node/transport.ts";
+import type { NodeSocket } from "../node/net.ts";
+import { adoptSocket } from "../node/transport.ts";
 import { descriptorOf, isOpen, isTcp } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
 import { keepErrors } from "./node_errors.ts";

@@ -8,21 +8,15 @@ import type { Attempt, Target, Transport } from "../../adapter.ts";
 import { race } from "../../dial/happy_eyeballs.ts";
 import { type BeforeHandshake, startHandshake } from "../../kernel/handshake.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import { builtin } from "../../kernel/system.ts";
 import { coded, systemError } from "../../kernel/system_error.ts";
 import { takeError } from "../../kernel/tcp_socket.ts";
 import { now, sleep } from "../../time/native_timers.ts";
+import { net } from "../node/net.ts";
 import { adoptSocket } from "../node/transport.ts";
 import { keepErrors } from "./node_errors.ts";
 import { descriptors } from "./descriptor.ts";
 import { hasEnded, loadKernel } from "./kernel.ts";
 import { askForNet } from "./permission.ts";
-
-interface NodeNet {
-  Socket: new (options: { fd: number; allowHalfOpen: boolean; manualStart: boolean }) => {
-    destroy(): void;
-  };
-}
 
 /** Dials every address of the name, as RFC 8305 says. */
 export function dialPrepared(target: Target, before: BeforeHandshake): Attempt {
@@ -58,7 +52,7 @@ class PreparedAttempt implements Attempt {
       kernel.close(fd);
       throw systemError(error, "connect");
     }
-    const { Socket } = builtin<NodeNet>("node:net")!;
+    const { Socket } = net();
     const socket = new Socket({ fd, allowHalfOpen: true, manualStart: true });
     descriptors().remember(socket, fd);
     const transport = adoptSocket(socket);

@@ -5,31 +5,40 @@ import { race } from "../../dial/happy_eyeballs.ts";
 import { withScopeName } from "../../kernel/scope.ts";
 import { knownAddress } from "../../kernel/sockaddr.ts";
 import { openDialling, type Source } from "../../kernel/handshake.ts";
-import { builtin } from "../../kernel/system.ts";
 import { loadKernel } from "./kernel.ts";
-import { type NodeSocket, NodeTransport, onread } from "./transport.ts";
+import { net, type NodeSocket } from "./net.ts";
+import { NodeTransport, onread } from "./transport.ts";
 
-interface SocketOptions {
-  fd?: number;
-  /** Keeps a socket with a descriptor from reading at once, as it is not connected yet. Not documented. */
-  manualStart?: boolean;
-  allowHalfOpen: boolean;
-  onread: ReturnType<typeof onread>;
+/** The wait of a socket for its connection or its TLS handshake, of which `open` then makes the result. */
+export class SocketAttempt<Result> implements Attempt<Result> {
+  readonly opened: Promise<Result>;
+  readonly #socket: NodeSocket;
+  #open = false;
+
+  constructor(
+    socket: NodeSocket,
+    open: () => Result,
+    event: "connect" | "secureConnect" = "connect",
+  ) {
+    this.#socket = socket;
+    this.opened = new Promise((resolve, reject) => {
+      socket.on("error", reject);
+      socket.once(event, () => {
+        socket.off("error", reject);
+        this.#open = true;
+        resolve(open());
+      });
+    });
+  }
+
+  abort(): void {
+    if (!this.#open) this.#socket.destroy();
+  }
+
+  fd(): number | undefined {
+    return this.#socket._handle?.fd;
+  }
 }
-
-interface ConnectOptions extends Pick<Source, "localAddress" | "localPort"> {
-  host: string;
-  port: number;
-  autoSelectFamily: boolean;
-}
-
-interface NodeNet {
-  Socket: new (options: SocketOptions) => NodeSocket & {
-    connect(options: ConnectOptions): unknown;
-  };
-}
-
-let net: NodeNet | undefined;
 
 /** Dials every address of the name, as RFC 8305 says. */
 export function connect({ hostname, port, before, source }: Target): Attempt {
@@ -47,37 +56,19 @@ export function connect({ hostname, port, before, source }: Target): Attempt {
   });
 }
 
-class NodeAttempt implements Attempt {
-  readonly opened: Promise<Transport>;
-  readonly #socket: NodeSocket;
-  #open = false;
-
+class NodeAttempt extends SocketAttempt<Transport> {
   constructor(host: string, port: number, { fd, source }: { fd?: number; source?: Source }) {
-    const { Socket } = net ??= builtin<NodeNet>("node:net")!;
+    const { Socket } = net();
     const options = { allowHalfOpen: true, onread: onread() };
-    const socket = this.#socket = fd === undefined
+    const socket = fd === undefined
       ? new Socket(options)
+      // It is not connected yet, so it must not read.
       : new Socket({ ...options, fd, manualStart: true });
     // Paused before the connection is open, the socket does not start to read.
     socket.pause();
     const to = { host, port, autoSelectFamily: false };
     socket.connect(source === undefined ? to : { ...to, ...bound(source) });
-    this.opened = new Promise((resolve, reject) => {
-      socket.on("error", reject);
-      socket.once("connect", () => {
-        socket.off("error", reject);
-        this.#open = true;
-        resolve(new NodeTransport(socket, { remote: knownAddress(host, port) }));
-      });
-    });
-  }
-
-  abort(): void {
-    if (!this.#open) this.#socket.destroy();
-  }
-
-  fd(): number | undefined {
-    return this.#socket._handle?.fd;
+    super(socket, () => new NodeTransport(socket, { remote: knownAddress(host, port) }));
   }
 }
 

@@ -9,39 +9,7 @@ import { SocketError, type UnsupportedOptionError } from "../../errors.ts";
 import { unsupported } from "../../kernel/obstacle.ts";
 import { builtin, host, runtime, systemName } from "../../kernel/system.ts";
 import { closed } from "../../kernel/tcp_socket.ts";
-
-/**
- * The object below a socket. Its setters are used instead of the socket's, which remember what they set
- * last and do nothing for the same value, even if the kernel's has changed since:
- * https://github.com/nodejs/node/pull/31543
- */
-interface Binding {
-  readonly fd?: number;
-  setNoDelay?(on: boolean): unknown;
-  setKeepAlive?(on: boolean, ...values: number[]): unknown;
-}
-
-interface NodeSocket {
-  readonly _handle?: Binding | null;
-  readonly destroyed: boolean;
-  readonly connecting: boolean;
-  readonly localAddress?: string;
-  readonly localPort?: number;
-  readonly remoteAddress?: string;
-  readonly remotePort?: number;
-  address(): { family?: string };
-}
-
-interface NodeServer {
-  readonly _handle?: Binding | null;
-  readonly listening: boolean;
-  address(): { address: string; port: number } | string | null;
-}
-
-interface NodeClasses {
-  Socket: new () => NodeSocket;
-  Server: new () => NodeServer;
-}
+import { type Binding, net, type NodeServer, type NodeSocket } from "./net.ts";
 
 /** Finds the descriptor of a socket whose object does not have it. */
 export interface Finder {
@@ -71,22 +39,19 @@ export function natives(): NativeSetters {
   };
 }
 
-let net: NodeClasses | undefined;
-
 /** The handle of a `node:net` object, or `undefined` for anything else. */
 export function handle(native: object, finder?: Finder): Handle | undefined {
-  const { Socket, Server } = net ??= builtin<NodeClasses>("node:net")!;
+  const { Socket, Server } = net();
   if (native instanceof Socket) return socketHandle(native, finder, tcpBinding);
   if (native instanceof Server) return serverHandle(native, finder);
   // Bun's http.Server is a class of its own.
-  const { Server: HttpServer } = builtin<NodeClasses>("node:http")!;
+  const { Server: HttpServer } = builtin<ReturnType<typeof net>>("node:http")!;
   return native instanceof HttpServer ? serverHandle(native, finder) : undefined;
 }
 
 /** The handle of a socket or server that has just been opened here. */
 export function openedHandle(native: object, finder?: Finder): Handle {
-  const { Socket } = net ??= builtin<NodeClasses>("node:net")!;
-  if (native instanceof Socket) return socketHandle(native, finder, openBinding);
+  if (native instanceof net().Socket) return socketHandle(native, finder, openBinding);
   const server = native as NodeServer;
   // The setters of a connection work on a listening socket too.
   return { ...serverHandle(server, finder), ...settersOf(() => server._handle!) };
@@ -102,6 +67,10 @@ function socketHandle(
   return { kind: "connection", fd, ...settersOf(() => binding(socket)) };
 }
 
+/**
+ * The setters of the object below a socket. Those of the socket remember what they set last and do nothing
+ * for the same value, even if the kernel's has changed since: https://github.com/nodejs/node/pull/31543
+ */
 function settersOf(binding: () => Binding): Partial<Handle> {
   const { setKeepAlive, setKeepAliveIdle, tuneKeepAlive } = natives();
   const setNoDelay = (on: boolean) => check(binding().setNoDelay!(on));

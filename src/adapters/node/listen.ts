@@ -9,60 +9,36 @@ import { withListening } from "../../kernel/listening.ts";
 import { resolve } from "../../dial/happy_eyeballs.ts";
 import { withScopeName } from "../../kernel/scope.ts";
 import { knownAddress } from "../../kernel/sockaddr.ts";
-import { builtin, host, systemName } from "../../kernel/system.ts";
+import { host, systemName } from "../../kernel/system.ts";
 import { coded } from "../../kernel/system_error.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
 import { loadKernel } from "./kernel.ts";
-import { listenTo, type NodeSocket, type NodeTransport, remoteAddr } from "./transport.ts";
-
-/** The part of `net.Server` that is used. */
-export interface NodeServer {
-  readonly listening: boolean;
-  /** A string is the path of a UNIX socket. `null` means that the server does not listen. */
-  address(): { address: string; port: number } | string | null;
-  listen(options: NodeListenOptions, backlog?: number): unknown;
-  on(event: string, listener: (...args: never[]) => void): unknown;
-  once(event: string, listener: (...args: never[]) => void): unknown;
-  off(event: string, listener: (...args: never[]) => void): unknown;
-  close(): unknown;
-  unref(): unknown;
-}
-
-/** The options of `server.listen` that are used. */
-interface NodeListenOptions {
-  readonly host?: string;
-  readonly port?: number;
-  readonly path?: string;
-  readonly fd?: number;
-  readonly backlog: number | undefined;
-  readonly ipv6Only?: boolean | undefined;
-  readonly reusePort?: boolean;
-  readonly exclusive?: boolean;
-}
+import { net, type NodeListenOptions, type NodeServer, type NodeSocket } from "./net.ts";
+import { listenTo, type NodeTransport, remoteAddr } from "./transport.ts";
 
 /** Something to do with every accepted connection first. */
 export type Prepare = (transport: NodeTransport) => void;
 
-interface NodeNet {
-  createServer(options: { allowHalfOpen: boolean; pauseOnConnect: boolean }): NodeServer;
-}
-
-/** A transport over `net.Server`. Node accepts at once, and the core keeps connections until `accept`. */
-class NodeListenerTransport implements ListenerTransport {
+/**
+ * A transport over `net.Server`. Node accepts at once, and the core keeps connections until `accept`.
+ * `open` makes the transport of a connection, unless its peer has gone already.
+ */
+export class NodeListenerTransport implements ListenerTransport {
   readonly native: NodeServer;
   readonly addr: NetAddr;
-  /** The local address of all connections, if they have the same. */
-  readonly #local: NetAddr | undefined;
-  readonly #prepare: Prepare | undefined;
+  readonly #open: (socket: NodeSocket) => NodeTransport | undefined;
   #incoming!: IncomingConnections;
   #closed = false;
   readonly #reportClose: () => void = closeReport(() => this.#closed ? undefined : this.#incoming);
 
-  constructor(native: NodeServer, addr: NetAddr, inherited: boolean, prepare?: Prepare) {
+  constructor(
+    native: NodeServer,
+    addr: NetAddr,
+    open: (socket: NodeSocket) => NodeTransport | undefined,
+  ) {
     this.native = native;
     this.addr = addr;
-    this.#prepare = prepare;
-    this.#local = inherited ? undefined : knownAddress(addr.hostname, addr.port);
+    this.#open = open;
   }
 
   start(incoming: IncomingConnections): void {
@@ -80,6 +56,10 @@ class NodeListenerTransport implements ListenerTransport {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.closeServer();
+  }
+
+  protected closeServer(): void {
     this.native.close();
   }
 
@@ -87,14 +67,10 @@ class NodeListenerTransport implements ListenerTransport {
     this.native.unref();
   }
 
-  // Accepted sockets do not read into shared memory as dialled ones do. That would take a second socket
-  // around the same handle and an undocumented option, for 5 to 10 % more small messages.
   readonly #onConnection = (socket: NodeSocket): void => {
-    const remote = this.#closed ? undefined : remoteAddr(socket);
-    if (remote === undefined) return void socket.destroy();
-    const transport = listenTo(socket, { local: this.#local, remote });
-    this.#prepare?.(transport);
-    this.#incoming.accepted(transport);
+    const transport = this.#closed ? undefined : this.#open(socket);
+    if (transport === undefined) socket.destroy();
+    else this.#incoming.accepted(transport);
   };
 
   readonly #onError = (cause: unknown): void => {
@@ -151,26 +127,43 @@ export function listenOnDescriptor(
   return open({ fd, backlog }, prepare);
 }
 
-/** Opens a server of `node:net` and makes a listener of it. */
-export function open(options: NodeListenOptions, prepare?: Prepare): Promise<ListenerTransport> {
+/** Opens a server of `node:net` for TCP and makes a listener of it. */
+export async function open(
+  options: NodeListenOptions,
+  prepare?: Prepare,
+): Promise<ListenerTransport> {
   if (isDenied()) {
     const denied = new Error("the permission to use the network is missing: needs --allow-net");
-    return Promise.reject(Object.assign(denied, { code: "ERR_ACCESS_DENIED" }));
+    throw Object.assign(denied, { code: "ERR_ACCESS_DENIED" });
   }
-  const { createServer } = builtin<NodeNet>("node:net")!;
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+  const server = await openServer(options);
+  const bound = server.address();
+  if (typeof bound !== "object" || bound === null) {
+    server.close();
+    throw coded("EAFNOSUPPORT", "no TCP socket");
+  }
+  const { address: hostname, port } = bound;
+  // All connections have it, if it is known. An inherited socket may show another one.
+  const local = options.fd === undefined ? knownAddress(hostname, port) : undefined;
+  return new NodeListenerTransport(server, { transport: "tcp", hostname, port }, (socket) => {
+    const remote = remoteAddr(socket);
+    if (remote === undefined) return undefined;
+    // Accepted sockets do not read into shared memory as dialled ones do. That would take a second socket
+    // around the same handle and an undocumented option, for 5 to 10 % more small messages.
+    const transport = listenTo(socket, { local, remote });
+    prepare?.(transport);
+    return transport;
+  });
+}
+
+/** Opens a server of `node:net`. */
+export function openServer(options: NodeListenOptions): Promise<NodeServer> {
+  const server = net().createServer({ allowHalfOpen: true, pauseOnConnect: true });
   return new Promise((resolve, reject) => {
     server.on("error", reject);
     server.once("listening", () => {
       server.off("error", reject);
-      const bound = server.address();
-      if (typeof bound === "object" && bound !== null) {
-        const addr = { transport: "tcp", hostname: bound.address, port: bound.port } as const;
-        const inherited = options.fd !== undefined;
-        return resolve(new NodeListenerTransport(server, addr, inherited, prepare));
-      }
-      server.close();
-      reject(coded("EAFNOSUPPORT", "no TCP socket"));
+      resolve(server);
     });
     // With a descriptor, Node reads the backlog only from the second argument:
     // https://github.com/nodejs/node/blob/v26.10.0/lib/net.js `Server.prototype.listen`.

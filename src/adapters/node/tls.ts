@@ -7,13 +7,8 @@ import { nativeTimers } from "../../time/native_timers.ts";
 import { inform, misnamed, type TlsInformation } from "../../tls/information.ts";
 import type { SecureContext } from "../../kernel/modules.ts";
 import type { TlsPlan } from "../../tls/options.ts";
-import {
-  giveOnread,
-  listenTo,
-  type NodeSocket,
-  type NodeTransport,
-  type Session,
-} from "./transport.ts";
+import type { NodeSocket } from "./net.ts";
+import { giveOnread, listenTo, type NodeTransport, type Session } from "./transport.ts";
 
 /** The members of Node's object for a certificate that are used. */
 interface Certificate {

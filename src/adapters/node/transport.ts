@@ -13,75 +13,16 @@ import { lingerZero } from "../../kernel/tcp_socket.ts";
 import { SocketError } from "../../errors.ts";
 import type { TlsInformation } from "../../tls/information.ts";
 import { handle } from "./handle.ts";
+import { type Done, type Name, net, type NodeSocket } from "./net.ts";
 
-/** The key under which a socket has its transport, which gets its events. */
+/** The key under which a socket has its transport, so that all sockets can share their listeners. */
 const owner: unique symbol = Symbol("transport");
 
-/** A binding writes an address into such an object. */
-interface Name {
-  address?: string;
-  port?: number;
-}
-
-/** The part of `net.Socket` and `tls.TLSSocket` that is used. */
-export interface NodeSocket {
-  /** Set by this file, so that all sockets can share their listeners. */
+interface OwnedSocket extends NodeSocket {
   [owner]?: NodeTransport;
-  allowHalfOpen: boolean;
-  readonly localAddress?: string;
-  readonly localPort?: number;
-  readonly remoteAddress?: string;
-  readonly remotePort?: number;
-  readonly connecting: boolean;
-  readonly destroyed: boolean;
-  readonly encrypted?: boolean;
-  readonly errored: Error | null;
-  readonly readableEncoding: string | null;
-  readonly readableEnded: boolean;
-  readonly writableEnded: boolean;
-  readonly writableFinished: boolean;
-  readonly readableLength: number;
-  readonly writableLength: number;
-  readonly writableCorked: number;
-  /** Not documented, but nothing else has the descriptor. */
-  readonly _handle: {
-    readonly fd?: number;
-    getpeername?(into: Name): number;
-    getsockname?(into: Name): number;
-    readStart?(): number;
-    readonly writeQueueSize?: number;
-    readonly bytesWritten?: number;
-    useUserBuffer?(memory: Uint8Array): void;
-  } | null;
-  on(event: string, listener: (...args: never[]) => void): unknown;
-  once(event: string, listener: (...args: never[]) => void): unknown;
-  off(event: string, listener: (...args: never[]) => void): unknown;
-  /** Returns a part of what has arrived and is kept, or `null` when there is nothing. */
-  read(): Uint8Array | null;
-  /** Puts bytes that were read back to the front. */
-  unshift(chunk: Uint8Array): void;
-  pause(): unknown;
-  resume(): unknown;
-  write(data: Uint8Array, done?: () => void): boolean;
-  /** The method that the `write` of a stream calls, and that classes of streams define. */
-  _write(data: Uint8Array, encoding: string, done: Done): void;
-  end(done: (error?: Error | null) => void): unknown;
-  destroy(cause?: unknown): unknown;
-  resetAndDestroy?(): unknown;
-  /** Set by `resetAndDestroy` before it destroys the socket. */
-  resetAndClosing?: boolean;
-  unref(): unknown;
 }
-
-/** Tells a stream that its write is over. All writes of a stream get the same function. */
-type Done = (error?: unknown) => void;
 
 let fs: Modules["node:fs"] | undefined;
-
-/** The part of `node:net` that is used. */
-interface NodeNet {
-  Socket: abstract new (...args: never[]) => NodeSocket & object;
-}
 
 /** TLS that this library has started on a socket. */
 export interface Session {
@@ -171,7 +112,7 @@ export class NodeTransport implements Transport {
     this.localAddr = known.local ?? localAddr(native) ?? nowhere;
     this.remoteAddr = known.remote ?? remoteAddr(native) ?? nowhere;
     // These stay, since an error without a listener, even after the end, would end the process.
-    native[owner] = this;
+    (native as OwnedSocket)[owner] = this;
     native.on("error", onError);
     native.on("end", onEnd);
     native.on("close", onClose);
@@ -578,26 +519,26 @@ export function listenTo(
  * Hides a failed write from the stream, so that reading goes on. The stream would destroy its socket, and
  * with it bytes that have arrived, which may be the reason that a server gives before it closes.
  */
-function write(this: NodeSocket, data: Uint8Array, encoding: string, done: Done): void {
+function write(this: OwnedSocket, data: Uint8Array, encoding: string, done: Done): void {
   const { _write } = Object.getPrototypeOf(this) as NodeSocket;
   _write.call(this, data, encoding, this[owner]!.withoutError(done));
 }
 
-function onData(this: NodeSocket, chunk: Uint8Array): void {
+function onData(this: OwnedSocket, chunk: Uint8Array): void {
   const bytes = part(chunk, 0);
   // It is not kept if it shares its memory with others, as a `Buffer` of Node's pool does.
   this[owner]!.received(bytes, bytes.length < bytes.buffer.byteLength);
 }
 
-function onEnd(this: NodeSocket): void {
+function onEnd(this: OwnedSocket): void {
   this[owner]!.ended();
 }
 
-function onError(this: NodeSocket, cause: unknown): void {
+function onError(this: OwnedSocket, cause: unknown): void {
   this[owner]!.broken(cause);
 }
 
-function onClose(this: NodeSocket): void {
+function onClose(this: OwnedSocket): void {
   this[owner]!.gone();
 }
 
@@ -631,7 +572,7 @@ export function giveOnread(native: NodeSocket): boolean {
 }
 
 /** The callback of `onread`. Node calls it as a method of the socket, like a listener. */
-function onRead(this: NodeSocket, size: number, buffer: Uint8Array): boolean {
+function onRead(this: OwnedSocket, size: number, buffer: Uint8Array): boolean {
   this[owner]!.received(buffer.subarray(0, size), true);
   return true;
 }
@@ -643,7 +584,7 @@ function onRead(this: NodeSocket, size: number, buffer: Uint8Array): boolean {
  * @throws {TypeError} It decodes to text, so bytes may be lost already, or has the option `onread`.
  */
 export function adoptSocket(native: object): NodeTransport | undefined {
-  if (!(native instanceof builtin<NodeNet>("node:net")!.Socket)) return undefined;
+  if (!(native instanceof net().Socket)) return undefined;
   if (native.connecting || native.destroyed || native.remotePort === undefined) return undefined;
   if (native.readableEncoding !== null) {
     throw new TypeError(

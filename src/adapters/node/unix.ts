@@ -1,18 +1,15 @@
 /** Unix sockets through `node:net`, in all three runtimes. */
 
-import type { Attempt, IncomingConnections, ListenerTransport, Transport } from "../../adapter.ts";
+import type { Attempt, ListenerTransport, Transport } from "../../adapter.ts";
 import type { NetAddr, UnixAddr } from "../../kernel/address.ts";
 import type { Stats } from "../../kernel/modules.ts";
 import { builtin, host } from "../../kernel/system.ts";
 import { coded } from "../../kernel/system_error.ts";
 import { sleep } from "../../time/native_timers.ts";
-import { closeReport, type NodeServer } from "./listen.ts";
-import { listenTo, type NodeSocket } from "./transport.ts";
-
-interface NodeNet {
-  connect(options: { path: string; allowHalfOpen: boolean }): NodeSocket;
-  createServer(options: { allowHalfOpen: boolean; pauseOnConnect: boolean }): NodeServer;
-}
+import { SocketAttempt } from "./connect.ts";
+import { NodeListenerTransport, openServer } from "./listen.ts";
+import { net, type NodeServer } from "./net.ts";
+import { listenTo } from "./transport.ts";
 
 /** How long a process may take between binding its socket and listening, ms. */
 const starting = 20;
@@ -24,21 +21,14 @@ function address(path: string): NetAddr {
 
 /** Dials a Unix socket. */
 export function connectUnix(path: string): Attempt {
-  const socket = builtin<NodeNet>("node:net")!.connect({ path, allowHalfOpen: true });
+  const socket = net().connect({ path, allowHalfOpen: true });
   socket.pause();
-  let open = false;
-  return {
-    waitsFor: "the listener does not accept",
-    opened: new Promise<Transport>((resolve, reject) => {
-      socket.on("error", reject);
-      socket.once("connect", () => {
-        socket.off("error", reject);
-        open = true;
-        resolve(listenTo(socket, { local: address(""), remote: address(path) }));
-      });
-    }),
-    abort: () => void (open || socket.destroy()),
-  };
+  const known = { local: address(""), remote: address(path) };
+  return new UnixAttempt(socket, () => listenTo(socket, known));
+}
+
+class UnixAttempt extends SocketAttempt<Transport> implements Attempt {
+  readonly waitsFor = "the listener does not accept";
 }
 
 /** When the last `listenUnix` of this thread is over. */
@@ -133,64 +123,33 @@ function notPort(path: string): string {
   return Number(path) >= 0 ? `./${path}` : path;
 }
 
-function open(path: string, backlog: number | undefined): Promise<ListenerTransport> {
-  const { createServer } = builtin<NodeNet>("node:net")!;
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
-  return new Promise((resolve, reject) => {
-    // Bun would replace the file even of a live listener.
-    if (host().versions.bun !== undefined && !isAbstract(path) && fileOf(path) !== undefined) {
-      return reject(coded("EADDRINUSE", `listen EADDRINUSE: address already in use ${path}`));
-    }
-    const failed = (cause: { code?: string }) => {
-      // libuv says EACCES for a directory that does not exist (`uv_pipe_bind2`), as Windows does.
-      const missing = cause.code === "EACCES" &&
-        fileOf(path.slice(0, path.lastIndexOf("/") + 1) || ".") === undefined;
-      if (cause.code === undefined) return reject(withCode(cause));
-      reject(missing ? coded("ENOENT", `listen ENOENT: no such directory ${path}`) : cause);
-    };
-    server.once("error", failed);
-    server.once("listening", () => {
-      server.off("error", failed);
-      resolve(new UnixListener(server, path));
-    });
-    server.listen({ path: notPort(path), backlog, exclusive: true });
-  });
+async function open(path: string, backlog: number | undefined): Promise<ListenerTransport> {
+  // Bun would replace the file even of a live listener.
+  if (host().versions.bun !== undefined && !isAbstract(path) && fileOf(path) !== undefined) {
+    throw coded("EADDRINUSE", `listen EADDRINUSE: address already in use ${path}`);
+  }
+  try {
+    const server = await openServer({ path: notPort(path), backlog, exclusive: true });
+    return new UnixListener(server, path);
+  } catch (cause) {
+    const { code } = cause as { code?: string };
+    if (code === undefined) throw withCode(cause);
+    // libuv says EACCES for a directory that does not exist (`uv_pipe_bind2`), as Windows does.
+    const missing = code === "EACCES" &&
+      fileOf(path.slice(0, path.lastIndexOf("/") + 1) || ".") === undefined;
+    throw missing ? coded("ENOENT", `listen ENOENT: no such directory ${path}`) : cause;
+  }
 }
 
-/** A transport over `net.Server`, which accepts connections at once. */
-class UnixListener implements ListenerTransport {
-  readonly native: NodeServer;
-  readonly addr: NetAddr;
+class UnixListener extends NodeListenerTransport {
   readonly #path: string;
   readonly #file: number | undefined;
-  #incoming!: IncomingConnections;
-  #closed = false;
-  readonly #reportClose: () => void = closeReport(() => this.#closed ? undefined : this.#incoming);
 
   constructor(native: NodeServer, path: string) {
-    this.native = native;
-    this.addr = address(path);
+    const local = address(path);
+    super(native, local, (socket) => listenTo(socket, { local, remote: address("") }));
     this.#path = path;
     this.#file = isAbstract(path) ? undefined : fileOf(path)?.ino;
-  }
-
-  start(incoming: IncomingConnections): void {
-    this.#incoming = incoming;
-    this.native.on("connection", (socket: NodeSocket) => {
-      if (this.#closed) return void socket.destroy();
-      incoming.accepted(listenTo(socket, { local: this.addr, remote: address("") }));
-    });
-    this.native.on("error", (cause: unknown) => this.#failed(cause));
-    this.native.on("close", this.#reportClose);
-  }
-
-  /** Does nothing while the server listens. When the program has closed it, this reports that. */
-  pull(): void {
-    if (!this.native.listening) this.#reportClose();
-  }
-
-  #failed(cause: unknown): void {
-    if (!this.#closed) this.#incoming.failed(cause);
   }
 
   /**
@@ -198,24 +157,18 @@ class UnixListener implements ListenerTransport {
    * that belongs to another listener by now is put aside meanwhile. Can go when runtimes look first:
    * https://github.com/libuv/libuv/blob/v1.51.0/src/unix/pipe.c `uv__pipe_close`
    */
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+  protected override closeServer(): void {
     const { renameSync } = builtin("node:fs");
     const aside = asideOf(this.#path);
     const found = this.#file && fileOf(this.#path)?.ino;
     const replaced = found !== this.#file && found !== undefined;
     try {
       if (replaced) renameSync(this.#path, aside);
-      this.native.close();
+      super.closeServer();
       if (replaced) renameSync(aside, this.#path);
     } catch {
       // It may not be renamed, and so not be removed either.
-      this.native.close();
+      super.closeServer();
     }
-  }
-
-  unref(): void {
-    this.native.unref();
   }
 }
