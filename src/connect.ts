@@ -1,10 +1,10 @@
 /** `connect`: checks the options, dials, and makes a connection, under one limit. */
 
-import type { Transport } from "./adapter.ts";
+import type { Attempt, Transport } from "./adapter.ts";
 import { Connection } from "./connection/connection.ts";
 import type { TcpConnection } from "./connection/types.ts";
 import { Dialling } from "./dialling.ts";
-import { retraced, toSocketError } from "./errors.ts";
+import { retraced } from "./errors.ts";
 import { checkConnect, isUnix } from "./options/validate.ts";
 import type { ConnectOptions, UnixConnectOptions } from "./options/types.ts";
 import { dialUnix, type UnixConnection } from "./unix.ts";
@@ -14,7 +14,6 @@ import { applyPlan, supportedPlan } from "./options/apply.ts";
 import { forgetDialling, noteDialling, noteOpened } from "./options/ours.ts";
 import { mustBeInTime } from "./time/calls.ts";
 import { timers } from "./time/timers.ts";
-import { SecureAttempt } from "./tls/handshake.ts";
 
 /**
  * Opens a TCP connection. `timeout` is required. It limits name resolution, every address tried and the
@@ -63,26 +62,21 @@ export async function connect(
   const limits = { timeout: timeouts.connect, deadline, signal };
   mustBeInTime(limits, { operation: "connect", address: target });
   const { before, source, later } = prepareDial(plan.dial, steps, signal);
-  const prepare = ({ native }: Transport) => {
-    applyPlan(runtime.openedHandle(native), later, "connect");
+  const prepare = (transport: Transport): Attempt | undefined => {
+    applyPlan(runtime.openedHandle(transport.native), later, "connect");
+    return tls && runtime.secure(transport, tls);
   };
   noteDialling(target.port);
-  let transport: Transport | undefined;
   try {
-    transport = await new Dialling(target, limits, plan.dial.retry, (hostname, port) => {
-      const attempt = runtime.connect({ hostname, port, before, source });
-      return tls === undefined ? attempt : new SecureAttempt(attempt, tls, prepare);
-    }).promise;
-    if (tls === undefined) prepare(transport);
+    const dial = (hostname: string, port: number) =>
+      runtime.connect({ hostname, port, before, source });
+    const transport = await new Dialling(target, limits, plan.dial.retry, dial, prepare).promise;
     const name = target.hostname;
     const connection = new Connection(transport, timeouts, timers, deadPeerTimeout, name);
     noteOpened(connection);
     return connection;
   } catch (error) {
-    if (error instanceof Thrown) throw error.reason;
-    if (transport === undefined) throw retraced(error);
-    transport.close();
-    throw toSocketError(error, "connect", target);
+    throw error instanceof Thrown ? error.reason : retraced(error);
   } finally {
     forgetDialling(target.port);
   }

@@ -4,18 +4,16 @@
  */
 
 import type { Attempt } from "./adapter.ts";
+import { SocketAttempt } from "./adapters/node/connect.ts";
+import { net, type NodeSocket } from "./adapters/node/net.ts";
 import { checkInteger, fail } from "./check.ts";
 import { race } from "./dial/happy_eyeballs.ts";
 import { Dialling, type Opened } from "./dialling.ts";
-import { toSocketError } from "./errors.ts";
-import { timeoutError } from "./events.ts";
 import type { ErrorAddress } from "./errors.ts";
 import { builtin } from "./kernel/system.ts";
 import { setOptions } from "./options/any_socket.ts";
 import { checkConnector, type ConnectorPlan } from "./options/validate.ts";
 import type { RetryOptions, SocketOptions } from "./options/types.ts";
-import { dueOf } from "./time/calls.ts";
-import { Limited } from "./time/limited.ts";
 
 /**
  * Options of {@linkcode connector}: options of the sockets that it opens, and the limit of opening one.
@@ -94,22 +92,6 @@ export function connector(options: ConnectorOptions): Connector {
   };
 }
 
-/** The part of `net.Socket` that is used. */
-interface NodeSocket {
-  readonly localAddress?: string;
-  readonly localPort?: number;
-  readonly remoteAddress?: string;
-  readonly remotePort?: number;
-  once(event: string, listener: (error?: Error) => void): unknown;
-  off(event: string, listener: (error?: Error) => void): unknown;
-  destroy(): unknown;
-}
-
-interface NodeNet {
-  connect(options: { host: string; port: number; autoSelectFamily: boolean }): NodeSocket;
-  isIP(host: string): number;
-}
-
 interface NodeTls {
   connect(options: object): NodeSocket;
 }
@@ -131,24 +113,16 @@ async function open(plan: ConnectorPlan, given: ConnectorTarget): Promise<NodeSo
   }
   const target = { hostname: hostname.replace(/^\[(.*)\]$/, "$1"), port };
   const { timeout, retry } = plan;
-  const { due } = dueOf({ timeout }, null);
-  const dialling = new Dialling(
-    target,
-    { timeout },
-    retry,
-    (hostname, port) =>
-      race({ hostname, port }, (address, _family, port) => new SocketAttempt(address, port)),
-  );
-  const { native } = await dialling.promise;
-  try {
+  const dial = (hostname: string, port: number) =>
+    race({ hostname, port }, (host, _family, port) => {
+      const socket = net().connect({ host, port, autoSelectFamily: false });
+      return new SocketAttempt(socket, () => new OpenSocket(socket));
+    });
+  const prepare = ({ native }: OpenSocket) => {
     setOptions(native as never, plan.socket);
-    if (!secure) return native;
-    const socket = tlsOver(native, given, target.hostname);
-    return await new Handshake(socket, target, timeout, due).promise;
-  } catch (error) {
-    native.destroy();
-    throw toSocketError(error, "connect", target);
-  }
+    return secure ? handshake(native, given, target.hostname) : undefined;
+  };
+  return (await new Dialling(target, { timeout }, retry, dial, prepare).promise).native;
 }
 
 /** An open `net.Socket`, in the form that dialling needs. */
@@ -176,69 +150,28 @@ class OpenSocket implements Opened {
   }
 }
 
-/** One TCP handshake. */
-class SocketAttempt implements Attempt<OpenSocket> {
-  readonly opened: Promise<OpenSocket>;
-  readonly #socket: NodeSocket;
-  #open = false;
-
-  constructor(host: string, port: number) {
-    const { connect } = builtin<NodeNet>("node:net")!;
-    const socket = this.#socket = connect({ host, port, autoSelectFamily: false });
-    this.opened = new Promise((resolve, reject) => {
-      socket.once("error", reject);
-      socket.once("connect", () => {
-        socket.off("error", reject);
-        this.#open = true;
-        resolve(new OpenSocket(socket));
-      });
-    });
-  }
-
-  abort(): void {
-    if (!this.#open) this.#socket.destroy();
-  }
-}
-
 /** Starts TLS over an open socket. What the client has given counts, except for the socket itself. */
-function tlsOver(plain: NodeSocket, given: ConnectorTarget, hostname: string): NodeSocket {
+function handshake(
+  plain: NodeSocket,
+  given: ConnectorTarget,
+  hostname: string,
+): Attempt<OpenSocket> {
   // RFC 6066 does not allow an address here.
-  const named = builtin<NodeNet>("node:net")!.isIP(hostname) === 0;
+  const named = net().isIP(hostname) === 0;
   const { path: _, ...options } = given as { path?: unknown };
-  return builtin<NodeTls>("node:tls")!.connect({
+  const socket = builtin<NodeTls>("node:tls")!.connect({
     ...named && { servername: hostname },
     ...options,
     ...{ socket: plain, host: hostname },
   });
-}
-
-/** The handshake of a TLS socket, with the time that is left of the limit. */
-class Handshake extends Limited<NodeSocket> {
-  readonly #socket: NodeSocket;
-  readonly #target: ErrorAddress;
-  readonly #timeout: number | null;
-
-  /** The limit, `timeout`, is over at `due`. */
-  constructor(socket: NodeSocket, target: ErrorAddress, timeout: number | null, due: number) {
-    super(due);
-    this.#socket = socket;
-    this.#target = target;
-    this.#timeout = timeout;
-    const failed = (error?: Error) => this.fail(error);
-    socket.once("error", failed);
-    socket.once("secureConnect", () => {
-      socket.off("error", failed);
-      this.succeed(socket);
-    });
-  }
-
-  protected override timedOut(): Error {
-    const diagnosis = "the connection is open, the TLS handshake is not over";
-    const timeout = this.#timeout!;
-    return timeoutError({ operation: "connect", timeout, address: this.#target, diagnosis });
-  }
-
-  protected override abandon(): void {
-    this.#socket.destroy();
-  }
+  const attempt = new SocketAttempt(socket, () => new OpenSocket(socket), "secureConnect");
+  const close = () => void plain.destroy();
+  attempt.opened.catch(close);
+  return {
+    opened: attempt.opened,
+    abort() {
+      attempt.abort();
+      close();
+    },
+  };
 }

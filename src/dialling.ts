@@ -60,13 +60,22 @@ export interface Opened {
   reset(kernel: () => Kernel): void;
 }
 
+/**
+ * Prepares an open connection, and starts TLS on it if the caller wants that. If this throws, or the handshake
+ * fails, the connection is closed.
+ */
+export type Prepare<Result> = (opened: Result) => Attempt<Result> | undefined;
+
 /** One `connect`, which its limit or its signal can end. */
 export class Dialling<Result extends Opened = Transport> extends Limited<Result> {
   readonly #target: Target;
   readonly #timeout: number;
   readonly #retry: Required<RetryOptions> | undefined;
   readonly #start: (hostname: string, port: number) => Attempt<Result>;
+  readonly #prepare: Prepare<Result>;
   #attempt: Attempt<Result> | undefined = undefined;
+  /** Whether the attempt is a TLS handshake, over a connection that is open. */
+  #handshaking = false;
   /** How many attempts have failed, and the error of the last one. */
   #failures = 0;
   #last: Error | undefined = undefined;
@@ -79,6 +88,7 @@ export class Dialling<Result extends Opened = Transport> extends Limited<Result>
     limits: CallOptions,
     retry: Required<RetryOptions> | undefined,
     start: (hostname: string, port: number) => Attempt<Result>,
+    prepare: Prepare<Result> = () => undefined,
   ) {
     const { due, limit } = dueOf(limits, null);
     super(due, limits.signal);
@@ -86,12 +96,14 @@ export class Dialling<Result extends Opened = Transport> extends Limited<Result>
     this.#timeout = limit;
     this.#retry = retry;
     this.#start = start;
+    this.#prepare = prepare;
     this.#dial();
   }
 
   #dial(): void {
     try {
       const { hostname, port } = this.#target;
+      this.#handshaking = false;
       this.#attempt = this.#start(canonical(hostname), port);
       this.#attempt.opened.then(
         (transport) => this.#opened(transport),
@@ -107,7 +119,19 @@ export class Dialling<Result extends Opened = Transport> extends Limited<Result>
     // stopped the abort event before it came here.
     if (this.over || this.aborted()) return transport.close();
     if (isItself(transport, this.#target.port)) return this.#dialAgain(transport);
-    this.succeed(transport);
+    try {
+      const handshake = this.#prepare(transport);
+      if (handshake === undefined) return this.succeed(transport);
+      this.#attempt = handshake;
+      this.#handshaking = true;
+      handshake.opened.then(
+        (secured) => this.over || this.aborted() ? secured.close() : this.succeed(secured),
+        (cause) => this.#failed(cause),
+      );
+    } catch (cause) {
+      transport.close();
+      this.#failed(cause);
+    }
   }
 
   /** Dials again after connecting to itself, as no program listens at the port. */
@@ -143,11 +167,13 @@ export class Dialling<Result extends Opened = Transport> extends Limited<Result>
     const timeout = this.#timeout;
     const failures = this.#failures;
     const cause = this.#last;
-    const diagnosis = cause === undefined
-      ? this.#attempt?.waitsFor ?? diagnoseAttempt(this.#attempt, timers)
-      : `${failures} ${
+    const diagnosis = cause !== undefined
+      ? `${failures} ${
         failures === 1 ? "attempt" : "attempts"
-      } failed, the last one: ${cause.message}`;
+      } failed, the last one: ${cause.message}`
+      : this.#handshaking
+      ? "connected, and the peer has not finished the TLS handshake"
+      : this.#attempt?.waitsFor ?? diagnoseAttempt(this.#attempt, timers);
     return timeoutError({
       operation: "connect",
       timeout,

@@ -1,4 +1,4 @@
-/** TLS handshakes: as a part of dialling, and on an open connection under a limit. */
+/** TLS handshakes on open connections, each under a limit. */
 
 import type { Attempt, Transport } from "../adapter.ts";
 import { type TimeoutErrorOptions, toSocketError } from "../errors.ts";
@@ -45,34 +45,5 @@ export class LimitedHandshake extends Limited<Transport> {
 
   protected override abandon(): void {
     this.#attempt!.abort();
-  }
-}
-
-/** Prepares the connection of another attempt, and then starts TLS on it. */
-export class SecureAttempt implements Attempt {
-  readonly opened: Promise<Transport>;
-  waitsFor: string | undefined = undefined;
-  #running: Attempt;
-  #over = false;
-
-  constructor(attempt: Attempt, plan: TlsPlan, prepare: (transport: Transport) => void) {
-    this.#running = attempt;
-    this.opened = attempt.opened.then((transport) => {
-      if (this.#over) return transport.close() as never;
-      try {
-        prepare(transport);
-        this.#running = adapter().secure(transport, plan);
-      } catch (error) {
-        transport.close();
-        throw error;
-      }
-      this.waitsFor = "connected, and the peer has not finished the TLS handshake";
-      return this.#running.opened;
-    });
-  }
-
-  abort(): void {
-    this.#over = true;
-    this.#running.abort();
   }
 }
