@@ -7,16 +7,23 @@ import { disconnect, SHUT_RDWR } from "../kernel/tcp_socket.ts";
 import { setInt } from "../options/dead_peer.ts";
 import { longestInterval } from "../options/probing.ts";
 import type { Silence } from "../options/silence.ts";
-import { Alarm, type TimerQueue } from "../time/timers.ts";
+import { Alarm, type TimerQueue, timers } from "../time/timers.ts";
 
 /** After `close`, TLS still sends `close_notify`. It has this much time before FIN, ms. */
 const settling = 100;
 /** The first pause between two looks, ms. Each is twice as long as the one before, up to the interval. */
 const firstPause = 1;
 
-/** All such connections, for the end of the process. */
-const leaving = new Set<Leaving>();
 let watchingExit = false;
+
+/**
+ * Tells alarms when the process ends. Without an open descriptor the kernel gives up what is unsent as soon as
+ * the time between two probes has reached TCP_RTO_MAX_MS, so whoever has made it short makes it long again.
+ */
+export function watchExit(): void {
+  if (!watchingExit) host().on("exit", () => timers.exit());
+  watchingExit = true;
+}
 
 /**
  * Keeps a duplicate of the descriptor open until the peer has everything or is gone. Without an open
@@ -46,9 +53,7 @@ export class Leaving extends Alarm {
     this.#timers = timers;
     this.#silence = silence;
     this.#interval = interval;
-    leaving.add(this);
-    if (!watchingExit) host().on("exit", handOver);
-    watchingExit = true;
+    watchExit();
     timers.arm(this, timers.now() + (tls ? settling : firstPause));
   }
 
@@ -63,16 +68,10 @@ export class Leaving extends Alarm {
       return this.#timers.arm(this, this.#timers.now() + Math.min(next, this.#pause));
     }
     if (next === 0) disconnect(this.#kernel, this.#fd);
-    leaving.delete(this);
     this.#kernel.close(this.#fd);
   }
 
-  /** Makes probes rare again: with frequent probes the kernel would give up early, as it counts them. */
-  handOver(): void {
+  override exit(): void {
     setInt(this.#kernel, this.#fd, "TCP_RTO_MAX_MS", longestInterval);
   }
-}
-
-function handOver(): void {
-  for (const one of leaving) one.handOver();
 }

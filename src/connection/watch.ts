@@ -9,7 +9,7 @@ import { type Identity, identityOf } from "../kernel/identity.ts";
 import { coded } from "../kernel/system_error.ts";
 import { readTcpInfo, type TcpInfo } from "../kernel/tcp_info.ts";
 import { setInt } from "../options/dead_peer.ts";
-import { Leaving } from "./leaving.ts";
+import { Leaving, watchExit } from "./leaving.ts";
 import { longestInterval, probeInterval } from "../options/probing.ts";
 import { Silence, silenceOf } from "../options/silence.ts";
 import { kernelFor } from "../options/support.ts";
@@ -59,11 +59,10 @@ export class Watch extends Alarm {
     this.#interval = probeInterval(timeout);
     this.#silence = new Silence(timeout);
     this.#heard = timers.now();
+    watchExit();
     try {
-      // Makes the kernel probe this often. Before Linux 6.15 there is no such option. Its probes then
-      // become rarer, and only this watch limits the time.
-      const kernel = kernelFor("deadPeerTimeout");
-      setInt(kernel, this.#descriptor(kernel), "TCP_RTO_MAX_MS", this.#interval);
+      // Where the kernel cannot, its probes become rarer, and only this watch limits the time.
+      this.#probe(this.#interval);
     } catch {
       // The socket is closed already, and reading from it will fail.
     }
@@ -85,6 +84,20 @@ export class Watch extends Alarm {
     } catch {
       // The socket is closed already, and the runtime has reported an error.
     }
+  }
+
+  override exit(): void {
+    try {
+      this.#probe(longestInterval);
+    } catch {
+      // The socket is closed already.
+    }
+  }
+
+  /** Makes the kernel retransmit or probe at least this often, ms. Before Linux 6.15 there is no such option. */
+  #probe(interval: number): void {
+    const kernel = kernelFor("deadPeerTimeout");
+    setInt(kernel, this.#descriptor(kernel), "TCP_RTO_MAX_MS", interval);
   }
 
   /** Returns in how many ms to look again: `Infinity` when there is nothing to watch. */
@@ -157,8 +170,7 @@ export class Watch extends Alarm {
   /** Ends watching and takes back what was set in the kernel beside keepalive. */
   undo(): void {
     this.stop();
-    const kernel = kernelFor("deadPeerTimeout");
-    setInt(kernel, this.#handle.fd(), "TCP_RTO_MAX_MS", longestInterval);
+    this.#probe(longestInterval);
   }
 
   /**

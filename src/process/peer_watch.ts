@@ -1,6 +1,6 @@
 /** `deadPeerTimeout` for a socket that this library did not open. */
 
-import { Leaving } from "../connection/leaving.ts";
+import { Leaving, watchExit } from "../connection/leaving.ts";
 import type { Entry } from "../kernel/entry.ts";
 import { identityOf } from "../kernel/identity.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -33,9 +33,7 @@ export class PeerWatch extends Alarm {
   readonly #interval: number;
   /** After a silence of this length, ms, keepalive must have sent a probe. */
   readonly #expected: number;
-  /** Whether the kernel retransmits and probes often. */
-  #hurried = false;
-  /** A duplicate of the descriptor while the kernel often probes a closed window, or -1. */
+  /** A duplicate of the descriptor while the kernel retransmits or probes often, or -1. */
   #copy = -1;
   #gaveUp = false;
 
@@ -79,9 +77,8 @@ export class PeerWatch extends Alarm {
     const silence = silenceOf(info);
     const half = this.#timeout / 2 - silence;
     const inFlight = info.unacknowledged! > 0;
-    if (inFlight || info.notSent === 0) this.#release();
-    else if (half <= 0) this.#keep();
-    this.#hurry(inFlight ? half <= 0 : this.#copy >= 0);
+    if (inFlight ? half > 0 : info.notSent === 0) this.#release();
+    else if (half <= 0) this.#hurry();
     if (half > 0) return Math.max(half, this.#interval / 2);
     if (next < Infinity) return next;
     // The owner has changed keepalive, so the guard sets it again.
@@ -90,24 +87,21 @@ export class PeerWatch extends Alarm {
   }
 
   /**
-   * Makes the kernel retransmit or probe at least once in each interval, or as it likes (from Linux 6.15 on).
-   * It does so only while the peer does not acknowledge, or its window is closed: in a socket that its owner
-   * has closed, the kernel gives up what is unsent as soon as the time between two attempts has reached
-   * TCP_RTO_MAX_MS. A client that is only slow would lose the end of what a server has sent.
+   * Makes the kernel retransmit or probe at least once in each interval (from Linux 6.15 on), while the peer
+   * does not acknowledge, or its window is closed. In a socket without a descriptor the kernel then gives up
+   * what is unsent at once, and a client that is only slow would lose the end of what a server has sent. So a
+   * duplicate stays open when the owner closes the socket.
    */
-  #hurry(on: boolean): void {
-    if (on === this.#hurried) return;
-    const interval = on ? this.#interval : longestInterval;
-    const { kernel } = this.#guard;
-    this.entry.borrow(kernel, (fd) => setInt(kernel, fd, "TCP_RTO_MAX_MS", interval));
-    this.#hurried = on;
-  }
-
-  /** With a duplicate, the kernel does not give up what is unsent when the owner closes the socket. */
-  #keep(): void {
+  #hurry(): void {
     if (this.#copy >= 0) return;
     const { kernel } = this.#guard;
     this.#copy = this.entry.borrow(kernel, (fd) => kernel.dup(fd));
+    setInt(kernel, this.#copy, "TCP_RTO_MAX_MS", this.#interval);
+    watchExit();
+  }
+
+  override exit(): void {
+    setInt(this.#guard.kernel, this.#copy, "TCP_RTO_MAX_MS", longestInterval);
   }
 
   /** Closes the duplicate, or if the owner has closed the socket, when the peer has everything or is gone. */
@@ -115,8 +109,9 @@ export class PeerWatch extends Alarm {
     const { kernel, timers } = this.#guard;
     const copy = this.#copy;
     if (copy < 0) return;
-    this.#copy = -1;
     const open = identityOf(kernel, this.entry.fd) === this.entry.identity;
+    if (open) this.exit();
+    this.#copy = -1;
     // In the last two cases the owner's close was to reset the connection.
     if (open || resetsOnClose(kernel, copy) || hasUnread(kernel, copy)) kernel.close(copy);
     else new Leaving(kernel, copy, timers, this.#silence, this.#interval, false);
@@ -125,11 +120,6 @@ export class PeerWatch extends Alarm {
   /** Ends watching. */
   stop(): void {
     this.#guard.timers.remove(this);
-    try {
-      this.#hurry(false);
-    } catch {
-      // The socket is closed, or no descriptor is free.
-    }
     this.#release();
   }
 

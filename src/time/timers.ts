@@ -26,6 +26,9 @@ export abstract class Alarm {
 
   /** Called at `due` or later, when the alarm is disarmed already. Must not throw. */
   abstract ring(): void;
+
+  /** Called when the process ends while this is in the heap. Must neither throw nor arm an alarm. */
+  exit?(): void;
 }
 
 /**
@@ -105,6 +108,11 @@ export class TimerQueue {
       this.#up(last, look, last.slot);
     }
     if (this.#heap.length === 0) this.#stop();
+  }
+
+  /** To be called when the process ends. */
+  exit(): void {
+    for (const alarm of this.#heap) alarm.exit?.();
   }
 
   #run(): void {

@@ -18,7 +18,7 @@ import {
   sockets,
 } from "@holdfast/tcp";
 import { patience, sleep, until } from "../contract/support.ts";
-import type { Measured, Plan, Row } from "./row.ts";
+import { control, type Measured, type Plan, type Row } from "./row.ts";
 
 /** How much later a busy machine may notice it, ms. */
 const slack = 900;
@@ -253,4 +253,25 @@ export const guardRows: Plan[] = [
       return await survives(row, one.ended, 8_000);
     })
   ),
+  alive("the owner closes in an outage of 0.7 T, with data in flight", async (row) => {
+    using _guarded = guarding(row, { deadPeerTimeout: 4_000 });
+    using one = await open(row, 7002);
+    one.socket.write("before");
+    await sleep(500);
+    await row.gone();
+    one.socket.write("request");
+    // By then the guard has the kernel retransmit often.
+    await sleep(2_400);
+    one.socket.destroySoon();
+    await sleep(400);
+    await row.heal();
+    const count = () => control(`count ${row.us}`);
+    for (
+      const start = row.elapsed;
+      !(await count()).includes(" ") && row.elapsed < start + 8_000;
+    ) {
+      await sleep(100);
+    }
+    return { ms: row.elapsed, error: await count() === "13 end" ? "alive" : await count() };
+  }),
 ];
