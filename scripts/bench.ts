@@ -90,7 +90,7 @@ try {
 } finally {
   server.stop();
 }
-console.log(`\nTook ${((performance.now() - start) / 60_000).toFixed(1)} minutes.`);
+console.log(`\nTook ${minutesSince(start)} minutes.`);
 process.exit(0);
 
 async function measureAll(): Promise<void> {
@@ -133,8 +133,13 @@ async function each<Result>(
     for (const runtime of runtimes) {
       runtimesOf[`${runtime.name} ${runtime.version}`] = await measure(runtime, name);
     }
+    console.log(`  ${minutesSince(start)} minutes so far`);
     await done();
   }
+}
+
+function minutesSince(start: number): string {
+  return ((performance.now() - start) / 60_000).toFixed(1);
 }
 
 /** Starts the other end, which always runs under Bun. */

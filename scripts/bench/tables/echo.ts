@@ -13,7 +13,7 @@ export function contest({ peer, raw }: Tools): Promise<Contest> {
 }
 
 export async function run(tools: Tools): Promise<Row[]> {
-  const costs = await compare(await contest(tools), { rounds: tools.rounds(31), warmup: 8 });
+  const costs = await compare(await contest(tools), { rounds: tools.rounds(25), warmup: 8 });
   const goals = [{ most: 1.08 }, { most: 1 }];
   return besides(tools.raw).map((name, i) => cpuRow(costs, ["holdfast", name], goals[i]));
 }

@@ -23,7 +23,7 @@ interface Import {
 
 export function run({ runtime, command: [program = "", ...flags], rounds }: Tools): Promise<Row[]> {
   const importing = (module: string): Import[] =>
-    Array.from({ length: rounds(21) + 2 }, () => {
+    Array.from({ length: rounds(15) + 2 }, () => {
       const args = [...flags, child, module];
       return JSON.parse(execFileSync(program, args, { encoding: "utf8" }));
     }).slice(2);

@@ -65,7 +65,7 @@ export async function run(tools: Tools): Promise<Row[]> {
     ...others,
   ];
   const contest = { sides, operations: calls };
-  const costs = await compare(contest, { rounds: rounds(21), warmup: 5 });
+  const costs = await compare(contest, { rounds: rounds(15), warmup: 5 });
   const row = (against: string, goal?: Row["goal"]) =>
     cpuRow(costs, ["connection.setKeepAlive", against], goal);
   return [
