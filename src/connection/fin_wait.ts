@@ -1,35 +1,32 @@
 /** The wait for FIN, which over TLS comes after a message that the kernel may have no room for. */
 
 import type { TimeoutErrorOptions } from "../errors.ts";
-import { Call, type CallOptions, CallQueue } from "../time/calls.ts";
-import type { TimerQueue } from "../time/timers.ts";
+import { timeoutError } from "../events.ts";
+import { type CallOptions, dueOf } from "../time/calls.ts";
+import { Limited } from "../time/limited.ts";
 
 /** One wait for FIN under limits. */
-export class FinWait extends CallQueue<void, Call<void>> {
-  readonly describe: () => Omit<TimeoutErrorOptions, "timeout">;
+export class FinWait extends Limited<void> {
+  readonly #limit: number;
+  readonly #describe: () => Omit<TimeoutErrorOptions, "timeout">;
 
-  constructor(timers: TimerQueue, describe: () => Omit<TimeoutErrorOptions, "timeout">) {
-    super(timers);
-    this.describe = describe;
-  }
-
-  create(): Call<void> {
-    return new Call(this);
-  }
-
-  for(
+  constructor(
     sent: Promise<void>,
-    options: CallOptions | undefined,
-    timeout: number | null,
-  ): Promise<void> {
-    const call = this.take();
-    const promise = this.enter(call, options, timeout);
-    const settle = (how: () => void) => {
-      if (this.head !== call) return;
-      this.leave(call);
-      how();
-    };
-    sent.then(() => settle(() => call.resolve()), (cause) => settle(() => call.reject(cause)));
-    return promise.finally(() => this.dispose());
+    options: CallOptions,
+    otherwise: number | null,
+    describe: () => Omit<TimeoutErrorOptions, "timeout">,
+  ) {
+    const { due, limit } = dueOf(options, otherwise);
+    super(due, options.signal);
+    this.#limit = limit;
+    this.#describe = describe;
+    sent.then(() => this.over || this.succeed(), (cause) => this.callOff(cause));
   }
+
+  protected override timedOut(): Error {
+    return timeoutError({ ...this.#describe(), timeout: this.#limit });
+  }
+
+  /** FIN is sent when there is room, whether somebody waits for it or not. */
+  protected override abandon(): void {}
 }

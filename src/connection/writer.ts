@@ -3,7 +3,7 @@
 import type { Outgoing } from "../adapter.ts";
 import { Call, type CallOptions } from "../time/calls.ts";
 import { changed, part } from "../memory.ts";
-import { type TimeoutErrorOptions, toSocketError } from "../errors.ts";
+import { retraced, type TimeoutErrorOptions, toSocketError } from "../errors.ts";
 import { Direction } from "./direction.ts";
 import { FinWait } from "./fin_wait.ts";
 import { hold, release } from "../time/hold.ts";
@@ -107,18 +107,21 @@ export class Writer extends Direction<number, WriteCall> implements Outgoing {
   /** Over TLS, FIN comes after a message that the kernel may have no room for, so this wait has a limit too. */
   async #sendFin(options: CallOptions | undefined): Promise<void> {
     const sent = this.#sent ??= this.#tellTransport();
-    if (this.transport.tls === undefined) {
-      if (!this.referenced) return await sent;
-      // The runtime's socket does not keep the process alive, in Deno not even while it sends FIN.
-      hold();
-      return await sent.finally(release);
+    const { referenced } = this;
+    // The runtime's socket does not keep the process alive, in Deno not even while it sends FIN.
+    if (referenced) hold();
+    try {
+      if (this.transport.tls === undefined) return await sent;
+      sent.catch(() => {});
+      const refusal = super.refusal(options);
+      if (refusal !== undefined) throw refusal.reason;
+      const describe = () => this.describe(this.create());
+      await new FinWait(sent, options ?? {}, this.timeout, describe).promise;
+    } catch (error) {
+      throw retraced(error);
+    } finally {
+      if (referenced) release();
     }
-    sent.catch(() => {});
-    const refusal = super.refusal(options);
-    if (refusal !== undefined) throw refusal.reason;
-    const wait = new FinWait(this.timers, () => this.describe(this.create()));
-    wait.reference(this.referenced);
-    await wait.for(sent, options, this.timeout);
   }
 
   async #tellTransport(): Promise<void> {

@@ -2,6 +2,7 @@
 
 import type { Attempt, Transport } from "../adapter.ts";
 import { nativeTimers } from "../time/native_timers.ts";
+import { Settling } from "../time/settling.ts";
 
 /** An attempt that takes longer than this, ms, waits for the network and not for the runtime. */
 const swift = 50;
@@ -81,14 +82,13 @@ export class ConnectQueue {
 
 /** An attempt that may have to wait for its start. */
 class Waiting implements Attempt {
-  readonly opened: Promise<Transport>;
+  readonly #settling = new Settling<Transport>();
+  readonly opened: Promise<Transport> = this.#settling.promise;
   #start: (() => Attempt) | undefined;
   #attempt: Attempt | undefined = undefined;
-  #resolve!: (transport: Promise<Transport>) => void;
 
   constructor(start: () => Attempt) {
     this.#start = start;
-    this.opened = new Promise((resolve) => this.#resolve = resolve);
   }
 
   /** Starts by `begin`, unless it was aborted meanwhile. */
@@ -98,9 +98,9 @@ class Waiting implements Attempt {
     this.#start = undefined;
     try {
       this.#attempt = begin(start);
-      this.#resolve(this.#attempt.opened);
+      this.#settling.resolve(this.#attempt.opened);
     } catch (cause) {
-      this.#resolve(Promise.reject(cause));
+      this.#settling.reject(cause);
     }
   }
 

@@ -8,6 +8,7 @@ import { notFound } from "./hostname.ts";
 import type { Address } from "../kernel/modules.ts";
 import { literalVersion } from "../kernel/sockaddr.ts";
 import { nativeTimers } from "../time/native_timers.ts";
+import { Settling } from "../time/settling.ts";
 import { timers } from "../time/timers.ts";
 import { builtin } from "../kernel/system.ts";
 
@@ -74,17 +75,13 @@ class Race<Result extends Closable> implements Attempt<Result> {
   readonly #failures: Failure[] = [];
   #over = false;
   #stopTimer: () => void = () => {};
-  #resolve!: (transport: Result) => void;
-  #reject!: (cause: unknown) => void;
+  readonly #settling = new Settling<Result>();
 
   constructor(target: Target, dial: Dial<Result>, around: Surroundings) {
     this.#target = target;
     this.#dial = dial;
     this.#around = around;
-    this.opened = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
+    this.opened = this.#settling.promise;
     around.lookup(target.hostname).then((addresses) => {
       if (addresses.length === 0) return this.#fail(notFound(target.hostname));
       this.#addresses = interleave(addresses);
@@ -133,7 +130,7 @@ class Race<Result extends Closable> implements Attempt<Result> {
   #won(attempt: Attempt<Result>, transport: Result): void {
     if (this.#over) return transport.close();
     this.#running.delete(attempt);
-    this.#resolve(transport);
+    this.#settling.resolve(transport);
     this.#end();
   }
 
@@ -164,7 +161,7 @@ class Race<Result extends Closable> implements Attempt<Result> {
 
   #fail(cause: unknown): void {
     if (this.#over) return;
-    this.#reject(cause);
+    this.#settling.reject(cause);
     this.#end();
   }
 

@@ -1,5 +1,6 @@
 /** A promise that a limit or a signal can end. */
 
+import { Settling } from "./settling.ts";
 import { abortCheck, Alarm, timers } from "./timers.ts";
 
 /** Something that takes time, and is called off when its limit is over or its signal aborts. */
@@ -10,18 +11,14 @@ export abstract class Limited<Result> extends Alarm {
   protected over = false;
   readonly #due: number;
   readonly #signal: AbortSignal | undefined;
-  #resolve!: (result: Result) => void;
-  #reject!: (reason: unknown) => void;
+  readonly #settling = new Settling<Result>();
 
   /** `due` is the time at which the limit is over, `Infinity` for no limit. */
   constructor(due: number, signal?: AbortSignal) {
     super();
     this.#due = due;
     this.#signal = signal;
-    this.promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
+    this.promise = this.#settling.promise;
     this.#arm();
     signal?.addEventListener("abort", this);
   }
@@ -34,12 +31,12 @@ export abstract class Limited<Result> extends Alarm {
 
   protected succeed(result: Result): void {
     this.end();
-    this.#resolve(result);
+    this.#settling.resolve(result);
   }
 
   protected fail(reason: unknown): void {
     this.end();
-    this.#reject(reason);
+    this.#settling.reject(reason);
   }
 
   /** Ends it with this reason, unless it is over. */

@@ -51,54 +51,34 @@ export function inform(
 ): TlsInformation {
   const { alpnProtocol } = socket;
   const cipher = socket.getCipher();
-  return new Information(
-    protocol ?? "unknown",
-    cipher?.standardName ?? cipher?.name ?? "unknown",
-    alpnProtocol || undefined,
-    serverName || undefined,
-    certificate?.raw,
-  );
+  const raw = certificate?.raw;
+  return {
+    protocol: protocol ?? "unknown",
+    cipher: cipher?.standardName ?? cipher?.name ?? "unknown",
+    alpnProtocol: alpnProtocol || undefined,
+    serverName: serverName || undefined,
+    /** Read at each access, since most programs never look at it. */
+    get peerCertificate() {
+      return raw && read(raw);
+    },
+  };
 }
 
-class Information implements TlsInformation {
-  readonly protocol: string;
-  readonly cipher: string;
-  readonly alpnProtocol: string | undefined;
-  readonly serverName: string | undefined;
-  readonly #raw: Uint8Array | undefined;
-
-  constructor(
-    protocol: string,
-    cipher: string,
-    alpnProtocol: string | undefined,
-    serverName: string | undefined,
-    raw: Uint8Array | undefined,
-  ) {
-    this.protocol = protocol;
-    this.cipher = cipher;
-    this.alpnProtocol = alpnProtocol;
-    this.serverName = serverName;
-    this.#raw = raw;
-  }
-
-  /** Read at the first access, since most programs never look at it. */
-  get peerCertificate(): PeerCertificate | undefined {
-    if (this.#raw === undefined) return undefined;
-    const raw = new Uint8Array(this.#raw);
-    const { X509Certificate } = builtin("node:crypto");
-    const certificate = new X509Certificate(raw);
-    const { subject = "", issuer = "", subjectAltName, serialNumber, fingerprint256 } = certificate;
-    return {
-      subject,
-      issuer,
-      subjectAltName,
-      validFrom: new Date(certificate.validFrom),
-      validTo: new Date(certificate.validTo),
-      serialNumber,
-      fingerprint256,
-      raw,
-    };
-  }
+function read(der: Uint8Array): PeerCertificate {
+  const raw = new Uint8Array(der);
+  const { X509Certificate } = builtin("node:crypto");
+  const certificate = new X509Certificate(raw);
+  const { subject = "", issuer = "", subjectAltName, serialNumber, fingerprint256 } = certificate;
+  return {
+    subject,
+    issuer,
+    subjectAltName,
+    validFrom: new Date(certificate.validFrom),
+    validTo: new Date(certificate.validTo),
+    serialNumber,
+    fingerprint256,
+    raw,
+  };
 }
 
 /** The error when a certificate is not for `name`, which is a name or an IP address. */

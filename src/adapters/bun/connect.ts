@@ -14,6 +14,7 @@ import { SocketError } from "../../errors.ts";
 import { race } from "../../dial/happy_eyeballs.ts";
 import { type BeforeHandshake, startHandshake } from "../../kernel/handshake.ts";
 import { knownAddress } from "../../kernel/sockaddr.ts";
+import { Settling } from "../../time/settling.ts";
 import { connect as connectNode } from "../node/connect.ts";
 import { loadKernel } from "./kernel.ts";
 import { type BunSocket, Opener, takeOver } from "./socket.ts";
@@ -29,20 +30,15 @@ export function connect(target: Target): Attempt {
 
 /** One handshake. */
 class Dial extends Opener implements Attempt, Outgoing {
-  readonly opened: Promise<Transport>;
+  readonly #settling = new Settling<Transport>();
+  readonly opened: Promise<Transport> = this.#settling.promise;
   readonly #remote: NetAddr | undefined;
   #transport: BunTransport | undefined = undefined;
   #over = false;
-  #resolve!: (transport: Transport) => void;
-  #reject!: (cause: unknown) => void;
 
   constructor(kernel: Kernel, address: string, port: number, before?: BeforeHandshake) {
     super();
     this.#remote = knownAddress(address, port);
-    this.opened = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
     try {
       takeOver(startHandshake(kernel, address, port, before), this).catch((cause) =>
         this.failed(cause)
@@ -76,11 +72,11 @@ class Dial extends Opener implements Attempt, Outgoing {
       return this.failed(new SocketError({ code: "ECONNRESET", operation: "connect" }));
     }
     this.#over = true;
-    this.#resolve(transport);
+    this.#settling.resolve(transport);
   }
 
   failed(cause: unknown): void {
     this.#over = true;
-    this.#reject(cause);
+    this.#settling.reject(cause);
   }
 }

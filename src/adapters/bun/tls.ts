@@ -4,6 +4,7 @@ import type { Attempt, Transport } from "../../adapter.ts";
 import { coded } from "../../kernel/system_error.ts";
 import { free } from "../../memory.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
+import { Settling } from "../../time/settling.ts";
 import { isCertificateCode } from "../../tls/codes.ts";
 import { inform, misnamed, type TlsInformation } from "../../tls/information.ts";
 import type { SecureContext } from "../../kernel/modules.ts";
@@ -64,22 +65,17 @@ export function secure(transport: Transport, plan: TlsPlan): Attempt {
 }
 
 class Handshake implements Attempt, Receiver {
-  readonly opened: Promise<Transport>;
+  readonly #settling = new Settling<Transport>();
+  readonly opened: Promise<Transport> = this.#settling.promise;
   readonly #plain: BunTransport;
   readonly #plan: TlsPlan;
   readonly #wire = new Wire();
   #native: TlsSocket | undefined = undefined;
   #over = false;
-  #resolve!: (transport: Transport) => void;
-  #reject!: (cause: unknown) => void;
 
   constructor(plain: BunTransport, plan: TlsPlan) {
     this.#plain = plain;
     this.#plan = plan;
-    this.opened = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
     const { server, context, alpnProtocols, rejectUnauthorized } = plan;
     const socket = plain.release() as unknown as PlainSocket;
     // The plain socket keeps its handlers, since the sockets of a listener share them with it.
@@ -148,7 +144,7 @@ class Handshake implements Attempt, Receiver {
     const transport = new BunTransport(native as unknown as BunSocket, this.#wire).collect();
     const { localAddr, remoteAddr } = this.#plain;
     transport.locate({ local: localAddr, remote: remoteAddr });
-    this.#resolve(transport);
+    this.#settling.resolve(transport);
   }
 
   /** Looks up the certificate of a name, while the handshake waits. */
@@ -164,7 +160,7 @@ class Handshake implements Attempt, Receiver {
 
   #fail(cause: unknown): void {
     if (this.#over) return;
-    this.#reject(cause);
+    this.#settling.reject(cause);
     this.abort();
   }
 }

@@ -6,6 +6,7 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import { copyInto, free, part, unshared } from "../../memory.ts";
 import { host } from "../../kernel/system.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
+import { Settling } from "../../time/settling.ts";
 import type { TlsInformation } from "../../tls/information.ts";
 import { Early } from "../early.ts";
 import type { OpeningSession, TlsSocket } from "../node/tls.ts";
@@ -98,9 +99,9 @@ export class TlsTransport implements Transport, OpeningSession {
   /** Whether `lower` was closed. */
   #over = false;
   /** Settles the promise of `closeWrite`. */
-  #finishing: { resolve(): void; reject(cause: unknown): void } | undefined = undefined;
+  #finishing: Settling<void> | undefined = undefined;
   /** Settles the promise of `flushed`. */
-  #flushing: { resolve(): void; reject(cause: unknown): void } | undefined = undefined;
+  #flushing: Settling<void> | undefined = undefined;
 
   /** `native` has to be new. What it writes to its stream has to be passed to `send`. */
   constructor(native: TlsSocket, lower: Transport) {
@@ -243,13 +244,12 @@ export class TlsTransport implements Transport, OpeningSession {
     this.#sayGoodbye();
   }
 
-  async closeWrite(): Promise<void> {
+  closeWrite(): Promise<void> {
     this.#sayGoodbye();
-    await new Promise<void>((resolve, reject) => {
-      this.#finishing = { resolve, reject };
-      if (this.#failedWrite !== undefined) reject(this.#failedWrite.cause);
-      else if (!this.writing) this.#sendFin();
-    });
+    const { promise, reject } = this.#finishing = new Settling();
+    if (this.#failedWrite !== undefined) reject(this.#failedWrite.cause);
+    else if (!this.writing) this.#sendFin();
+    return promise;
   }
 
   #sendFin(): void {
@@ -273,7 +273,7 @@ export class TlsTransport implements Transport, OpeningSession {
 
   flushed(): Promise<void> | undefined {
     if (!this.writing || this.#closed) return undefined;
-    return new Promise((resolve, reject) => this.#flushing = { resolve, reject });
+    return (this.#flushing = new Settling()).promise;
   }
 
   close(cut: boolean = false): void {

@@ -4,6 +4,7 @@ import type { Incoming, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import { netAddr, SOCKADDR_SIZE } from "../../kernel/sockaddr.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
+import { Settling } from "../../time/settling.ts";
 import { part } from "../../memory.ts";
 import { coded, systemError } from "../../kernel/system_error.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
@@ -63,7 +64,7 @@ export class DenoTransport implements Transport {
   #onWritten: ((size: number) => void) | undefined = undefined;
   #onWriteError: ((cause: unknown) => void) | undefined = undefined;
   /** Settles the promise of `flushed`, which waits for the end of the current write. */
-  #settled: { resolve(): void; reject(cause: unknown): void } | undefined = undefined;
+  #settled: Settling<void> | undefined = undefined;
   #writeFailure: { cause: unknown } | undefined = undefined;
   /** Whether the program does not have `native`, and so cannot close it. */
   #own: boolean;
@@ -155,7 +156,7 @@ export class DenoTransport implements Transport {
 
   flushed(): Promise<void> | undefined {
     if (!this.writing || this.#closed) return undefined;
-    return new Promise((resolve, reject) => this.#settled = { resolve, reject });
+    return (this.#settled = new Settling()).promise;
   }
 
   /**

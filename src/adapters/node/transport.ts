@@ -8,6 +8,7 @@ import { builtin, runtime } from "../../kernel/system.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { part, unshared } from "../../memory.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
+import { Settling } from "../../time/settling.ts";
 import { coded } from "../../kernel/system_error.ts";
 import { lingerZero } from "../../kernel/tcp_socket.ts";
 import { SocketError } from "../../errors.ts";
@@ -90,7 +91,7 @@ export class NodeTransport implements Transport {
    */
   takeError: (() => unknown) | undefined = undefined;
   /** Settles the promise of `flushed`. */
-  #settled: { resolve(): void; reject(cause: unknown): void } | undefined = undefined;
+  #settled: Settling<void> | undefined = undefined;
   /** How many writes have not had their callback yet, also if the kernel has their bytes. */
   #unfinished = 0;
   #done: Done | undefined = undefined;
@@ -325,7 +326,7 @@ export class NodeTransport implements Transport {
   /** TLS is written by a later turn of the event loop, also where the kernel has room. */
   flushed(): Promise<void> | undefined {
     if (!this.writing || this.#closed || this.#isBlocked()) return undefined;
-    return new Promise((resolve, reject) => this.#settled = { resolve, reject });
+    return (this.#settled = new Settling()).promise;
   }
 
   #isBlocked(): boolean {
