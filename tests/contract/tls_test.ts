@@ -670,6 +670,28 @@ test("a write to a peer that has closed fails", skip(noKernel), async () => {
   }
 });
 
+for (const end of ["server", "client"] as const) {
+  test(`bytes that are no TLS are EPROTO after the handshake too, for the ${end}`, async () => {
+    using listener = await secureListener();
+    const accepting = listener.accept();
+    let toServer!: Socket, toClient!: Socket;
+    using relay = await rawServer((socket) => {
+      toClient = socket;
+      toServer = netConnect(listener.addr.port, "127.0.0.1").on("error", () => {});
+      socket.on("data", (chunk) => toServer.write(chunk));
+      toServer.on("data", (chunk) => socket.write(chunk));
+    });
+    using client = await connect({ port: relay.port, timeout: patience, tls: { ca } });
+    using server = await accepting;
+    await client.write(text("before"));
+    await server.write(text("before"));
+    for (const socket of [client, server]) assertEquals(await readText(socket), "before");
+    (end === "server" ? toServer : toClient).write("DROP TABLE users\r\n");
+    await assertCode((end === "server" ? server : client).read(new Uint8Array(1)), "EPROTO");
+    toServer.destroy();
+  });
+}
+
 test("a stream in good order from end to end, and half of it closed", async () => {
   using listener = await secureListener();
   const accepting = listener.accept();

@@ -27,6 +27,8 @@ export interface TlsSocket extends Omit<NodeSocket, "_handle"> {
   getProtocol(): string | null;
   getCipher(): { standardName?: string; name: string } | null;
   getPeerCertificate(): Certificate | null;
+  /** Makes a server's socket report errors of TLS, as `tls.Server` does. Not documented. */
+  _releaseControl?(): unknown;
   /** The method of streams that is called with bytes that have arrived, or `null` at the end. */
   push: (chunk: unknown) => boolean;
 }
@@ -108,6 +110,7 @@ export class Handshake implements Attempt {
       // Node emits this from within OpenSSL, which before Node 26 forgets a `close_notify` that is sent
       // there.
       native.once(plan.server ? "secure" : "secureConnect", () => {
+        native._releaseControl?.();
         nativeTimers().setImmediate(settle);
       });
     });
