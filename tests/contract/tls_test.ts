@@ -1,5 +1,6 @@
 /** TLS: what a handshake agrees on, what it refuses, how long it may take, and how a stream ends. */
 
+import { Buffer } from "node:buffer";
 import { connect as netConnect, createServer, type Socket } from "node:net";
 import { once } from "node:events";
 import process from "node:process";
@@ -667,6 +668,33 @@ test("a write to a peer that has closed fails", skip(noKernel), async () => {
       await sleep(5);
     }
     assert(code === "EPIPE" || code === "ECONNRESET", String(code));
+  }
+});
+
+test("a write to a client that finishes and resets within its handshake does not wait", async () => {
+  using listener = await secureListener();
+  using relay = await rawServer((socket) => {
+    const toServer = netConnect(listener.addr.port, "127.0.0.1").on("error", () => {});
+    toServer.on("data", (chunk) => socket.write(chunk));
+    // After its ClientHello the server gets everything at once, and then RST.
+    const rest: Uint8Array[] = [];
+    socket.once("data", (hello) => {
+      toServer.write(hello);
+      socket.on("data", (chunk) => void rest.push(chunk));
+    });
+    socket.once("end", () => {
+      toServer.write(Buffer.concat(rest), () => toServer.resetAndDestroy());
+    });
+  });
+  for (let i = 0; i < 10; i++) {
+    const accepting = listener.accept({ timeout: 1_000 }).catch(() => undefined);
+    using client = await connect({ port: relay.port, timeout: patience, tls: { ca } });
+    await client.write(text("goodbye"));
+    await client.closeWrite();
+    // It may be gone before it is accepted.
+    using server = await accepting;
+    const error = await server?.write(new Uint8Array(300_000), { timeout: 2_000 }).catch((e) => e);
+    assert(!(error instanceof TimeoutError), String(error));
   }
 });
 

@@ -268,6 +268,7 @@ export class NodeTransport implements Transport {
   #encrypt(data: Uint8Array): number {
     const { native } = this;
     const session = this.#session;
+    if (native.readableEnded && this.#hasLeft()) return 0;
     if (session?.direct && this.#unfinished > 0 && !session.hastened) {
       // The stream would keep a copy of the data until the callback, and then take one more turn.
       this.writing = session.resting = true;
@@ -302,10 +303,7 @@ export class NodeTransport implements Transport {
       if (this.#hasEnded()) return done(true);
       // The program has called `native.end()`.
       if (native.writableFinished) return resolve();
-      // After `close_notify` nothing reads, so TLS does not notice that the peer has reset.
-      if (this.tls !== undefined && native.readableEnded && this.isGone()) {
-        return reject(coded("EPIPE", "the peer has left"));
-      }
+      if (native.readableEnded && this.#hasLeft()) return done(true);
       // An empty write fails when the peer has reset, and `shutdown` does not. On a Unix socket it fails
       // also when the peer has finished.
       const empty = this.#plain && this.remoteAddr.transport === "tcp" && !native.writableEnded;
@@ -468,6 +466,17 @@ export class NodeTransport implements Transport {
     }
     if (this.#session?.truncated) return this.#fail(truncation());
     this.#incoming.end();
+    if (this.writing) this.#hasLeft();
+  }
+
+  /**
+   * Whether the peer of a TLS connection has finished and then reset, which is reported here. Nothing reads
+   * then, and Node forgets the reset if a message of TLS itself has met it: later writes wait for ever.
+   */
+  #hasLeft(): boolean {
+    if (this.#session === undefined || !this.isGone()) return false;
+    this.#failWrite(coded("EPIPE", "the peer has left"), true);
+    return true;
   }
 
   broken(cause: unknown): void {
