@@ -186,8 +186,9 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
   readonly #prepare: Prepare;
   readonly #timers: TimerQueue;
   readonly #calls: Accepts;
-  /** Connections and errors that came before a call asked for them. */
-  readonly #arrived: (Connection | { error: Error })[] = [];
+  /** Connections that came before a call asked for them, and errors, which calls get after these. */
+  readonly #arrived: Connection[] = [];
+  readonly #errors: Error[] = [];
   /**
    * Connections that were returned and are open, in no order. It is not a set: V8 keeps the old tables of a
    * set that changes, and with them connections that are closed, until a full collection.
@@ -271,8 +272,10 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     if (first !== undefined) {
       // A listener that was full left the rest to the kernel, and can go on now.
       if (this.#arrived.length + 1 === this.#maxPending) this.#transport.pull();
-      return "error" in first ? Promise.reject(first.error) : Promise.resolve(this.#handOut(first));
+      return Promise.resolve(this.#handOut(first));
     }
+    const error = this.#errors.shift();
+    if (error !== undefined) return Promise.reject(error);
     const promise = this.#calls.enter(this.#calls.take(), options, this.timeouts.accept);
     this.#transport.pull();
     return promise;
@@ -319,21 +322,17 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
   }
 
   get idle(): boolean {
-    return this.#arrived.every((arrived) => "error" in arrived);
+    return this.#arrived.length === 0;
   }
 
   get stats(): ListenerStats {
     return {
       accepted: this.#accepted,
       open: this.#open.length,
-      pending: this.#waiting().length,
+      pending: this.#arrived.length,
       dropped: this.#dropped,
       failedHandshakes: this.#transport.handshakes?.failed ?? 0,
     };
-  }
-
-  #waiting(): Connection[] {
-    return this.#arrived.filter((one): one is Connection => !("error" in one));
   }
 
   async drain(options: CallOptions = {}): Promise<void> {
@@ -342,7 +341,7 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     const { due, limit } = dueOf(limits, this.timeouts.accept);
     if (await this.#drained(due, signal)) return;
     signal?.throwIfAborted();
-    const left = this.#waiting().length;
+    const left = this.#arrived.length;
     throw timeoutError({
       operation: "drain",
       timeout: limit,
@@ -378,13 +377,10 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     await settles(() => this.#open.length === 0, due, signal);
     const finished = this.#accepted - this.#open.length - before;
     const left = [...this.#open, ...this.#arrived.splice(0)];
-    const lasting = left.filter((one): one is Connection => !("error" in one) && !one.gone);
-    for (const one of left) if (!("error" in one)) resetOrClose(one);
+    const reset = left.filter((one) => !one.gone).length;
+    for (const one of left) resetOrClose(one);
     this.close();
-    return {
-      finished: finished + left.filter((one) => !("error" in one)).length - lasting.length,
-      reset: lasting.length,
-    };
+    return { finished: finished + left.length - reset, reset };
   }
 
   /** Called when one accept has failed. The listener goes on. */
@@ -392,7 +388,7 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     if (this.#closed) return;
     const error = toSocketError(cause, "accept", this.addr);
     const call = this.#calls.head;
-    if (call === undefined) return void this.#arrived.push({ error });
+    if (call === undefined) return void this.#errors.push(error);
     this.#calls.leave(call);
     call.reject(error);
     if (this.#calls.head !== undefined) this.#transport.pull();
@@ -420,9 +416,7 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     for (const pause of this.#pauses) pause.end();
     this.#draining?.stop();
     this.#transport.close();
-    for (const arrived of this.#arrived.splice(0)) {
-      if (!("error" in arrived)) arrived.close();
-    }
+    for (const connection of this.#arrived.splice(0)) connection.close();
   }
 
   ref(): void {

@@ -12,7 +12,7 @@ import { secure } from "./tls.ts";
 /** Uses Bun's own sockets, and for sockets of `node:net` parts of Node's adapter. */
 export const bunAdapter: Adapter = {
   enqueuesBesideByob: false,
-  natives,
+  natives: () => natives,
   dialsFrom: false,
   loadKernel,
   connect,

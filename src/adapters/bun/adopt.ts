@@ -5,7 +5,7 @@ import { succeed } from "../../kernel/system_error.ts";
 import { layoutObstacle, readTcpInfo } from "../../kernel/tcp_info.ts";
 import { adoptSocket } from "../node/transport.ts";
 import { loadKernel } from "./kernel.ts";
-import { type BunSocket, handlers, Opener, takeOver } from "./socket.ts";
+import { type BunSocket, handlers, isBunSocket, Opener, takeOver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
 /** Adopts an open socket of Bun's own API or of its `node:net`. Returns `undefined` for anything else. */
@@ -19,11 +19,6 @@ export function adopt(native: object): Transport | undefined {
   // Bun does not show whether the socket is paused. From here on it is, until `pull` is called.
   transport.pause();
   return transport;
-}
-
-function isBunSocket(native: object): native is BunSocket {
-  const tag = Object.prototype.toString.call(native);
-  return tag === "[object TCPSocket]" || tag === "[object TLSSocket]";
 }
 
 /** Whether the peer's FIN has come. Bun reports it once, so new handlers would wait for it in vain. */

@@ -12,30 +12,20 @@ import {
   openedHandle as nodeOpened,
 } from "../node/handle.ts";
 import { loadKernel } from "./kernel.ts";
+import { type BunSocket, isBunSocket } from "./socket.ts";
 import { unsupported } from "../../kernel/obstacle.ts";
-
-/** The part of Bun's TCP and TLS sockets and of its listeners that is used. */
-interface BunSocket {
-  readonly fd: number;
-  setNoDelay(on: boolean): boolean;
-  setKeepAlive(on: boolean): boolean;
-}
 
 /**
  * The setters of Bun's own sockets. `setKeepAlive` also takes an idle time, which is not used, as it sets
  * interval and count to values of Bun's choice.
  */
-const setters: NativeSetters = {
+export const natives: NativeSetters = {
   setNoDelay: true,
   setKeepAlive: true,
   setKeepAliveIdle: false,
   tuneKeepAlive: false,
   reset: true,
 };
-
-export function natives(): NativeSetters {
-  return setters;
-}
 
 /** The part of what `Bun.serve` returns that is used. `address` is a string for a UNIX socket. */
 interface BunServer {
@@ -49,38 +39,26 @@ export function handle(native: object): Handle | undefined {
   if (/^\[object (Debug)?HTTPS?Server\]$/.test(Object.prototype.toString.call(native))) {
     return { kind: "listener", fd: () => serverDescriptor(native as BunServer) };
   }
-  const kind = kindOf(native);
-  return kind === undefined
-    ? nodeHandle(native, finder())
-    : handleOf(kind, native as BunSocket, () => descriptor(native as BunSocket));
+  const socket = native as BunSocket;
+  return handleOf(socket, () => descriptor(socket)) ?? nodeHandle(native, finder());
 }
 
 /** The handle of a socket that has just been opened here. */
 export function openedHandle(native: object): Handle {
-  const kind = kindOf(native);
-  if (kind === undefined) return nodeOpened(native);
   const socket = native as BunSocket;
-  const fd = () => socket.fd;
-  if (kind === "listener") return { kind, fd };
-  return {
-    kind,
-    fd,
-    // Bun switches it on for every socket that it opens.
-    setNoDelay: (on) => on ? undefined : check(socket.setNoDelay(on)),
-    setKeepAlive: (on) => check(socket.setKeepAlive(on)),
-  };
+  const handle = handleOf(socket, () => socket.fd);
+  if (handle?.setNoDelay === undefined) return handle ?? nodeOpened(native);
+  // Bun switches it on for every socket that it opens.
+  return { ...handle, setNoDelay: (on) => on ? undefined : check(socket.setNoDelay(on)) };
 }
 
-function kindOf(native: object): Handle["kind"] | undefined {
-  const tag = Object.prototype.toString.call(native);
-  if (tag === "[object Listener]") return "listener";
-  return tag === "[object TCPSocket]" || tag === "[object TLSSocket]" ? "connection" : undefined;
-}
-
-function handleOf(kind: Handle["kind"], socket: BunSocket, fd: () => number): Handle {
-  if (kind === "listener") return { kind, fd };
+/** The handle of one of Bun's own sockets and listeners. */
+function handleOf(socket: BunSocket, fd: () => number): Handle | undefined {
+  const tag = Object.prototype.toString.call(socket);
+  if (tag === "[object Listener]") return { kind: "listener", fd };
+  if (!isBunSocket(socket)) return undefined;
   return {
-    kind,
+    kind: "connection",
     fd,
     setNoDelay: (on) => check(socket.setNoDelay(on)),
     setKeepAlive: (on) => check(socket.setKeepAlive(on)),

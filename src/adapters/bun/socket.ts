@@ -22,9 +22,17 @@ export interface BunSocket {
   close(): void;
   terminate(): void;
   unref(): void;
+  setNoDelay(on: boolean): boolean;
+  setKeepAlive(on: boolean): boolean;
   reload(options: { socket: typeof handlers }): void;
   /** `null` on a socket without TLS. */
   getTLSVersion(): string | null;
+}
+
+/** Recognizes Bun's own TCP and TLS sockets. */
+export function isBunSocket(native: object): native is BunSocket {
+  const tag = Object.prototype.toString.call(native);
+  return tag === "[object TCPSocket]" || tag === "[object TLSSocket]";
 }
 
 /** Methods that the events of a socket call. */

@@ -12,7 +12,7 @@ import { secure } from "./tls.ts";
 /** Uses `Deno.connect` and `Deno.listen`, and for sockets of `node:net` parts of Node's adapter. */
 export const denoAdapter: Adapter = {
   enqueuesBesideByob: true,
-  natives,
+  natives: () => natives,
   dialsFrom: false,
   loadKernel,
   connect,

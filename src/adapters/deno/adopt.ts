@@ -3,10 +3,10 @@
 import type { Transport } from "../../adapter.ts";
 import type { NodeSocket } from "../node/net.ts";
 import { adoptSocket } from "../node/transport.ts";
-import { descriptorOf, isOpen, isTcp } from "./handle.ts";
+import { type DenoConn, descriptorOf, isOpen, isTcp } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
 import { keepErrors } from "./node_errors.ts";
-import { type DenoConn, DenoTransport } from "./transport.ts";
+import { DenoTransport } from "./transport.ts";
 
 /** Adopts an open connection of Deno's own API or of its `node:net`. Returns `undefined` for the rest. */
 export function adopt(native: object): Transport | undefined {

@@ -6,8 +6,9 @@ import { ConnectQueue } from "../../dial/connect_queue.ts";
 import { identityOf } from "../../kernel/identity.ts";
 import { descriptors } from "./descriptor.ts";
 import { dialPrepared } from "./dial_prepared.ts";
+import type { DenoConn } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
-import { type DenoConn, DenoTransport } from "./transport.ts";
+import { DenoTransport } from "./transport.ts";
 
 interface DenoConnect {
   permissions: { querySync(descriptor: { name: "net" }): { state: string } };

@@ -16,6 +16,12 @@ import { loadKernel } from "./kernel.ts";
 export interface DenoConn {
   readonly localAddr: NetAddr;
   readonly remoteAddr: NetAddr;
+  read(into: Uint8Array): Promise<number | null>;
+  write(data: Uint8Array): Promise<number>;
+  closeWrite(): Promise<void>;
+  close(): void;
+  ref(): void;
+  unref(): void;
   setNoDelay?(on: boolean): void;
   setKeepAlive?(on: boolean): void;
 }
@@ -26,17 +32,13 @@ interface DenoListener {
 }
 
 /** The setters of Deno's own connections. */
-const setters: NativeSetters = {
+export const natives: NativeSetters = {
   setNoDelay: true,
   setKeepAlive: true,
   setKeepAliveIdle: false,
   tuneKeepAlive: false,
   reset: false,
 };
-
-export function natives(): NativeSetters {
-  return setters;
-}
 
 /** The part of what `Deno.serve` returns that is used. */
 interface DenoServer extends DenoListener {

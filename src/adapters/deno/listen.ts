@@ -9,10 +9,11 @@ import { identityOf } from "../../kernel/identity.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
 import { listenOnDescriptor, open } from "../node/listen.ts";
 import { descriptors } from "./descriptor.ts";
+import type { DenoConn } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
 import { keepErrors } from "./node_errors.ts";
 import { askForNet } from "./permission.ts";
-import { type DenoConn, DenoTransport } from "./transport.ts";
+import { DenoTransport } from "./transport.ts";
 
 /** The part of `Deno.Listener` that is used. */
 export interface DenoListener {

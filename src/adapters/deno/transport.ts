@@ -10,22 +10,8 @@ import { coded, systemError } from "../../kernel/system_error.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { disconnect, lingerZero } from "../../kernel/tcp_socket.ts";
 import { Direct } from "./direct.ts";
-import { handle } from "./handle.ts";
+import { type DenoConn, handle } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
-
-/** The part of `Deno.TcpConn` and `Deno.TlsConn` that is used. */
-export interface DenoConn {
-  readonly localAddr: NetAddr;
-  readonly remoteAddr: NetAddr;
-  read(into: Uint8Array): Promise<number | null>;
-  write(data: Uint8Array): Promise<number>;
-  closeWrite(): Promise<void>;
-  close(): void;
-  ref(): void;
-  unref(): void;
-  setNoDelay?(on?: boolean): void;
-  setKeepAlive?(on?: boolean): void;
-}
 
 /** The largest read, and the largest copy of a write. */
 const chunkSize = 65_536;
