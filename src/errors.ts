@@ -24,23 +24,13 @@ export type Operation =
 export type ErrorAddress = Pick<NetAddr, "hostname" | "port"> & Partial<Pick<UnixAddr, "path">>;
 
 /** Arguments of the constructor of {@linkcode TimeoutError}. */
-export interface TimeoutErrorOptions {
-  /**
-   * The call that ran out of time; `"finish"` when it is the reason of a deadline's `signal`, `"idle"` when no
-   * byte came or went for so long.
-   */
-  operation: "connect" | "read" | "write" | "accept" | "finish" | "drain" | "idle";
-  /** The limit that was exceeded, in ms. */
-  timeout: number;
-  /** Peer (connect, read, write) or listening address (accept). */
-  address?: ErrorAddress;
-  /** How many bytes of a timed-out write the connection has taken, and will send. */
-  bytesWritten?: number;
-  /** What the kernel knew at that moment, in a sentence. */
-  diagnosis?: string;
-  /** Of `connect` with `retry`: the error of the last attempt. */
-  cause?: unknown;
-}
+export type TimeoutErrorOptions =
+  & Pick<TimeoutError, "operation" | "timeout">
+  & Partial<Pick<TimeoutError, "address" | "bytesWritten" | "diagnosis">>
+  & {
+    /** Of `connect` with `retry`: the error of the last attempt. */
+    cause?: unknown;
+  };
 
 /**
  * A call took longer than its `timeout` or its `deadline`. The connection stays usable and no byte is
@@ -66,8 +56,11 @@ export class TimeoutError extends Error {
   override readonly name = "TimeoutError";
   /** Always `"ETIMEDOUT"`. */
   readonly code = "ETIMEDOUT";
-  /** The call that ran out of time. */
-  readonly operation: TimeoutErrorOptions["operation"];
+  /**
+   * The call that ran out of time; `"finish"` when it is the reason of a deadline's `signal`, `"idle"` when no
+   * byte came or went for so long.
+   */
+  readonly operation: "connect" | "read" | "write" | "accept" | "finish" | "drain" | "idle";
   /** The limit that was exceeded, in ms. */
   readonly timeout: number;
   /** Peer (connect, read, write) or listening address (accept). */
@@ -101,23 +94,14 @@ export class TimeoutError extends Error {
 }
 
 /** Arguments of the constructor of {@linkcode SocketError}. */
-export interface SocketErrorOptions {
-  /** POSIX name, such as `"ECONNREFUSED"`. */
-  code: string;
-  /** The call that failed. */
-  operation: Operation;
-  /** The address it was about, as far as known. */
-  address?: ErrorAddress;
+export interface SocketErrorOptions
+  extends
+    Pick<SocketError, "code" | "operation">,
+    Partial<Pick<SocketError, "address" | "errors" | "elapsed" | "connectionUsable">> {
   /** The runtime's own error. */
   cause?: unknown;
   /** Used in the message in place of the meaning of `code`. */
   detail?: string;
-  /** The errors of the addresses that were dialled. */
-  errors?: readonly SocketError[];
-  /** Time from the start of the attempt to its end, in ms. */
-  elapsed?: number;
-  /** Whether the connection can still be used. Default: what `code` and `operation` say. */
-  connectionUsable?: boolean;
 }
 
 /**
@@ -205,18 +189,9 @@ export class DeadPeerError extends SocketError {
 }
 
 /** Arguments of the constructor of {@linkcode UnsupportedOptionError}. */
-export interface UnsupportedOptionErrorOptions {
-  /** The option that cannot be set or read. */
-  option: string;
-  /** Runtime and version, such as `"node 20.20.2"`. */
-  runtime: string;
-  /** System, such as `"linux"`. */
-  system: string;
-  /** Why not. */
-  reason: string;
-  /** What would help. */
-  remedy?: string;
-}
+export type UnsupportedOptionErrorOptions =
+  & Pick<UnsupportedOptionError, "option" | "runtime" | "system" | "reason">
+  & Partial<Pick<UnsupportedOptionError, "remedy">>;
 
 /**
  * This runtime on this system cannot set (or read) an option. The error is thrown before anything is
@@ -235,9 +210,9 @@ export class UnsupportedOptionError extends Error {
   override readonly name = "UnsupportedOptionError";
   /** The option that cannot be set or read. */
   readonly option: string;
-  /** Runtime and version. */
+  /** Runtime and version, such as `"node 20.20.2"`. */
   readonly runtime: string;
-  /** Operating system. */
+  /** Operating system, such as `"linux"`. */
   readonly system: string;
   /** Why not. */
   readonly reason: string;

@@ -38,11 +38,7 @@ export class Entry implements SocketEntry {
 
   private constructor(
     identity: Identity,
-    fd: number,
-    kind: Entry["kind"],
-    state: TcpState,
-    localAddr: NetAddr,
-    remoteAddr: NetAddr | undefined,
+    { fd, kind, state, localAddr, remoteAddr }: SocketEntry,
   ) {
     this.#identity = identity;
     this.fd = fd;
@@ -67,7 +63,7 @@ export class Entry implements SocketEntry {
     // Another thread may have closed the socket meanwhile, and a new one have got its number.
     if (identityOf(kernel, fd) !== identity) return undefined;
     const kind = state === "LISTEN" ? "listener" : "connection";
-    return new Entry(identity, fd, kind, state, localAddr, remoteAddr);
+    return new Entry(identity, { fd, kind, state, localAddr, remoteAddr });
   }
 
   /** Tells this socket from all others. */
