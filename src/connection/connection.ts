@@ -195,13 +195,14 @@ export class Connection extends Member implements TcpConnection, Ours, Outgoing 
   }
 
   /**
-   * Gives the transport to the caller, and is closed.
+   * Gives the transport and what was not read to the caller, and is closed. With `hello` that may be the
+   * beginning of a client's handshake, and else there is nothing.
    *
    * @throws {SocketError} `EBUSY`, `EPIPE`, `EPROTO` for TLS over TLS or after unread bytes, or the error
    * that ended the connection. Only after unread bytes the connection is closed.
    */
-  handOver(): Transport {
-    const refused = this.#reader.notIdle() ?? this.#writer.notIdle();
+  handOver(hello: boolean): { transport: Transport; early: Uint8Array } {
+    const refused = this.#reader.notIdle(hello) ?? this.#writer.notIdle();
     if (refused === "EPROTO") this.close();
     if (refused !== undefined || this.tls !== undefined) {
       throw new SocketError({
@@ -218,12 +219,13 @@ export class Connection extends Member implements TcpConnection, Ours, Outgoing 
         connectionUsable: refused === undefined || refused === "EBUSY",
       });
     }
+    const early = this.#reader.takeRest();
     this.#endWatch();
     this.#reader.close();
     this.#writer.close();
     this.#closing?.tell();
     noteClosed(this);
-    return this.#transport;
+    return { transport: this.#transport, early };
   }
 
   get gone(): boolean {

@@ -6,6 +6,7 @@ import { Call, type CallOptions } from "../time/calls.ts";
 import { changed, copyInto } from "../memory.ts";
 import { Direction } from "./direction.ts";
 import { over, spend } from "../time/turn.ts";
+import { handshakeRecord } from "../tls/codes.ts";
 
 /** The result of a read: how many bytes, or `null` at the end. */
 type Result = number | null;
@@ -121,9 +122,17 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
     super.close();
   }
 
-  override notIdle(): string | undefined {
-    return super.notIdle() ??
-      (this.#backlog.size > 0 ? "EPROTO" : this.#ended ? "EPIPE" : undefined);
+  /** With `hello`, a client may have begun its handshake already. */
+  override notIdle(hello: boolean = false): string | undefined {
+    const plain = this.#backlog.size > 0 && !(hello && this.#backlog.first === handshakeRecord);
+    return super.notIdle() ?? (plain ? "EPROTO" : this.#ended ? "EPIPE" : undefined);
+  }
+
+  /** Takes out all that was not read. */
+  takeRest(): Uint8Array {
+    const rest = new Uint8Array(this.#backlog.size);
+    this.#backlog.fill(rest, this.transport);
+    return rest;
   }
 
   create(): ReadCall {

@@ -27,6 +27,11 @@ export class Backlog {
     return this.size < highWater / 2 && this.#chunks.length < mostChunks / 2;
   }
 
+  /** The first byte, if there is one. */
+  get first(): number | undefined {
+    return this.#chunks[0]?.[this.#offset];
+  }
+
   /** Keeps `chunk` from `offset` on. An offset comes only with the first chunk. */
   add(chunk: Uint8Array, offset: number): void {
     if (this.size === 0) this.#offset = offset;

@@ -1,4 +1,7 @@
-/** The codes of TLS errors, which are the same in every runtime. */
+/** Numbers of TLS, and the codes of its errors, which are the same in every runtime. */
+
+/** The content type of a record of a handshake: RFC 8446 section 5.1. */
+export const handshakeRecord = 22;
 
 /** Node's names of OpenSSL's reasons, https://nodejs.org/api/tls.html#x509-certificate-error-codes */
 const certificateCodes = new Set([

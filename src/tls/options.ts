@@ -101,6 +101,8 @@ interface Plan {
   readonly context: SecureContext;
   readonly alpnProtocols: readonly string[] | undefined;
   readonly rejectUnauthorized: boolean;
+  /** What a client has sent of its handshake before the server has begun. */
+  readonly early?: Uint8Array;
 }
 
 /** What a client's handshake has to do. */

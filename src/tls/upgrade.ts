@@ -17,8 +17,8 @@ import { checkServerTls, checkTls, type ServerTlsOptions, type TlsOptions } from
  * the same timeouts and `deadPeerTimeout`.
  *
  * It rejects if bytes have arrived that were not read, since they came in plain text and must not be taken
- * for bytes that TLS protects (RFC 3207 section 4.2 and CVE-2011-0411). So a server has to call this right
- * after it has written that it agrees.
+ * for bytes that TLS protects (RFC 3207 section 4.2 and CVE-2011-0411). For a server, a client's handshake
+ * may have begun.
  *
  * @param connection A connection of ours without TLS and without a call under way.
  * @param options Like `tls` of `connect`, or with `server: true` like `tls` of `listen`.
@@ -59,13 +59,19 @@ export async function startTls(
   mustBeInTime(checked, what);
   const { due, limit: timeout } = dueOf(checked, connection.timeouts.read);
   const { timeouts, peerName, deadPeerTimeout } = connection;
-  const transport = connection.handOver();
+  const { transport, early } = connection.handOver(plan.server);
   // The runtime's socket no longer keeps the process alive, so this does.
   hold();
   let secured: Connection | undefined;
   try {
     const error = { ...what, timeout };
-    const handshake = new LimitedHandshake(transport, plan, error, due, checked.signal);
+    const handshake = new LimitedHandshake(
+      transport,
+      { ...plan, early },
+      error,
+      due,
+      checked.signal,
+    );
     const opened = await handshake.promise;
     secured = new Connection(opened, timeouts, timers, deadPeerTimeout, peerName);
     noteOpened(secured);

@@ -35,6 +35,8 @@ interface PlainSocket {
     isServer: boolean;
     allowHalfOpen: boolean;
     socket: typeof tlsHandlers;
+    /** What was received already. Not documented. */
+    initialData: Uint8Array | undefined;
     tls: {
       secureContext: object;
       serverName: string | undefined;
@@ -76,7 +78,7 @@ class Handshake implements Attempt, Receiver {
   constructor(plain: BunTransport, plan: TlsPlan) {
     this.#plain = plain;
     this.#plan = plan;
-    const { server, context, alpnProtocols, rejectUnauthorized } = plan;
+    const { server, context, alpnProtocols, rejectUnauthorized, early } = plan;
     const socket = plain.release() as unknown as PlainSocket;
     // The plain socket keeps its handlers, since the sockets of a listener share them with it.
     const [raw, native] = socket.upgradeTLS({
@@ -84,6 +86,7 @@ class Handshake implements Attempt, Receiver {
       isServer: server,
       allowHalfOpen: true,
       socket: tlsHandlers,
+      initialData: early?.length ? early : undefined,
       tls: {
         secureContext: context.context,
         serverName: server ? undefined : plan.serverName,

@@ -44,5 +44,9 @@ export function secure(transport: Transport, plan: TlsPlan): Attempt {
     },
   });
   stream.on("error", () => {});
-  return new Handshake(stream, plan, (native) => session = new TlsTransport(native, transport));
+  return new Handshake(
+    stream,
+    plan,
+    (native) => session = new TlsTransport(native, transport, plan.early),
+  );
 }

@@ -103,8 +103,11 @@ export class TlsTransport implements Transport, OpeningSession {
   /** Settles the promise of `flushed`. */
   #flushing: Settling<void> | undefined = undefined;
 
-  /** `native` has to be new. What it writes to its stream has to be passed to `send`. */
-  constructor(native: TlsSocket, lower: Transport) {
+  /**
+   * `native` has to be new. What it writes to its stream has to be passed to `send`. `early` are encrypted
+   * bytes that `lower` has received already.
+   */
+  constructor(native: TlsSocket, lower: Transport, early: Uint8Array = nothing) {
     this.native = native;
     this.#lower = lower;
     this.#incoming = this.#outgoing = new Early();
@@ -135,7 +138,7 @@ export class TlsTransport implements Transport, OpeningSession {
     });
     // Deno starts the handshake in a tick of its own, and crashes there if bytes that are no TLS came before:
     // https://github.com/denoland/deno/blob/v2.9.6/ext/node/polyfills/_tls_wrap.js `_start`
-    host().nextTick(() => this.#readMore());
+    host().nextTick(() => early.length > 0 ? this.#received(early) : this.#readMore());
   }
 
   get below(): object {

@@ -62,7 +62,7 @@ interface NodeTls {
 
 /** Starts TLS over a `net.Socket`. */
 export function secure(transport: Transport, plan: TlsPlan): Attempt {
-  const socket = (transport as NodeTransport).release();
+  const socket = (transport as NodeTransport).release(plan.early);
   return new Handshake(socket, plan, (native) => new NodeSession(native, transport, socket));
 }
 

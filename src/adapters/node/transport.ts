@@ -11,7 +11,7 @@ import { nativeTimers } from "../../time/native_timers.ts";
 import { Settling } from "../../time/settling.ts";
 import { coded } from "../../kernel/system_error.ts";
 import { lingerZero } from "../../kernel/tcp_socket.ts";
-import { SocketError } from "../../errors.ts";
+import { handshakeRecord } from "../../tls/codes.ts";
 import type { TlsInformation } from "../../tls/information.ts";
 import { handle } from "./handle.ts";
 import { type Done, type Name, net, type NodeSocket } from "./net.ts";
@@ -62,9 +62,6 @@ const atOnce = 131_072;
 
 /** How long `close` waits over TLS for the kernel to take what was written, ms. */
 const settling = 20;
-
-/** The content type of a record of a TLS handshake: RFC 8446 section 5.1. */
-const handshakeRecord = 22;
 
 const nothing = new Uint8Array(0);
 
@@ -133,15 +130,19 @@ export class NodeTransport implements Transport {
   }
 
   /**
-   * Gives up the socket, which TLS takes over, and returns it.
+   * Gives up the socket, which TLS takes over with what its stream has, and returns it. `early` is what was
+   * received of a handshake already.
    *
-   * @throws {SocketError} `EPROTO`: bytes have arrived that were not read.
+   * @throws {Error} Bytes have arrived that were not read.
    */
-  release(): NodeSocket {
+  release(early: Uint8Array = nothing): NodeSocket {
     const { native } = this;
     if (native.readableLength > 0) throw unread();
+    // A stream that flows drops what is put back.
+    native.pause();
+    if (early.length > 0) native.unshift(early);
     // In a connection that was in use, and not in one that has just been opened for TLS.
-    if (this.#incoming !== undefined) this.#refusePlainText();
+    else if (this.#incoming !== undefined) this.#refusePlainText();
     this.#closed = true;
     native.off("error", onError);
     native.off("end", onEnd);
@@ -660,9 +661,8 @@ export function truncation(): Error {
 }
 
 /** The error for bytes that came before TLS: they must not be taken for bytes that TLS protected. */
-export function unread(): SocketError {
-  const detail = "bytes arrived before TLS began, and nobody has read them";
-  return new SocketError({ code: "EPROTO", operation: "connect", detail });
+export function unread(): Error {
+  return coded("ERR_TLS_EARLY", "bytes arrived before TLS began, and nobody has read them");
 }
 
 /** The error for a socket that the program has closed without `close` of its connection. */
