@@ -11,7 +11,7 @@ import { dialUnix, type UnixConnection } from "./unix.ts";
 import { prepareDial, Thrown } from "./options/dial.ts";
 import { adapter } from "./runtime.ts";
 import { applyPlan, supportedPlan } from "./options/apply.ts";
-import { forgetDialling, noteDialling, noteOpened } from "./options/ours.ts";
+import { forgetDialling, noteDialling, noteHandshake, noteOpened } from "./options/ours.ts";
 import { mustBeInTime } from "./time/calls.ts";
 import { timers } from "./time/timers.ts";
 
@@ -62,9 +62,13 @@ export async function connect(
   const limits = { timeout: timeouts.connect, deadline, signal };
   mustBeInTime(limits, { operation: "connect", address: target });
   const { before, source, later } = prepareDial(plan.dial, steps, signal);
+  let forget = () => {};
   const prepare = (transport: Transport): Attempt | undefined => {
     applyPlan(runtime.openedHandle(transport.native), later, "connect");
-    return tls && runtime.secure(transport, tls);
+    if (tls === undefined) return undefined;
+    forget();
+    forget = noteHandshake(transport);
+    return runtime.secure(transport, tls);
   };
   noteDialling(target.port);
   try {
@@ -78,6 +82,7 @@ export async function connect(
   } catch (error) {
     throw error instanceof Thrown ? error.reason : retraced(error);
   } finally {
+    forget();
     forgetDialling(target.port);
   }
 }

@@ -80,6 +80,23 @@ export function noteOpened(socket: Ours): void {
   if (young.length === groupSize) beginGroup();
 }
 
+/** Notes a connection of ours in its TLS handshake, which takes long. Returns what takes the note back. */
+export function noteHandshake(
+  transport: { native: object; below?: object | undefined },
+): () => void {
+  const socket = {
+    get inner() {
+      return transport.below ?? transport.native;
+    },
+    isClosed: false,
+    watchPeer() {},
+    group: undefined,
+    place: 0,
+  };
+  noteOpened(socket);
+  return () => noteClosed(socket);
+}
+
 /** Takes the note back, as the socket is closed. */
 export function noteClosed(socket: Ours): void {
   const { group, place } = socket;

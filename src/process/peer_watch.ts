@@ -100,6 +100,11 @@ export class PeerWatch extends Alarm {
     watchExit();
   }
 
+  /** Whether the kernel retransmits or probes often. */
+  get hurries(): boolean {
+    return this.#copy >= 0;
+  }
+
   override exit(): void {
     setInt(this.#guard.kernel, this.#copy, "TCP_RTO_MAX_MS", longestInterval);
   }

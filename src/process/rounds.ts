@@ -38,6 +38,9 @@ interface Guarded {
  */
 const [first, next, pause] = [750, 150, 50];
 
+/** This long after it is connected, a connection of ours is known to be ours, ms: as soon as the event loop turns. */
+const settling = 500;
+
 /** Looks at all sockets in rounds, and sets the options. */
 export class Rounds extends Alarm implements WatchingGuard {
   readonly kernel: Kernel;
@@ -48,11 +51,12 @@ export class Rounds extends Alarm implements WatchingGuard {
   readonly #guarded: Map<Identity, Guarded> = new Map();
   /** Attempts to connect that have a limit of the guard's. */
   readonly #limited: Map<Identity, Entry> = new Map();
-  /** Descriptors for which it is not decided yet whether they get the options. */
-  readonly #undecided: Set<number> = new Set();
-  /** Those of them that were seen connected. */
-  readonly #connected: Set<number> = new Set();
-  /** Whether some of those were seen so for the first time at the last look. */
+  /**
+   * Descriptors for which it is not decided yet whether they get the options, and when each was first seen
+   * connected: `Infinity` when it was not.
+   */
+  readonly #undecided: Map<number, number> = new Map();
+  /** Whether some of them were seen connected for the first time at the last look. */
   #again = false;
   /** How many sockets may still get their options before the next pause. */
   #allowance: number = first;
@@ -70,7 +74,7 @@ export class Rounds extends Alarm implements WatchingGuard {
     this.kernel = kernel;
     this.#plan = plan;
     this.timers = timers;
-    this.#walk = new Walk(kernel);
+    this.#walk = new Walk(kernel, plan.every);
     this.#unsubscribe = onNodeSocket((socket) => this.#lookAtNode(socket));
     try {
       this.#look(true);
@@ -125,40 +129,42 @@ export class Rounds extends Alarm implements WatchingGuard {
     else if (!this.#again) this.#allowance = first;
     this.#again = false;
     if (!going) this.#seek();
-    const heard = new Set(this.#connected);
     if (this.#undecided.size === 0) return;
     this.#learnOurs();
-    for (const fd of [...this.#undecided]) {
+    for (const [fd, since] of [...this.#undecided]) {
       // The caller's filter may have closed the guard.
       if (this.#allowance <= 0 || this.#closed) return;
       // If the filter throws, the socket comes last in the next round, so that others are not kept waiting.
       this.#undecided.delete(fd);
-      let decided = false;
+      let wait: number | undefined = since;
       try {
-        decided = this.#decide(fd, now || heard.has(fd));
+        wait = this.#decide(fd, since, now);
       } finally {
-        if (decided) this.#connected.delete(fd);
-        else this.#undecided.add(fd);
+        if (wait !== undefined) this.#undecided.set(fd, wait);
       }
     }
   }
 
   #seek(): void {
+    const lost = new Set<Identity>();
     this.#walk.look((fd, now, before) => {
       this.#undecided.delete(fd);
-      this.#connected.delete(fd);
-      this.#forget(fd, before);
-      if (now !== 0 && !this.#guarded.has(now)) this.#undecided.add(fd);
+      this.#limited.delete(before);
+      const { entry, watch } = this.#guarded.get(before) ?? {};
+      if (entry?.fd === fd) {
+        this.#guarded.delete(before);
+        // Otherwise the watch keeps a duplicate until the peer has everything.
+        if (watch?.hurries !== true) lost.add(before);
+        watch?.stop();
+      }
+      if (now !== 0 && !this.#guarded.has(now)) this.#undecided.set(fd, Infinity);
     });
-  }
-
-  #forget(fd: number, identity: Identity): void {
-    this.#limited.delete(identity);
-    const guarded = this.#guarded.get(identity);
-    // Otherwise another descriptor is still open for the same socket.
-    if (guarded?.entry.fd !== fd) return;
-    this.#guarded.delete(identity);
-    guarded.watch?.stop();
+    if (lost.size === 0) return;
+    // Another descriptor may still be open for the same socket.
+    for (const [identity, fd] of this.#walk.find(lost)) {
+      const entry = Entry.of(this.kernel, fd, identity);
+      if (entry !== undefined) this.#guard(entry);
+    }
   }
 
   #learnOurs(): void {
@@ -181,30 +187,35 @@ export class Rounds extends Alarm implements WatchingGuard {
     const entry = Entry.of(this.kernel, fd);
     // A round may have been faster than the `connect` event, in which the owner has set options since.
     if (entry !== undefined && this.#guarded.has(entry.identity)) this.apply(entry);
-    else this.#decide(fd, true);
+    else this.#decide(fd, Infinity, true);
   }
 
   /**
-   * Decides whether a socket gets the options. Returns `false` when that is not known yet, which includes
-   * sockets whose owner may not have heard yet that they are connected.
+   * Decides whether a socket gets the options, that was first seen connected at the time `since`. Returns
+   * `undefined`, or that time when it is not decided yet. With `heard`, its owner has heard that it is connected.
    */
-  #decide(fd: number, heard: boolean): boolean {
+  #decide(fd: number, since: number, heard: boolean): number | undefined {
     const entry = Entry.of(this.kernel, fd);
     // It is not a TCP socket, or the descriptor has just become another one, which the next walk sees.
-    if (entry === undefined) return true;
+    if (entry === undefined) return undefined;
     const { identity, state, remoteAddr } = entry;
-    if (this.#guarded.has(identity) || isOurs(entry)) return true;
+    if (this.#guarded.has(identity) || isOurs(entry)) return undefined;
     if (state === "SYN-SENT") this.#bound(entry);
-    if (state === "SYN-SENT" || state === "CLOSED") return false;
-    if (remoteAddr !== undefined && isDialled(remoteAddr.port)) return false;
+    if (state === "SYN-SENT" || state === "CLOSED") return Infinity;
+    const now = this.timers.now();
+    const seen = Math.min(since, now);
+    // It may be ours, which would be known soon.
+    if (remoteAddr !== undefined && isDialled(remoteAddr.port) && now - seen < settling) {
+      return seen;
+    }
     // Runtimes and owners set options when they hear of the connection, which takes a turn of the event
     // loop. The guard's have to come after them.
-    if (!heard && entry.kind === "connection") {
-      this.#connected.add(fd);
+    if (!heard && since === Infinity && entry.kind === "connection") {
       this.#again = true;
-      return false;
+      return seen;
     }
-    return !this.#plan.matches(entry) || this.#closed || this.#take(entry);
+    const decided = !this.#plan.matches(entry) || this.#closed || this.#take(entry);
+    return decided ? undefined : seen;
   }
 
   /**
@@ -237,11 +248,15 @@ export class Rounds extends Alarm implements WatchingGuard {
       code,
     }));
     if (code !== undefined) return true;
+    this.#guard(entry);
+    return true;
+  }
+
+  #guard(entry: Entry): void {
     const { deadPeerTimeout } = this.#plan.options;
     const watched = deadPeerTimeout !== undefined && entry.kind === "connection";
     const watch = watched ? new PeerWatch(entry, deadPeerTimeout, this) : undefined;
     this.#guarded.set(entry.identity, { entry, watch });
-    return true;
   }
 
   /** Called when a connection was ended because its peer was gone. */

@@ -6,10 +6,11 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { adapter } from "../runtime.ts";
 
 /**
- * A new descriptor gets the lowest free number, so the open ones lie close together. A walk ends after
- * this many closed ones in a row.
+ * A new descriptor gets the lowest free number, so the open ones lie close together. A walk ends after this many
+ * closed ones in a row, or for each ms between two walks one: in a longer time, more sockets may have been opened
+ * at once, of which the lower numbers are closed by now.
  */
-const gap = 64;
+const [leastGap, mostGap] = [64, 1_024];
 /** A program can also choose a high number, so one of this many walks looks at all descriptors. */
 const thorough = 64;
 
@@ -18,10 +19,20 @@ export class Walk {
   readonly #kernel: Kernel;
   /** The identity of each descriptor at the last look; 0 when it is not a socket. */
   readonly #seen: Identity[] = [];
+  readonly #gap: number;
   #rounds = 0;
 
-  constructor(kernel: Kernel) {
+  /** `every`: the time between two walks, ms. */
+  constructor(kernel: Kernel, every: number) {
     this.#kernel = kernel;
+    this.#gap = Math.min(Math.max(leastGap, every), mostGap);
+  }
+
+  /** The highest descriptor of each of these sockets, as of the last look. */
+  find(sockets: ReadonlySet<Identity>): Map<Identity, number> {
+    const found = new Map<Identity, number>();
+    this.#seen.forEach((identity, fd) => sockets.has(identity) && found.set(identity, fd));
+    return found;
   }
 
   /** Calls `changed` for every descriptor that has become another socket, or is not a socket any more. */
@@ -40,12 +51,12 @@ export class Walk {
     seen.length = open;
   }
 
-  /** How far to look: up to `end`, and then on until `gap` descriptors in a row are closed. */
+  /** How far to look: up to `end`, and then on until so many descriptors in a row are closed. */
   #bounds(): [end: number, gap: number] {
     const end = this.#seen.length;
-    if (this.#rounds++ % thorough !== 0) return [end, gap];
+    if (this.#rounds++ % thorough !== 0) return [end, this.#gap];
     const all = listed(adapter().list);
     if (all === undefined) return [end, widestGap];
-    return [all.reduce((most, fd) => Math.max(most, fd + 1), end), gap];
+    return [all.reduce((most, fd) => Math.max(most, fd + 1), end), this.#gap];
   }
 }

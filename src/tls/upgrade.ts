@@ -6,7 +6,7 @@ import { Connection } from "../connection/connection.ts";
 import type { TcpConnection } from "../connection/types.ts";
 import { checkCall } from "../options/validate.ts";
 import { type CallOptions, dueOf, mustBeInTime } from "../time/calls.ts";
-import { noteOpened } from "../options/ours.ts";
+import { noteHandshake, noteOpened } from "../options/ours.ts";
 import { timers } from "../time/timers.ts";
 import { LimitedHandshake } from "./handshake.ts";
 import { checkServerTls, checkTls, type ServerTlsOptions, type TlsOptions } from "./options.ts";
@@ -62,6 +62,7 @@ export async function startTls(
   const { transport, early } = connection.handOver(plan.server);
   // The runtime's socket no longer keeps the process alive, so this does.
   hold();
+  const forget = noteHandshake(transport);
   let secured: Connection | undefined;
   try {
     const error = { ...what, timeout };
@@ -78,6 +79,7 @@ export async function startTls(
     return secured;
   } finally {
     release();
+    forget();
     connection.bequeath(secured);
   }
 }

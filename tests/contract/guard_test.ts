@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import net, { type AddressInfo } from "node:net";
 import { test } from "node:test";
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   capabilities,
   connect,
@@ -19,7 +19,16 @@ import {
 import { ca, certificate, privateKey } from "../support/certificate.ts";
 import { skip } from "../support/skip.ts";
 import { webServer } from "../support/web.ts";
-import { pair, patience, sleep, spawnRuntime, testFile, until, within } from "./support.ts";
+import {
+  hangingAddress,
+  pair,
+  patience,
+  sleep,
+  spawnRuntime,
+  testFile,
+  until,
+  within,
+} from "./support.ts";
 import { noKernel } from "./support_listen.ts";
 import { noNamespace, unshare } from "./support_namespace.ts";
 
@@ -173,6 +182,44 @@ test("connections that wait to be accepted here are left alone", skip(noKernel),
   await sleep(100);
   assertEquals(getOptions(accepted).keepAlive, false);
   client.destroy();
+});
+
+for (const how of ["connect", "startTls"]) {
+  test(
+    `a connection of ours is left alone in a slow TLS handshake of ${how}`,
+    skip(noKernel),
+    async () => {
+      const server = net.createServer().listen(0, "127.0.0.1");
+      await once(server, "listening");
+      const accepted = once(server, "connection");
+      const { port } = server.address() as AddressInfo;
+      using guarded = guard({ match: { remotePort: port }, every: 20, keepAlive });
+      const stop = new AbortController();
+      const { signal } = stop;
+      const call = how === "connect"
+        ? connect({ port, timeout: null, tls: { ca }, signal })
+        : connect({ port, timeout: null }).then((plain) => startTls(plain, { ca }, { signal }));
+      const [silent] = await within(patience, accepted) as [net.Socket];
+      await sleep(1_000);
+      assertEquals(guarded.stats.seen, 0);
+      stop.abort();
+      await assertRejects(() => call);
+      silent.destroy();
+      server.close();
+    },
+  );
+}
+
+test("others' connections to a port that we are dialling are not", skip(noKernel), async () => {
+  // Its listener has some connections already, which net.connect has opened.
+  using hanging = await hangingAddress();
+  const { hostname, port } = hanging;
+  const stop = new AbortController();
+  const dialling = connect({ hostname, port, timeout: null, signal: stop.signal });
+  using guarded = guard({ match: { remotePort: port }, every: 20, keepAlive });
+  await until(() => guarded.stats.applied > 0, "guarded");
+  stop.abort();
+  await assertRejects(() => dialling);
 });
 
 test("a connection of ours is left alone after startTls", skip(noKernel), async () => {

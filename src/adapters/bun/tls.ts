@@ -96,6 +96,8 @@ class Handshake implements Attempt, Receiver {
       },
     });
     this.#native = native;
+    // The plain one shows no descriptor any more, and until the end of the handshake there is no other.
+    plain.native = native as unknown as BunSocket;
     raw.data = this.#wire;
   }
 

@@ -28,7 +28,7 @@ interface Session {
  * for.
  */
 export class BunTransport implements Transport, Receiver {
-  readonly native: BunSocket;
+  native: BunSocket;
   localAddr: NetAddr = nowhere;
   remoteAddr: NetAddr = nowhere;
   writing = false;

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import net, { type AddressInfo } from "node:net";
 import { test } from "node:test";
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { connect, constants, getsockopt, guard, listen, sockets } from "@holdfast/tcp";
 import { startHandshake } from "../../../src/kernel/handshake.ts";
 import { deadPeerObstacle } from "../../../src/options/dead_peer.ts";
@@ -11,7 +11,7 @@ import { Rounds } from "../../../src/process/rounds.ts";
 import type { SocketEntry } from "../../../src/kernel/entry.ts";
 import { adapter } from "../../../src/runtime.ts";
 import { TimerQueue } from "../../../src/time/timers.ts";
-import { hangingAddress } from "../../contract/support.ts";
+import { hangingAddress, until } from "../../contract/support.ts";
 import { skip } from "../../support/skip.ts";
 
 const { kernel, obstacle } = adapter().loadKernel();
@@ -60,6 +60,31 @@ test(
     assertEquals(client.getOptions().keepAlive, false);
   },
 );
+
+test("a socket is guarded as long as a descriptor is open", skip(obstacle?.reason), async () => {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port: remotePort } = server.address() as AddressInfo;
+  const files = [0, 1].map(() => kernel!.dup(0));
+  const fd = startHandshake(kernel!, "127.0.0.1", remotePort);
+  const [accepted] = await once(server, "connection");
+  using guarded = guard({ match: { remotePort }, every: 10, keepAlive: true });
+  const descriptors = () => guarded.sockets.map(({ fd }) => fd);
+  assertEquals(descriptors(), [fd]);
+  // It has a lower number, and a round sees it before the other one is closed.
+  kernel!.close(files[0]!);
+  const copy = kernel!.dup(fd);
+  assert(copy < fd);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  kernel!.close(fd);
+  await until(() => descriptors().join() === String(copy), "the other descriptor is noticed");
+  assertEquals(guarded.stats.seen, 1);
+  kernel!.close(copy);
+  await until(() => descriptors().length === 0, "the end is noticed");
+  kernel!.close(files[1]!);
+  accepted.destroy();
+  server.close();
+});
 
 test(
   "a guard that is closed takes the limit of an attempt to connect back",

@@ -35,7 +35,7 @@ const reason = constants.SO_COOKIE === undefined ? "sockets have no number here"
 
 test("a walk tells what has come, gone and been replaced", skip(reason), () => {
   const open = new Map([[0, 0], [1, 0], [3, 101], [5, 102]]);
-  const walk = new Walk(fakeKernel(open).kernel);
+  const walk = new Walk(fakeKernel(open).kernel, 10);
   assertEquals(look(walk), [[3, 101, 0], [5, 102, 0]]);
   assertEquals(look(walk), []);
   open.delete(3);
@@ -48,14 +48,14 @@ test("a walk tells what has come, gone and been replaced", skip(reason), () => {
 
 test("a number beyond 2^32 stays exact", skip(reason), () => {
   const open = new Map([[3, 2 ** 40 + 1]]);
-  const walk = new Walk(fakeKernel(open).kernel);
+  const walk = new Walk(fakeKernel(open).kernel, 10);
   assertEquals(look(walk), [[3, 2 ** 40 + 1, 0]]);
 });
 
 test("a walk costs one call for each descriptor, and a few", skip(reason), () => {
   const open = new Map(Array.from({ length: 1_000 }, (_, fd) => [fd, fd + 1]));
   const { kernel, counter } = fakeKernel(open);
-  const walk = new Walk(kernel);
+  const walk = new Walk(kernel, 10);
   look(walk);
   counter.calls = 0;
   assertEquals(look(walk), []);
@@ -64,10 +64,22 @@ test("a walk costs one call for each descriptor, and a few", skip(reason), () =>
 
 test("many new ones are found in one walk", skip(reason), () => {
   const open = new Map([[3, 1]]);
-  const walk = new Walk(fakeKernel(open).kernel);
+  const walk = new Walk(fakeKernel(open).kernel, 10);
   look(walk);
   for (let fd = 4; fd < 5_000; fd++) open.set(fd, fd);
   assertEquals(look(walk).length, 4_996);
   open.clear();
   assertEquals(look(walk).length, 4_997);
 });
+
+test(
+  "sockets are found above many closed numbers, if so many could be opened meanwhile",
+  skip(reason),
+  () => {
+    const open = new Map([[3, 1]]);
+    const walk = new Walk(fakeKernel(open).kernel, 1_000);
+    look(walk);
+    open.set(900, 2);
+    assertEquals(look(walk), [[900, 2, 0]]);
+  },
+);
