@@ -305,9 +305,11 @@ test(
   "fd: serves on a listening descriptor that was passed in",
   skip(notLinux ?? noBind("fd")),
   async () => {
-    const { ready, port, child } = await activated({}, 1);
+    const given = noBind("backlog") === undefined ? { backlog: 7 } : {};
+    const { ready, port, child } = await activated(given, 1);
     using client = await connect({ hostname: v4, port, timeout });
-    const { addr, sockets } = await within(patience, ready());
+    const { addr, backlog, sockets } = await within(patience, ready());
+    assertEquals(backlog, given.backlog ?? backlog);
     assertEquals(addr, { transport: "tcp", hostname: v4, port });
     assertEquals(sockets[0]!.noDelay, true);
     assertEquals(await readExactly(client, 1), new Uint8Array([0]));
@@ -316,7 +318,7 @@ test(
 );
 
 /** A program that has the only descriptor of a listening socket, and has not used it yet. */
-async function activated(options: SocketOptions, connections: number) {
+async function activated(options: SocketOptions & { backlog?: number }, connections: number) {
   const listener = await listen({ hostname: v4, port: 0, timeout });
   const { port } = listener.addr;
   const args = [JSON.stringify(options), String(connections)];
@@ -328,7 +330,7 @@ async function activated(options: SocketOptions, connections: number) {
   const ready = async () => {
     const line = firstLine(child);
     child.stdin!.write("go\n");
-    return JSON.parse(await line) as { addr: unknown; sockets: SocketOptions[] };
+    return JSON.parse(await line) as { addr: unknown; backlog: number; sockets: SocketOptions[] };
   };
   return { ready, port, child };
 }

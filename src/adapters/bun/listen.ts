@@ -107,11 +107,17 @@ export function beyondListen(plan: ListenPlan): keyof ListenPlan | undefined {
 export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   // Loaded in any case, since errno must be read right after a failed write.
   const { kernel } = loadKernel();
-  if (plan.fd !== undefined) {
-    if (kernel !== undefined) verifyTcp(kernel, plan.fd);
-    return new BunListenerTransport({ fd: plan.fd });
+  const { port, reusePort, backlog, fd } = plan;
+  const adoptDescriptor = (fd: number) => {
+    const listener = new BunListenerTransport({ fd });
+    // Bun calls listen(2) again, with a backlog of its own, so ours is set again.
+    if (backlog !== undefined) kernel?.listen(fd, backlog);
+    return listener;
+  };
+  if (fd !== undefined) {
+    if (kernel !== undefined) verifyTcp(kernel, fd);
+    return adoptDescriptor(fd);
   }
-  const { port, reusePort, backlog } = plan;
   const hostname = withScopeNumber(await resolve(plan.hostname));
   if (beyondListen(plan) === undefined || kernel === undefined) {
     try {
@@ -121,10 +127,5 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
       if (kernel === undefined || (error as { code?: string }).code !== undefined) throw error;
     }
   }
-  return await withListening(kernel, plan, hostname, (fd) => {
-    const listener = new BunListenerTransport({ fd });
-    // Bun calls listen(2) again, with a backlog of its own, so ours is set again.
-    if (backlog !== undefined) kernel.listen(fd, backlog);
-    return listener;
-  });
+  return await withListening(kernel, plan, hostname, adoptDescriptor);
 }

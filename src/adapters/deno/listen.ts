@@ -99,7 +99,7 @@ class DenoListenerTransport implements ListenerTransport {
 
 /** The option of `plan` that `Deno.listen` cannot set, if any. */
 export function beyondListen(plan: ListenPlan): keyof ListenPlan | undefined {
-  if (plan.fd !== undefined) return undefined;
+  if (plan.fd !== undefined) return plan.backlog === undefined ? undefined : "backlog";
   if (!plan.reuseAddress) return "reuseAddress";
   return plan.ipv6Only === undefined ? undefined : "ipv6Only";
 }
@@ -140,10 +140,12 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
 
 /**
  * Listens on a descriptor and remembers it, since with `reusePort` several listeners have one address, so
- * that a search could not tell which one is meant.
+ * that a search could not tell which one is meant. Deno leaves the backlog as it is.
  */
 async function adoptDescriptor(fd: number, backlog?: number): Promise<ListenerTransport> {
   const transport = await listenOnDescriptor(fd, backlog, keepErrors);
-  if (loadKernel().kernel !== undefined) descriptors().remember(transport.native, fd);
+  const { kernel } = loadKernel();
+  if (kernel !== undefined) descriptors().remember(transport.native, fd);
+  if (backlog !== undefined) kernel?.listen(fd, backlog);
   return transport;
 }
