@@ -7,7 +7,7 @@ import type { NetAddr } from "./address.ts";
 import { addressOf, type Identity, identityOf } from "./identity.ts";
 import type { Kernel } from "./kernel.ts";
 import { readTcpState, type TcpState } from "./tcp_info.ts";
-import { closed, isTcp, refused } from "./tcp_socket.ts";
+import { closed, refused } from "./tcp_socket.ts";
 
 /**
  * A TCP socket of this process, as `sockets()` found it. It stands for that one socket only: once the
@@ -54,12 +54,13 @@ export class Entry implements SocketEntry {
     fd: number,
     identity: Identity | undefined = identityOf(kernel, fd),
   ): Entry | undefined {
-    if (!identity || isTcp(kernel, fd) !== true) return undefined;
+    if (!identity) return undefined;
+    // The first question, since other sockets than TCP's refuse it.
+    const state = readTcpState(kernel, fd);
+    if (typeof state === "number") return undefined;
     const localAddr = addressOf(kernel.getsockname, fd);
     if (localAddr === undefined) return undefined;
     const remoteAddr = addressOf(kernel.getpeername, fd);
-    const state = readTcpState(kernel, fd);
-    if (typeof state === "number") return undefined;
     // Another thread may have closed the socket meanwhile, and a new one have got its number.
     if (identityOf(kernel, fd) !== identity) return undefined;
     const kind = state === "LISTEN" ? "listener" : "connection";

@@ -38,7 +38,7 @@ export function writeInt(
 }
 
 /** Whether `fd` is a TCP socket: true, false, or -errno. */
-export function isTcp(kernel: Kernel, fd: number): boolean | number {
+function isTcp(kernel: Kernel, fd: number): boolean | number {
   const { SOL_SOCKET, SO_PROTOCOL, SO_TYPE } = constants;
   if (SO_PROTOCOL !== undefined) {
     const protocol = readInt(kernel, fd, SOL_SOCKET!, SO_PROTOCOL);
