@@ -14,7 +14,7 @@ import { lingerZero } from "../../kernel/tcp_socket.ts";
 import { handshakeRecord } from "../../tls/codes.ts";
 import type { TlsInformation } from "../../tls/information.ts";
 import { handle } from "./handle.ts";
-import { type Done, type Name, net, type NodeSocket } from "./net.ts";
+import { type Done, Name, net, type NodeSocket } from "./net.ts";
 
 /** The key under which a socket has its transport, so that all sockets can share their listeners. */
 const owner: unique symbol = Symbol("transport");
@@ -319,7 +319,7 @@ export class NodeTransport implements Transport {
 
   isGone(): boolean {
     const { destroyed, _handle } = this.native;
-    return destroyed || (_handle?.getpeername?.({}) ?? 0) < 0;
+    return destroyed || (_handle?.getpeername?.(new Name()) ?? 0) < 0;
   }
 
   /** TLS is written by a later turn of the event loop, also where the kernel has room. */
@@ -458,7 +458,7 @@ export class NodeTransport implements Transport {
     // (https://github.com/libuv/libuv/pull/4997). So if the kernel has no peer any more, a write asks it
     // why: after the peer's FIN it fails with EPIPE. After our own FIN that proves nothing, and TLS knows.
     if (this.#session === undefined && !native.writableEnded) {
-      const result = native._handle?.getpeername?.({}) ?? 0;
+      const result = native._handle?.getpeername?.(new Name()) ?? 0;
       if (result < 0) {
         if (this.#plain && !this.writing && !this.#hasEnded()) native.write(nothing);
         if (this.#failedWrite !== undefined) return this.ended();
@@ -636,14 +636,14 @@ const nowhere: NetAddr = { transport: "tcp", hostname: "", port: 0 };
 // The two functions below ask the binding, since the socket would keep the address a second time.
 
 function localAddr(native: NodeSocket): NetAddr | undefined {
-  const name: Name = {};
+  const name = new Name();
   if (native._handle?.getsockname?.(name) === 0) return address(name.address, name.port);
   return address(native.localAddress, native.localPort);
 }
 
 /** The peer's address, or `undefined` when the peer has gone already. */
 export function remoteAddr(native: NodeSocket): NetAddr | undefined {
-  const name: Name = {};
+  const name = new Name();
   if (native._handle?.getpeername?.(name) === 0) return address(name.address, name.port);
   return address(native.remoteAddress, native.remotePort);
 }
