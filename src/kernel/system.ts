@@ -34,8 +34,20 @@ export function builtin(name: string): unknown {
   return host().getBuiltinModule(name);
 }
 
-/** The name and version of this runtime. Node.js comes last, since Deno and Bun have its version too. */
-export function runtime(): { readonly name: "deno" | "bun" | "node"; readonly version: string } {
+interface Runtime {
+  readonly name: "deno" | "bun" | "node";
+  readonly version: string;
+}
+
+let kept: Runtime | undefined;
+
+/** The name and version of this runtime. */
+export function runtime(): Runtime {
+  return kept ??= recognized();
+}
+
+/** Node.js comes last, since Deno and Bun have its version too. */
+function recognized(): Runtime {
   const { deno, bun, node } = host().versions;
   if (deno !== undefined) return { name: "deno", version: deno };
   return bun === undefined ? { name: "node", version: node! } : { name: "bun", version: bun };
