@@ -466,15 +466,6 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     };
   }
 
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    this.close();
-    return Promise.resolve();
-  }
-
   /** Waits for `ms`, or until the listener is closed. */
   async #pause(ms: number): Promise<void> {
     const pause = new Pause();

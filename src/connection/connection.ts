@@ -27,12 +27,20 @@ import { kernelFor } from "../options/support.ts";
 import { tcpInfo } from "../options/tcp_info.ts";
 import { resetsOnClose, resetting } from "../kernel/tcp_socket.ts";
 import type { TlsInformation } from "../tls/information.ts";
+import { Settling } from "../time/settling.ts";
 import { type TimerQueue, timers as sharedTimers } from "../time/timers.ts";
 import { checkCall, checkData, checkTimeouts } from "../options/validate.ts";
 import { Writer } from "./writer.ts";
 
 /** Runtimes' sockets that have a connection, in any copy of this module: a second one would lose bytes. */
 export const taken: WeakSet<object> = sharedSet("taken");
+
+/** Why TLS cannot be started. */
+const refusals: Record<string, string> = {
+  EPROTO: "bytes arrived before TLS began, and nobody has read them",
+  EBUSY: "a call is under way",
+  TLS: "the connection has TLS already",
+};
 
 /** The implementation of {@linkcode TcpConnection}. */
 export class Connection extends Member implements TcpConnection, Ours, Outgoing {
@@ -49,7 +57,7 @@ export class Connection extends Member implements TcpConnection, Ours, Outgoing 
   #among: Connection[] | undefined = undefined;
   #seat = 0;
   /** Made when `closed` is first read. */
-  #closing: { readonly promise: Promise<Error | undefined>; tell(): void } | undefined = undefined;
+  #closing: Settling<Error | undefined> | undefined = undefined;
 
   constructor(
     transport: Transport,
@@ -159,7 +167,7 @@ export class Connection extends Member implements TcpConnection, Ours, Outgoing 
 
   /** Called when the transport has failed or was closed. */
   onLost(): void {
-    this.#closing?.tell();
+    this.#tellClosed();
     this.#countOut();
   }
 
@@ -209,13 +217,7 @@ export class Connection extends Member implements TcpConnection, Ours, Outgoing 
         code: refused ?? "EPROTO",
         operation: "connect",
         address: this.remoteAddr,
-        detail: refused === "EPROTO"
-          ? "bytes arrived before TLS began, and nobody has read them"
-          : refused === "EBUSY"
-          ? "a call is under way"
-          : refused === undefined
-          ? "the connection has TLS already"
-          : undefined,
+        detail: refusals[refused ?? "TLS"],
         connectionUsable: refused === undefined || refused === "EBUSY",
       });
     }
@@ -223,7 +225,7 @@ export class Connection extends Member implements TcpConnection, Ours, Outgoing 
     this.#endWatch();
     this.#reader.close();
     this.#writer.close();
-    this.#closing?.tell();
+    this.#tellClosed();
     noteClosed(this);
     return { transport: this.#transport, early };
   }
@@ -238,13 +240,19 @@ export class Connection extends Member implements TcpConnection, Ours, Outgoing 
 
   get closed(): Promise<Error | undefined> {
     if (this.#closing === undefined) {
-      let tell!: (error: Error | undefined) => void;
-      const promise = new Promise<Error | undefined>((resolve) => tell = resolve);
-      const lost = () => this.#reader.lost ?? this.#lazyWriter?.lost;
-      this.#closing = { promise, tell: () => tell(lost()) };
-      if (this.isClosed || lost() !== undefined) this.#closing.tell();
+      this.#closing = new Settling();
+      if (this.isClosed || this.#lostBy !== undefined) this.#tellClosed();
     }
     return this.#closing.promise;
+  }
+
+  /** The error that ended the connection, if one did. */
+  get #lostBy(): Error | undefined {
+    return this.#reader.lost ?? this.#lazyWriter?.lost;
+  }
+
+  #tellClosed(): void {
+    this.#closing?.resolve(this.#lostBy);
   }
 
   get localAddr(): NetAddr {
@@ -402,15 +410,6 @@ export class Connection extends Member implements TcpConnection, Ours, Outgoing 
   unref(): void {
     this.#reader.reference(false);
     this.#writer.reference(false);
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    this.close();
-    return Promise.resolve();
   }
 }
 

@@ -28,7 +28,10 @@ export interface Ours {
   place: number;
 }
 
-/** Has what {@linkcode Ours} needs in private fields, so that a socket that is printed does not show others. */
+/**
+ * What our connections and listeners have in common. What {@linkcode Ours} needs is in private fields, so that a
+ * socket that is printed does not show others.
+ */
 export abstract class Member implements Pick<Ours, "group" | "place"> {
   #group: Ours[] | undefined = undefined;
   #place = 0;
@@ -47,6 +50,17 @@ export abstract class Member implements Pick<Ours, "group" | "place"> {
 
   set place(place: number) {
     this.#place = place;
+  }
+
+  abstract close(): void;
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
   }
 }
 
