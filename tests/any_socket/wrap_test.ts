@@ -286,7 +286,8 @@ async function sendAll(to: TcpConnection, total: number, next: () => number): Pr
   // Starts late, so that the first reads time out.
   await sleep(20);
   for (let sent = 0; sent < total;) {
-    const piece = streamBytes(sent, Math.min(1 + Math.floor(next() ** 4 * 300_000), total - sent));
+    const size = Math.min(1 + Math.floor(next() ** 4 * 300_000), total - sent);
+    const piece = streamBytes(sent, size).slice();
     try {
       sent += await to.write(piece, { timeout: 1 + next() * 10 });
     } catch (error) {

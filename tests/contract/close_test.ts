@@ -137,7 +137,7 @@ test("close: what was written before still arrives", async () => {
   using sockets = await pair();
   const { client, server } = sockets;
   const size = 300_000;
-  const data = streamBytes(0, size);
+  const data = streamBytes(0, size).slice();
   await client.write(data, { timeout: null });
   client.close();
   data.fill(0xee);

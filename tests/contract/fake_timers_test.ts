@@ -26,7 +26,7 @@ async function exercise(): Promise<void> {
 
 /** More than one turn of the event loop. */
 async function send({ client, server }: Pick<Pair, "client" | "server">): Promise<void> {
-  const size = 24_000_000;
+  const size = 16_000_000;
   const write = client.write(new Uint8Array(size), { timeout: null });
   const into = new Uint8Array(1_000_000);
   for (let read = 0; read < size;) read += (await server.read(into, { timeout: null }))!;

@@ -26,7 +26,7 @@ for (const asked of [false, true]) {
     let sent = 0;
     for (let i = 0; i < often; i++) sent += await client.write(streamBytes(sent, 1 + i));
     // The caller may reuse its memory as soon as the promise settles.
-    const data = streamBytes(sent, 16_000_000);
+    const data = streamBytes(sent, 16_000_000).slice();
     const error = await client.write(data, { timeout: 50 }).then(() => undefined, (error) => error);
     assertInstanceOf(error, TimeoutError);
     const { bytesWritten = 0 } = error;

@@ -212,7 +212,7 @@ test(`random: reads, writes, timeouts and aborts, both ways (seed ${seed})`, asy
       if (i % 4 > 1) assertEquals(typeof client.native, "object");
       const there = new Wire();
       const back = new Wire();
-      const enough = () => performance.now() > end || tally.operations > 20_000;
+      const enough = () => performance.now() > end || tally.operations > 10_000;
       await Promise.all([
         sendAll(client, random, there, tally, enough),
         receiveAll(server, random, there, tally),
@@ -302,7 +302,7 @@ test(`random: endings, and what ends well is whole (seed ${seed})`, skip(between
   const end = performance.now() + 8_000;
   await Promise.all(Array.from({ length: 8 }, async (_, i) => {
     const random = randomFrom(seed - 1 - i);
-    for (let n = 0; n < 40 && performance.now() < end; n++) seen.add(await ending(random, tally));
+    for (let n = 0; n < 20 && performance.now() < end; n++) seen.add(await ending(random, tally));
   }));
   console.log(JSON.stringify(tally), [...seen].sort().join(", "));
   for (const what of ["close whole", "closeWrite whole", "end whole"]) assert(seen.has(what), what);

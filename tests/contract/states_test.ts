@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { capabilities, listen } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
-import { overTls, patience, secure } from "./support.ts";
+import { overTls, patience, secure, small } from "./support.ts";
 import { noKernel } from "./support_listen.ts";
 import { kinds, operations, outcome, serve, states } from "./support_states.ts";
 
@@ -125,6 +125,8 @@ for (const kind of kinds) {
         port: 0,
         timeout: patience,
         ...secure.listen,
+        // The kernel is full after fewer bytes.
+        ...small,
       });
       const serving = serve(listener);
       const row = expected(cells.get(state)!);

@@ -164,58 +164,40 @@ export async function readExactly(socket: TcpConnection, size: number): Promise<
   return bytes;
 }
 
-/** A stream repeats after so many words of 32 bits. */
-const period = 2 ** 22;
-let words = new Uint32Array(0);
+/** The known part of a stream without repeats, so that gaps and repeats show. */
+let stream = new Uint8Array(0);
+/** The same again, to compare with: what is sent may be changed by whoever sends it. */
+let expected = stream;
 
-/** Returns bytes of a stream without repeats within its period, so that gaps and repeats show. */
-function streamUpTo(end: number): Uint8Array {
-  const known = words.length;
-  if (4 * known < end) {
-    const longer = new Uint32Array(Math.min(period, Math.max(end / 4 + 1, 2 * known, 16_384)));
-    longer.set(words);
-    for (let i = known; i < longer.length; i++) {
-      let x = Math.imul(i + 1, 0x9e3779b1);
-      x = Math.imul(x ^ (x >>> 15), 0x85ebca6b);
-      longer[i] = x ^ (x >>> 13);
-    }
-    words = longer;
+/** Makes the first `end` bytes of the stream known. */
+function extendTo(end: number): void {
+  if (stream.length >= end) return;
+  const words = new Uint32Array(Math.ceil(Math.max(end, 1.25 * stream.length, 65_536) / 4));
+  const known = stream.length / 4;
+  words.set(new Uint32Array(stream.buffer));
+  for (let i = known; i < words.length; i++) {
+    let x = Math.imul(i + 1, 0x9e3779b1);
+    x = Math.imul(x ^ (x >>> 15), 0x85ebca6b);
+    words[i] = x ^ (x >>> 13);
   }
-  return new Uint8Array(words.buffer);
+  stream = new Uint8Array(words.buffer);
+  expected = stream.slice();
 }
 
-/** The parts of that stream that make up `size` bytes from `position` on. */
-function* streamParts(position: number, size: number): Generator<Uint8Array> {
-  for (let filled = 0; filled < size;) {
-    const start = (position + filled) % (4 * period);
-    const end = Math.min(4 * period, start + size - filled);
-    yield streamUpTo(end).subarray(start, end);
-    filled += end - start;
-  }
-}
-
-/** `size` bytes of that stream, from `position` on. */
+/**
+ * `size` bytes of that stream, from `position` on. All calls share their memory, as to copy megabytes would
+ * take most of the CPU time of a test, so who changes them takes a copy.
+ */
 export function streamBytes(position: number, size: number): Uint8Array {
-  const bytes = new Uint8Array(size);
-  let filled = 0;
-  for (const part of streamParts(position, size)) {
-    bytes.set(part, filled);
-    filled += part.length;
-  }
-  return bytes;
+  extendTo(position + size);
+  return stream.subarray(position, position + size);
 }
 
 /** The first place where `bytes` differs from that stream, or -1. */
 export function firstDifference(bytes: Uint8Array, position: number): number {
-  let compared = 0;
-  for (const expected of streamParts(position, bytes.length)) {
-    const got = bytes.subarray(compared, compared + expected.length);
-    if (!sameBytes(got, expected)) {
-      return position + compared + got.findIndex((byte, i) => byte !== expected[i]);
-    }
-    compared += expected.length;
-  }
-  return -1;
+  extendTo(position + bytes.length);
+  const same = expected.subarray(position, position + bytes.length);
+  return sameBytes(bytes, same) ? -1 : position + bytes.findIndex((byte, i) => byte !== same[i]);
 }
 
 /**

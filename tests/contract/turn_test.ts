@@ -86,7 +86,8 @@ for (const timeout of [null, 2 * patience]) {
       () => socket.bytesWritten,
       async () => assertEquals(await socket.write(data, { timeout }), data.length),
     );
-    assertLess(part, tolerable);
+    // A turn comes after 3 ms, in which a fast kernel copies 20 MB and more.
+    assertLess(part, 0.5);
   });
 }
 
