@@ -65,10 +65,11 @@ async function entryOf(files: readonly string[], cwd: string, directory: string)
 
 /** Environment variables for the test, and for programs that it starts. */
 function nodeEnv({ runtime, nodeImports = [] }: Target): Record<string, string | undefined> {
-  if (runtime.name !== "node") return { NODE_OPTIONS: undefined };
+  const isNode = runtime.name === "node";
   return {
-    NODE_OPTIONS: nodeImports.map((url) => `--import=${url}`).join(" "),
-    // Without this cache, Node would strip the types of every file in each of hundreds of processes.
+    NODE_OPTIONS: isNode ? nodeImports.map((url) => `--import=${url}`).join(" ") : undefined,
+    // Without this cache, Node would strip the types of every file in each of hundreds of processes, some of
+    // which tests in Deno and Bun start.
     NODE_COMPILE_CACHE: resolve(".cache/node"),
   };
 }

@@ -101,15 +101,22 @@ export const long: Readonly<Record<string, number>> = {
 };
 
 /**
- * Files that share a process with others of their target, since to start one takes more CPU time than their
- * tests. They count nothing of the process (descriptors, sockets, memory, turns), and leave nothing of it
- * changed.
+ * Files that share a process with others of their target, since to start one, and to compile this library and
+ * the tests once more, takes as much CPU time as most of them. None of these groups takes much longer than
+ * the longest single file. A file of its own is what lists or guards every socket of the process, counts
+ * turns, or replaces what others use.
  */
 const sharing: readonly RegExp[] = [
   /^tests\/unit\/(?!time\/)/,
   contract(
-    "accept|address_reuse|bind|capabilities|deadline|errors|events|names|smoke|take_over|unix|write_error",
+    "accept|address_reuse|bad_input|bind|capabilities|connector|deadline|errors|events|listen|names|reuse|" +
+      "smoke|take_over|unix|write_error",
   ),
+  contract("connect|dial|options|tls"),
+  contract("drain|idle"),
+  contract("close|end"),
+  contract("many_reads|many_writes|memory|random|read_write|streams"),
+  contract("cluster|exit|listen_fds|out_of_descriptors|preload"),
 ];
 
 /** Returns the files that are to run in one process, for each process. */
