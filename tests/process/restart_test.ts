@@ -43,7 +43,7 @@ function binaryOf(name: "deno" | "bun" | "node"): string | undefined {
 const restarts = 10;
 
 /** How long clients wait between connections while a server starts, which takes most of the time, ms. */
-const pause = 20;
+const pause = 100;
 
 const none = { refused: 0, reset: 0, lost: 0, failed: 0 };
 
@@ -92,7 +92,7 @@ test(
     const command = successor(own, process.execPath);
     const { made, longest: _, ...rest } = await rolling([command, command, command], {
       inherited: { fd, port: plan.port },
-      pause,
+      pause: 20,
     });
     kernel.close(fd);
     assertEquals(rest, none);
