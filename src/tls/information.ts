@@ -30,7 +30,7 @@ export interface TlsInformation {
   readonly cipher: string;
   /** The protocol that both sides have chosen (ALPN), if they have. */
   readonly alpnProtocol: string | undefined;
-  /** The name that the client sent (SNI), if it sent one. */
+  /** The name that the client sent (SNI) in small letters, if it sent one. */
   readonly serverName: string | undefined;
   /** The peer's certificate. A client need not have one. */
   readonly peerCertificate: PeerCertificate | undefined;
@@ -56,7 +56,7 @@ export function inform(
     protocol: protocol ?? "unknown",
     cipher: cipher?.standardName ?? cipher?.name ?? "unknown",
     alpnProtocol: alpnProtocol || undefined,
-    serverName: serverName || undefined,
+    serverName: serverName ? serverName.toLowerCase() : undefined,
     /** Read at each access, since most programs never look at it. */
     get peerCertificate() {
       return raw && read(raw);

@@ -90,8 +90,8 @@ export interface ServerTlsOptions extends TlsCertificate {
    */
   minVersion?: "TLSv1.2" | "TLSv1.3";
   /**
-   * Returns the certificate for the name that a client sends (SNI), or `undefined` for the usual one. If
-   * it throws, the client is refused.
+   * Returns the certificate for the name that a client sends (SNI), or `undefined` for the usual one. The
+   * name has small letters. If it throws, the client is refused.
    */
   sni?: (name: string) => TlsCertificate | undefined | Promise<TlsCertificate | undefined>;
 }
@@ -164,12 +164,12 @@ export function checkTls(
 }
 
 /**
- * Returns an address without its scope, which no certificate has, or a name as it is sent: in ASCII and
- * without the dot at its end (RFC 6066 section 3).
+ * Returns an address without its scope, which no certificate has, or a name as it is sent: in ASCII, in
+ * small letters, and without the dot at its end (RFC 6066 section 3).
  */
 function peerOf(serverName: string): string | undefined {
   if (literalVersion(serverName) !== undefined) return serverName.split("%", 1)[0];
-  return asciiName(serverName)?.replace(/\.$/, "");
+  return asciiName(serverName)?.replace(/\.$/, "").toLowerCase();
 }
 
 /** Checks the options of a server. */
@@ -194,7 +194,7 @@ export function checkServerTls(
     server: true,
     requestCert,
     sni: sni && (async (asked) => {
-      const found = await (sni as NonNullable<ServerTlsOptions["sni"]>)(asked);
+      const found = await (sni as NonNullable<ServerTlsOptions["sni"]>)(asked.toLowerCase());
       if (found === undefined) return undefined;
       const { cert, key } = copyOptions(found, ["cert", "key"], verb, "sni's result");
       // Without one, some runtimes take the listener's.

@@ -257,6 +257,18 @@ test("sni picks the certificate, and may take its time", async () => {
   assertEquals(asked, ["other.example", "localhost"]);
 });
 
+test("sni gets a name in small letters, however the client writes it", async () => {
+  const asked: string[] = [];
+  using listener = await secureListener({ sni: (name) => void asked.push(name) });
+  const accepting = listener.accept();
+  const client = tls.connect({ port: listener.addr.port, ca, servername: "LocalHost" });
+  await once(client, "secureConnect");
+  using server = await accepting;
+  assertEquals(asked, ["localhost"]);
+  assertEquals(server.tls?.serverName, "localhost");
+  client.destroy();
+});
+
 test("a name that sni refuses fails that client alone", async () => {
   using listener = await secureListener({
     sni: (name) => {
