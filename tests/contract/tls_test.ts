@@ -261,7 +261,8 @@ test("sni gets a name in small letters, however the client writes it", async () 
   const asked: string[] = [];
   using listener = await secureListener({ sni: (name) => void asked.push(name) });
   const accepting = listener.accept();
-  const client = tls.connect({ port: listener.addr.port, ca, servername: "LocalHost" });
+  const { port } = listener.addr;
+  const client = tls.connect({ host: "127.0.0.1", port, ca, servername: "LocalHost" });
   await once(client, "secureConnect");
   using server = await accepting;
   assertEquals(asked, ["localhost"]);
