@@ -1,3 +1,4 @@
+import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import {
@@ -305,6 +306,29 @@ test("reset: the peer reads ECONNRESET, every time", skip(noReset), async () => 
     client.remoteAddr.port,
   );
 });
+
+/** There only the runtime can be asked, since Node.js shows no descriptor. */
+const hidden = process.platform === "win32" ? "Wine has an end for such a reset" : undefined;
+
+test(
+  "reset: after both data and the reader's FIN, no clean end",
+  skip(noReset ?? hidden),
+  async () => {
+    for (let i = 0; i < 30; i++) {
+      using sockets = await pair();
+      const { client, server } = sockets;
+      await client.closeWrite();
+      // The data and the reset come to the reader together, or the data shortly before.
+      await server.write(new Uint8Array(1 + i * 1_000));
+      if (i % 3 === 0) await sleep(1);
+      server.reset();
+      const error = await errorOf((async () => {
+        while (await client.read(new Uint8Array(65_536)) !== null);
+      })());
+      assertSocketError(error, "ECONNRESET", "read", client.remoteAddr.port);
+    }
+  },
+);
 
 test("reset: of a connection that is over closes it", skip(noReset), async () => {
   using sockets = await pair();

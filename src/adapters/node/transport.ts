@@ -456,14 +456,13 @@ export class NodeTransport implements Transport {
     if (native.destroyed) return this.#fail(native.errored ?? destroyed());
     // libuv before 1.52 (Node 20 to 24) may report a reset right after the last data as an end
     // (https://github.com/libuv/libuv/pull/4997). So if the kernel has no peer any more, a write asks it
-    // why: after the peer's FIN it fails with EPIPE. After our own FIN that proves nothing, and TLS knows.
-    if (this.#session === undefined && !native.writableEnded) {
-      const result = native._handle?.getpeername?.(new Name()) ?? 0;
-      if (result < 0) {
-        if (this.#plain && !this.writing && !this.#hasEnded()) native.write(nothing);
-        if (this.#failedWrite !== undefined) return this.ended();
-        return this.#fail(coded("ECONNRESET", "read ECONNRESET"));
-      }
+    // why: after the peer's FIN it fails with EPIPE. After our own FIN that proves nothing, and a read asks.
+    // TLS knows.
+    if (this.#session === undefined && (native._handle?.getpeername?.(new Name()) ?? 0) < 0) {
+      if (native.writableEnded) return this.#readRest();
+      if (this.#plain && !this.writing && !this.#hasEnded()) native.write(nothing);
+      if (this.#failedWrite !== undefined) return this.ended();
+      return this.#fail(coded("ECONNRESET", "read ECONNRESET"));
     }
     if (this.#session?.truncated) return this.#fail(truncation());
     this.#incoming.end();
@@ -478,6 +477,21 @@ export class NodeTransport implements Transport {
     if (this.#session === undefined || !this.isGone()) return false;
     this.#failWrite(coded("EPIPE", "the peer has left"), true);
     return true;
+  }
+
+  /** Reads from the kernel itself to the end, or to the error that the stream did not get. */
+  #readRest(): void {
+    const fd = this.native._handle?.fd ?? -1;
+    if (fd >= 0 && this.#plain && runtime().name === "node") {
+      fs ??= builtin("node:fs");
+      const byte = new Uint8Array(1);
+      try {
+        while (fs.readSync(fd, byte, 0, 1) > 0) this.received(byte, true);
+      } catch (cause) {
+        return this.#fail(cause);
+      }
+    }
+    this.#incoming.end();
   }
 
   broken(cause: unknown): void {
