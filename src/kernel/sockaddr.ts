@@ -100,8 +100,14 @@ export function decode(
  */
 export function knownAddress(hostname: string, port: number): NetAddr | undefined {
   if (hostname.includes(":") || hostname === "0.0.0.0") return undefined;
-  return { transport: "tcp", hostname, port };
+  // Connections to one server share the object, so it is frozen.
+  if (known?.port !== port || known.hostname !== hostname) {
+    known = Object.freeze({ transport: "tcp", hostname, port });
+  }
+  return known;
 }
+
+let known: NetAddr | undefined;
 
 /** The 4 or 16 bytes of an IP literal in network order, or `undefined` when it is no IP literal. */
 export function parse(literal: string): Uint8Array | undefined {
