@@ -43,7 +43,6 @@ const address = new Uint8Array(SOCKADDR_SIZE);
 /** The address of one end of the socket, or `undefined` when it has none. */
 export function addressOf(ask: Kernel["getsockname"], fd: number): NetAddr | undefined {
   const length = ask(fd, address);
-  if (length < 0) return undefined;
-  const found = decode(address.subarray(0, length));
+  const found = decode(address, length);
   return found && netAddr(found.hostname, found.port);
 }

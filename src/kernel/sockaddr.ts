@@ -72,14 +72,15 @@ export function encode(
 }
 
 /**
- * Decodes what `getsockname` or `getpeername` wrote. Returns `undefined` for other families than IPv4
- * and IPv6. A scope other than 0 is appended as `%2`.
+ * Decodes what `getsockname` or `getpeername` wrote, with the length that it returned. Returns `undefined`
+ * for other families than IPv4 and IPv6. A scope other than 0 is appended as `%2`.
  */
 export function decode(
   bytes: Uint8Array,
+  length: number,
   system: KnownSystem = knownSystem()!,
 ): NetAddr | undefined {
-  if (bytes.length < 16) return undefined;
+  if (length < 16) return undefined;
   const family = familyIn(bytes, system);
   const port = bytes[2]! << 8 | bytes[3]!;
   if (family === AF_INET) {
@@ -87,7 +88,7 @@ export function decode(
     const hostname = `${bytes[4]}.${bytes[5]}.${bytes[6]}.${bytes[7]}`;
     return { transport: "tcp", hostname, port };
   }
-  if (family !== AF_INET6[system] || bytes.length < 28) return undefined;
+  if (family !== AF_INET6[system] || length < 28) return undefined;
   const scope = new DataView(bytes.buffer, bytes.byteOffset).getUint32(24, isLittleEndian);
   const hostname = format(bytes.subarray(8, 24)) + (scope === 0 ? "" : `%${scope}`);
   return { transport: "tcp", hostname, port };

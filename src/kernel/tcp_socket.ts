@@ -155,8 +155,7 @@ export function kindOf(kernel: Kernel, fd: number): "connection" | "listener" {
 
 /** The IP version; `"mapped"` for an IPv6 socket that sends IPv4 packets, so IPv4's options count. */
 export function familyOf(kernel: Kernel, fd: number): "4" | "6" | "mapped" {
-  const length = kernel.getsockname(fd, address);
-  const decoded = decode(address.subarray(0, Math.max(0, length)));
+  const decoded = decode(address, kernel.getsockname(fd, address));
   if (decoded === undefined || !decoded.hostname.includes(":")) return "4";
   // Of IPv6 addresses, only the mapped ones are written with dots.
   return decoded.hostname.includes(".") ? "mapped" : "6";

@@ -43,7 +43,11 @@ test("sockaddr: what was encoded is decoded, in the shortest form (RFC 5952)", (
   for (const system of systems) {
     for (const [given, shown] of rows) {
       const bytes = encode(given, 65_535, system);
-      assertEquals(decode(bytes, system), { transport: "tcp", hostname: shown, port: 65_535 });
+      assertEquals(decode(bytes, bytes.length, system), {
+        transport: "tcp",
+        hostname: shown,
+        port: 65_535,
+      });
       assertEquals(familyIn(bytes, system), familyIn(encode(shown, 0, system), system));
     }
   }
@@ -52,9 +56,9 @@ test("sockaddr: what was encoded is decoded, in the shortest form (RFC 5952)", (
 test("sockaddr: another family decodes to nothing", () => {
   const unix = new Uint8Array(28);
   unix[0] = 1;
-  assertEquals(decode(unix, "linux"), undefined);
-  assertEquals(decode(encode("::1", 1, "darwin"), "freebsd"), undefined);
-  assertEquals(decode(new Uint8Array(8), "linux"), undefined);
+  assertEquals(decode(unix, unix.length, "linux"), undefined);
+  assertEquals(decode(encode("::1", 1, "darwin"), 28, "freebsd"), undefined);
+  assertEquals(decode(new Uint8Array(16), 8, "linux"), undefined);
 });
 
 test("sockaddr: only IP literals are parsed", () => {
