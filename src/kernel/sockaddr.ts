@@ -128,6 +128,9 @@ export function netAddr(hostname: string, port: number): NetAddr {
   return { transport: "tcp", hostname: unmapped(hostname), port };
 }
 
+/** The address of an end that cannot be known any more. */
+export const nowhere: NetAddr = { transport: "tcp", hostname: "", port: 0 };
+
 /** Writes IPv4-mapped IPv6 (`::ffff:192.0.2.1`) as IPv4, and other IPv6 in its shortest form. */
 export function unmapped(literal: string): string {
   if (!literal.includes(":")) return literal;

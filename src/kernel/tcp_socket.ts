@@ -146,6 +146,11 @@ export function droppedPackets(kernel: Kernel, fd: number): number {
   return memoryOf(kernel, fd)?.[drops] ?? 0;
 }
 
+/** Whether a socket is connected. After a reset, or when both sides have finished, it is not any more. */
+export function hasPeer(kernel: Kernel, fd: number): boolean {
+  return kernel.getpeername(fd, address) >= 0;
+}
+
 /** Whether a TCP socket listens or not. */
 export function kindOf(kernel: Kernel, fd: number): "connection" | "listener" {
   const { SOL_SOCKET, SO_ACCEPTCONN } = constants;

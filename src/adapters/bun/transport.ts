@@ -3,9 +3,9 @@
 import type { Incoming, KnownEnds, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import { addressOf } from "../../kernel/identity.ts";
-import { netAddr, SOCKADDR_SIZE } from "../../kernel/sockaddr.ts";
+import { netAddr, nowhere } from "../../kernel/sockaddr.ts";
 import { coded, systemError } from "../../kernel/system_error.ts";
-import { hasRoom } from "../../kernel/tcp_socket.ts";
+import { hasPeer, hasRoom } from "../../kernel/tcp_socket.ts";
 import { free } from "../../memory.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { loadKernel } from "./kernel.ts";
@@ -161,7 +161,7 @@ export class BunTransport implements Transport, Receiver {
     if (fd < 0) return true;
     // Bun does not notice while the socket is paused, so the kernel is asked.
     const { kernel } = loadKernel();
-    return kernel !== undefined && kernel.getpeername(fd, name) < 0;
+    return kernel !== undefined && !hasPeer(kernel, fd);
   }
 
   /**
@@ -273,10 +273,6 @@ const longestPause = 50;
 const settledTurns = 10;
 /** How long `close` waits for the kernel to have room, ms. */
 const settling = 20;
-
-const nowhere: NetAddr = { transport: "tcp", hostname: "", port: 0 };
-
-const name = new Uint8Array(SOCKADDR_SIZE);
 
 /** The errors of a connection that is gone. */
 const fatal = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"]);

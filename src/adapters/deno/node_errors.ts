@@ -1,14 +1,11 @@
 /** Keeps the errors of `node:net` sockets, which Deno loses. */
 
 import { identityOf } from "../../kernel/identity.ts";
-import { SOCKADDR_SIZE } from "../../kernel/sockaddr.ts";
 import { systemError } from "../../kernel/system_error.ts";
-import { takeError } from "../../kernel/tcp_socket.ts";
+import { hasPeer, takeError } from "../../kernel/tcp_socket.ts";
 import type { NodeTransport } from "../node/transport.ts";
 import { handle } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
-
-const name = new Uint8Array(SOCKADDR_SIZE);
 
 /**
  * The kernel reports an error once, and Deno tries each write twice and reports the second error only,
@@ -26,7 +23,7 @@ export function keepErrors(transport: NodeTransport): void {
     const fd = handle(native)!.fd();
     const identity = identityOf(kernel, fd);
     transport.takeError = () => {
-      if (kernel.getpeername(fd, name) >= 0 || identityOf(kernel, fd) !== identity) {
+      if (hasPeer(kernel, fd) || identityOf(kernel, fd) !== identity) {
         return undefined;
       }
       const error = takeError(kernel, fd);

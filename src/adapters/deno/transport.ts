@@ -2,13 +2,13 @@
 
 import type { Incoming, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
-import { netAddr, SOCKADDR_SIZE } from "../../kernel/sockaddr.ts";
+import { netAddr } from "../../kernel/sockaddr.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { Settling } from "../../time/settling.ts";
 import { part } from "../../memory.ts";
 import { coded, systemError } from "../../kernel/system_error.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import { disconnect, lingerZero } from "../../kernel/tcp_socket.ts";
+import { disconnect, hasPeer, lingerZero } from "../../kernel/tcp_socket.ts";
 import { Direct } from "./direct.ts";
 import { type DenoConn, handle } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
@@ -133,7 +133,7 @@ export class DenoTransport implements Transport {
   isGone(): boolean {
     try {
       const fd = handle(this.native)!.fd();
-      return loadKernel().kernel!.getpeername(fd, name) < 0;
+      return !hasPeer(loadKernel().kernel!, fd);
     } catch (error) {
       // Without system calls there is no way to find out.
       return (error as { code?: string }).code === "EBADF";
@@ -327,8 +327,6 @@ export class DenoTransport implements Transport {
 function copyOf({ hostname, port }: NetAddr): NetAddr {
   return netAddr(hostname, port);
 }
-
-const name = new Uint8Array(SOCKADDR_SIZE);
 
 /** Memory for copies, shared by all connections, so that one that does not write holds none. */
 const small: Uint8Array[] = [];

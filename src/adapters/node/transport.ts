@@ -2,7 +2,7 @@
 
 import type { Incoming, KnownEnds, Outgoing, Transport } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
-import { netAddr } from "../../kernel/sockaddr.ts";
+import { netAddr, nowhere } from "../../kernel/sockaddr.ts";
 import type { Modules } from "../../kernel/modules.ts";
 import { builtin, runtime } from "../../kernel/system.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
@@ -644,8 +644,6 @@ function copyOf(data: Uint8Array, start: number = 0): Uint8Array {
 function allocate(size: number): Uint8Array {
   return builtin("node:buffer").Buffer.allocUnsafeSlow(size);
 }
-
-const nowhere: NetAddr = { transport: "tcp", hostname: "", port: 0 };
 
 // The two functions below ask the binding, since the socket would keep the address a second time.
 
