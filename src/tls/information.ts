@@ -36,18 +36,26 @@ export interface TlsInformation {
   readonly peerCertificate: PeerCertificate | undefined;
 }
 
+/** The members of a runtime's object for a certificate that are used. */
+export interface Certificate {
+  readonly raw?: Uint8Array;
+  readonly valid_from?: string;
+  readonly valid_to?: string;
+}
+
 /** The members that the TLS sockets of all runtimes have in common. */
-interface TlsSocket {
-  readonly alpnProtocol?: string | false | null;
+export interface AnyTlsSocket {
+  readonly alpnProtocol: string | false | null;
   getCipher(): { standardName?: string; name: string } | null;
+  getPeerCertificate(): Certificate | null | undefined;
 }
 
 /** Reads from a socket what its handshake has agreed on. `certificate` is the peer's. */
 export function inform(
-  socket: TlsSocket,
+  socket: AnyTlsSocket,
   protocol: string | null,
   serverName: string | false | null | undefined,
-  certificate: { raw?: Uint8Array } | null | undefined,
+  certificate: Certificate | null | undefined,
 ): TlsInformation {
   const { alpnProtocol } = socket;
   const cipher = socket.getCipher();
@@ -82,7 +90,7 @@ function read(der: Uint8Array): PeerCertificate {
 }
 
 /** The error when a certificate is not for `name`, which is a name or an IP address. */
-export function misnamed(name: string, certificate: { raw?: Uint8Array }): Error | undefined {
+export function misnamed(name: string, certificate: Certificate): Error | undefined {
   const error = builtin("node:tls").checkServerIdentity(name, certificate);
   if (error === undefined || !name.includes(":") || certificate.raw === undefined) return error;
   // Some versions of Node.js find no IPv6 address in any certificate:

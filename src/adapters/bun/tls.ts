@@ -6,7 +6,7 @@ import { free } from "../../memory.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { Settling } from "../../time/settling.ts";
 import { isCertificateCode } from "../../tls/codes.ts";
-import { inform, misnamed, type TlsInformation } from "../../tls/information.ts";
+import { type AnyTlsSocket, inform, misnamed, type TlsInformation } from "../../tls/information.ts";
 import type { SecureContext } from "../../kernel/modules.ts";
 import type { TlsPlan } from "../../tls/options.ts";
 import { lost, secure as secureNode } from "../node/tls.ts";
@@ -14,16 +14,9 @@ import { NodeTransport } from "../node/transport.ts";
 import { type BunSocket, handlers, type Receiver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
-interface Certificate {
-  readonly raw?: Uint8Array;
-}
-
 /** The part of a TLS socket of Bun's that is used. */
-interface TlsSocket extends Omit<BunSocket, "data"> {
+interface TlsSocket extends Omit<BunSocket, "data">, AnyTlsSocket {
   data: unknown;
-  readonly alpnProtocol: string | null;
-  getCipher(): { standardName?: string; name: string } | null;
-  getPeerCertificate(): Certificate | null | undefined;
   getServername(): string | null | undefined;
   /** Continues a handshake that waits for the certificate of a name. Not documented. */
   resumeSNI(context: object | undefined, failed: boolean): void;

@@ -4,29 +4,25 @@ import type { Attempt, KnownEnds, Transport } from "../../adapter.ts";
 import { builtin, runtime } from "../../kernel/system.ts";
 import { coded } from "../../kernel/system_error.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
-import { inform, misnamed, type TlsInformation } from "../../tls/information.ts";
+import {
+  type AnyTlsSocket,
+  type Certificate,
+  inform,
+  misnamed,
+  type TlsInformation,
+} from "../../tls/information.ts";
 import type { SecureContext } from "../../kernel/modules.ts";
 import type { TlsPlan } from "../../tls/options.ts";
 import type { NodeSocket } from "./net.ts";
 import { giveOnread, listenTo, type NodeTransport, type Session } from "./transport.ts";
 
-/** The members of Node's object for a certificate that are used. */
-interface Certificate {
-  readonly raw?: Uint8Array;
-  readonly valid_from?: string;
-  readonly valid_to?: string;
-}
-
 /** The part of `tls.TLSSocket` that is used. */
-export interface TlsSocket extends Omit<NodeSocket, "_handle"> {
-  readonly alpnProtocol: string | false | null;
+export interface TlsSocket extends Omit<NodeSocket, "_handle">, AnyTlsSocket {
   readonly servername: string | false | null;
   /** The same object as `_handle`, by which `tls.Server` checks clients. Not documented. */
   readonly ssl: { verifyError?(): Error | string | null | undefined } | null;
   readonly _handle: NodeSocket["_handle"] & { readonly reading?: boolean };
   getProtocol(): string | null;
-  getCipher(): { standardName?: string; name: string } | null;
-  getPeerCertificate(): Certificate | null;
   /** Makes a server's socket report errors of TLS, as `tls.Server` does. Not documented. */
   _releaseControl?(): unknown;
   /** The method of streams that is called with bytes that have arrived, or `null` at the end. */
