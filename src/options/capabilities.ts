@@ -4,7 +4,7 @@ import type { ListenPlan } from "../kernel/listening.ts";
 import { deadPeerObstacle } from "./dead_peer.ts";
 import { type RowName, rows } from "./table.ts";
 import { runtime, systemName } from "../kernel/system.ts";
-import type { KeepAliveOptions, SocketOptions } from "./types.ts";
+import type { KeepAliveOptions, KernelOptions, SocketOptions } from "./types.ts";
 import { kernelObstacle, type Road, supportOf, supportOfListen } from "./support.ts";
 import type { KeepAlive, PlannedOption } from "./plan.ts";
 import type { Obstacle } from "../kernel/obstacle.ts";
@@ -17,12 +17,8 @@ import { checkSocketOptions } from "./validate.ts";
  * Names in {@linkcode Capabilities}: socket options, bind-time options, and calls that need the kernel.
  */
 export type CapabilityName =
-  | keyof SocketOptions
+  | keyof KernelOptions
   | `keepAlive.${keyof KeepAliveOptions}`
-  | "maxSegmentSize"
-  | "reuseAddress"
-  | "reusePort"
-  | "ipv6Only"
   | "backlog"
   | "fd"
   | "localAddress"

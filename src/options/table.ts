@@ -3,18 +3,14 @@
  * documentation, so a new option is a new row here and a key in `SocketOptions`.
  */
 
-import type { KeepAliveOptions, SocketOptions } from "./types.ts";
+import type { KeepAliveOptions, KernelOptions } from "./types.ts";
 import type { ConstantName } from "../kernel/constants.ts";
 import type { KnownSystem } from "../kernel/system.ts";
 
-/** A row's name: a key of `SocketOptions`, a value of `keepAlive`, or an option that can only be read. */
+/** A row's name: a key of `KernelOptions`, or a value of `keepAlive`. */
 export type RowName =
-  | Exclude<keyof SocketOptions, "deadPeerTimeout">
-  | `keepAlive.${keyof KeepAliveOptions}`
-  | "maxSegmentSize"
-  | "reuseAddress"
-  | "reusePort"
-  | "ipv6Only";
+  | Exclude<keyof KernelOptions, "deadPeerTimeout">
+  | `keepAlive.${keyof KeepAliveOptions}`;
 
 /** Where one system keeps an option: its level and name, and for times the unit. */
 export interface Place {

@@ -10,15 +10,8 @@ import process from "node:process";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
-import {
-  capabilities,
-  getOptions,
-  getsockopt,
-  setOptions,
-  setsockopt,
-  SocketError,
-} from "@holdfast/tcp";
-import { patience, sleep, spawnRuntime, testFile, within } from "../contract/support.ts";
+import { getOptions, getsockopt, setOptions, setsockopt, SocketError } from "@holdfast/tcp";
+import { cannotSet, patience, sleep, spawnRuntime, testFile, within } from "../contract/support.ts";
 import { descriptorOfPorts, noKernel, notLinux } from "../contract/support_listen.ts";
 import { kinds, type NativeSocket } from "../contract/support_native.ts";
 import { ca, certificate, privateKey } from "../support/certificate.ts";
@@ -51,8 +44,7 @@ async function dialled(options: net.NetConnectOpts): Promise<net.Socket> {
   return socket.on("error", () => {});
 }
 
-const { reusePort } = capabilities().options;
-const noReusePort = reusePort.set === "none" ? `reusePort: ${reusePort.reason}` : undefined;
+const noReusePort = cannotSet("reusePort");
 
 test(
   "two listeners at one address: the right one, or an error",

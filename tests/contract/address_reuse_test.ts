@@ -7,13 +7,12 @@ import { once } from "node:events";
 import net from "node:net";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
-import { capabilities, listen, type TcpConnection, wrap } from "@holdfast/tcp";
+import { listen, type TcpConnection, wrap } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
 import { noKernel } from "./support_listen.ts";
-import { patience, readExactly, sleep, streamBytes, within } from "./support.ts";
+import { cannotSet, patience, readExactly, sleep, streamBytes, within } from "./support.ts";
 
-const { set, reason } = capabilities().options.reset;
-const noReset = set === "none" ? `reset: ${reason}` : undefined;
+const noReset = cannotSet("reset");
 
 interface Ends extends Disposable {
   peer: TcpConnection;

@@ -5,14 +5,14 @@ import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import process from "node:process";
 import { connect, listen, SocketError } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
-import { firstLine, patience, startRuntime, testFile } from "./support.ts";
-import { noBind, noIpv6, noKernel, notLinux, timeWaitPort } from "./support_listen.ts";
+import { cannotSet, firstLine, patience, startRuntime, testFile } from "./support.ts";
+import { noIpv6, noKernel, notLinux, timeWaitPort } from "./support_listen.ts";
 
 const hostname = "127.0.0.1";
 const timeout = patience;
 
 test("getOptions of a listener: what bind was told", {
-  ...skip(noKernel ?? noBind("reuseAddress") ?? noBind("reusePort")),
+  ...skip(noKernel ?? cannotSet("reuseAddress") ?? cannotSet("reusePort")),
 }, async () => {
   for (const reuseAddress of [true, false]) {
     for (const reusePort of [true, false]) {
@@ -28,7 +28,7 @@ test("getOptions of a listener: what bind was told", {
 });
 
 test("getOptions of a listener: ipv6Only", {
-  ...skip(noKernel ?? noIpv6 ?? noBind("ipv6Only")),
+  ...skip(noKernel ?? noIpv6 ?? cannotSet("ipv6Only")),
 }, async () => {
   for (const ipv6Only of [true, false]) {
     using listener = await listen({ hostname: "::", port: 0, timeout, ipv6Only });
@@ -65,7 +65,7 @@ test("EADDRINUSE: says which other process has the port", skip(notLinux), async 
 });
 
 test("EADDRINUSE: says that what is left is in TIME_WAIT", {
-  ...skip(notLinux ?? noBind("reuseAddress")),
+  ...skip(notLinux ?? cannotSet("reuseAddress")),
 }, async () => {
   const port = await timeWaitPort();
   assertMatch(await taken(port, false), /in TIME_WAIT, and reuseAddress is false/);

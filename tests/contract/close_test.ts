@@ -2,7 +2,6 @@ import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import {
-  capabilities,
   connect,
   getsockopt,
   listen,
@@ -14,6 +13,7 @@ import {
 } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
 import {
+  cannotSet,
   firstDifference,
   noTables,
   openDescriptors,
@@ -29,11 +29,10 @@ import {
   until,
   within,
 } from "./support.ts";
-import { errorOf, noBind } from "./support_listen.ts";
+import { errorOf } from "./support_listen.ts";
 
-const { set: reset, reason } = capabilities().options.reset;
-const noReset = reset === "none" ? `reset: ${reason}` : undefined;
-const noReusePort = noBind("reusePort");
+const noReset = cannotSet("reset");
+const noReusePort = cannotSet("reusePort");
 
 const zeros = new Uint8Array(16 * 2 ** 20);
 

@@ -4,7 +4,6 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import {
-  capabilities,
   connect,
   type ConnectOptions,
   constants,
@@ -16,6 +15,7 @@ import {
 } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
 import {
+  cannotSet,
   hangingAddress,
   openDescriptors,
   patience,
@@ -29,19 +29,13 @@ import { noIpv6, noKernel, notLinux } from "./support_listen.ts";
 const v4 = "127.0.0.1";
 const timeout = patience;
 
-/** Why an option of dialling cannot be used here, or `undefined`. */
-function noDial(name: "localAddress" | "localPort" | "interface" | "prepare"): string | undefined {
-  const { set, reason } = capabilities().options[name];
-  return set === "none" ? `${name}: ${reason}` : undefined;
-}
-
 async function code(promise: Promise<unknown>): Promise<string> {
   const error = await assertRejects(() => promise, SocketError);
   assertEquals((error as SocketError).operation, "connect");
   return (error as SocketError).code;
 }
 
-test("localAddress: the peer sees it", skip(notLinux ?? noDial("localAddress")), async () => {
+test("localAddress: the peer sees it", skip(notLinux ?? cannotSet("localAddress")), async () => {
   using listener = await listen({ hostname: v4, port: 0, timeout });
   const { port } = listener.addr;
   for (const localAddress of ["127.0.0.7", "127.1.2.3"]) {
@@ -71,7 +65,7 @@ test("localAddress: the kernel takes the port with the peer known", {
 });
 
 test("localPort: taken again at once after TIME_WAIT, refused where somebody listens", {
-  ...skip(notLinux ?? noDial("localPort")),
+  ...skip(notLinux ?? cannotSet("localPort")),
 }, async () => {
   using listener = await listen({ hostname: v4, port: 0, timeout });
   using other = await listen({ hostname: v4, port: 0, timeout });
@@ -96,7 +90,7 @@ test("localPort: taken again at once after TIME_WAIT, refused where somebody lis
 });
 
 test("localAddress: one that no interface has, or of the other family", {
-  ...skip(notLinux ?? noDial("localAddress")),
+  ...skip(notLinux ?? cannotSet("localAddress")),
 }, async () => {
   using listener = await listen({ hostname: v4, port: 0, timeout });
   const { port } = listener.addr;
@@ -108,7 +102,7 @@ test("localAddress: one that no interface has, or of the other family", {
 });
 
 test("localAddress: only addresses of its family are tried", {
-  ...skip(notLinux ?? noIpv6 ?? noDial("localAddress")),
+  ...skip(notLinux ?? noIpv6 ?? cannotSet("localAddress")),
 }, async () => {
   using listener = await listen({ hostname: v4, port: 0, timeout });
   using client = await connect({
@@ -118,7 +112,7 @@ test("localAddress: only addresses of its family are tried", {
   assertEquals(client.localAddr.hostname, "127.0.0.9");
 });
 
-test("interface: connects through it, or there is none", skip(noDial("interface")), async () => {
+test("interface: connects through it, or there is none", skip(cannotSet("interface")), async () => {
   using listener = await listen({ hostname: v4, port: 0, timeout });
   const { port } = listener.addr;
   using client = await connect({ hostname: v4, port, timeout, interface: "lo" });
@@ -128,7 +122,7 @@ test("interface: connects through it, or there is none", skip(noDial("interface"
 });
 
 test("prepare: called before the handshake with a descriptor of this process", {
-  ...skip(notLinux ?? noDial("prepare")),
+  ...skip(notLinux ?? cannotSet("prepare")),
 }, async () => {
   using listener = await listen({ hostname: v4, port: 0, timeout });
   const { port } = listener.addr;
@@ -150,7 +144,7 @@ test("prepare: called before the handshake with a descriptor of this process", {
 });
 
 test("prepare: one that returns a promise is refused, whatever becomes of that", {
-  ...skip(notLinux ?? noDial("prepare")),
+  ...skip(notLinux ?? cannotSet("prepare")),
 }, async () => {
   using listener = await listen({ hostname: v4, port: 0, timeout });
   const prepare = () => Promise.reject(new Error("nobody hears of it"));
@@ -160,7 +154,7 @@ test("prepare: one that returns a promise is refused, whatever becomes of that",
 });
 
 test("prepare: what it throws rejects, and leaves no descriptor", {
-  ...skip(notLinux ?? noDial("prepare")),
+  ...skip(notLinux ?? cannotSet("prepare")),
 }, async () => {
   using listener = await listen({ hostname: v4, port: 0, timeout });
   const before = openDescriptors();
@@ -175,7 +169,7 @@ test("prepare: what it throws rejects, and leaves no descriptor", {
 });
 
 test("prepare: whatever it throws is what rejects", {
-  ...skip(notLinux ?? noDial("prepare")),
+  ...skip(notLinux ?? cannotSet("prepare")),
 }, async () => {
   using listener = await listen({ hostname: v4, port: 0, timeout });
   const { port } = listener.addr;
@@ -195,7 +189,7 @@ test("prepare: whatever it throws is what rejects", {
 });
 
 test("prepare: an error of ours that it throws is not changed, whatever the name", {
-  ...skip(notLinux ?? noDial("prepare")),
+  ...skip(notLinux ?? cannotSet("prepare")),
 }, async () => {
   using listener = await listen({ hostname: v4, port: 0, timeout });
   const { port } = listener.addr;
@@ -216,7 +210,7 @@ test("prepare: an error of ours that it throws is not changed, whatever the name
 
 test(
   "interface: the error of one that does not exist says so",
-  skip(noDial("interface")),
+  skip(cannotSet("interface")),
   async () => {
     const error = await connect({ hostname: v4, port: 1, timeout, interface: "none0" })
       .catch((error) => error);
@@ -250,7 +244,7 @@ test("options: the window's scale is that of the receive buffer asked for", {
 });
 
 test("options before the handshake: a timeout or an abort leaves no socket", {
-  ...skip(notLinux ?? noDial("prepare")),
+  ...skip(notLinux ?? cannotSet("prepare")),
 }, async () => {
   using hanging = await hangingAddress();
   const { hostname, port } = hanging;
@@ -277,7 +271,7 @@ test("options before the handshake: a timeout or an abort leaves no socket", {
 });
 
 test("options before the handshake: many that hang keep nothing else waiting", {
-  ...skip(notLinux ?? noDial("prepare")),
+  ...skip(notLinux ?? cannotSet("prepare")),
 }, async () => {
   using hanging = await hangingAddress();
   using listener = await listen({ hostname: v4, port: 0, timeout });
@@ -296,7 +290,7 @@ test("options before the handshake: many that hang keep nothing else waiting", {
 });
 
 test("options before the handshake: refused is refused", {
-  ...skip(notLinux ?? noDial("prepare")),
+  ...skip(notLinux ?? cannotSet("prepare")),
 }, async () => {
   const closed = await listen({ hostname: v4, port: 0, timeout });
   const { port } = closed.addr;
@@ -352,7 +346,7 @@ test("retry: an abort ends the wait", async () => {
 });
 
 test("retry: not after an error that no other attempt can cure", {
-  ...skip(notLinux ?? noDial("localAddress")),
+  ...skip(notLinux ?? cannotSet("localAddress")),
 }, async () => {
   const from = { hostname: v4, port: 1, localAddress: "192.0.2.55" };
   assertEquals(await code(connect({ ...from, timeout: null, retry: {} })), "EADDRNOTAVAIL");

@@ -15,8 +15,8 @@ import {
 } from "@holdfast/tcp";
 import { ca, certificate as cert, privateKey as key } from "../support/certificate.ts";
 import { skip } from "../support/skip.ts";
-import { patience, sleep, until, within } from "./support.ts";
-import { assertCode, errorOf, noBind, notLinux } from "./support_listen.ts";
+import { cannotSet, patience, sleep, until, within } from "./support.ts";
+import { assertCode, errorOf, notLinux } from "./support_listen.ts";
 
 const hostname = "127.0.0.1";
 const open = (options: { maxPending?: number; reusePort?: boolean; port?: number } = {}) =>
@@ -119,7 +119,7 @@ test(
 
 test(
   "drain: with reusePort the other listener gets everything at once",
-  skip(notLinux ?? noBind("reusePort")),
+  skip(notLinux ?? cannotSet("reusePort")),
   async () => {
     const older = await open({ reusePort: true });
     const { port } = older.addr;
@@ -190,7 +190,7 @@ function completeLate(listener: TcpListener): void {
 
 test(
   "drain: with reusePort, handshakes that end late do not call back new connections",
-  skip(notLinux ?? noBind("reusePort")),
+  skip(notLinux ?? cannotSet("reusePort")),
   async () => {
     const older = await open({ reusePort: true });
     const { port } = older.addr;
@@ -226,7 +226,7 @@ test(
 
 test(
   "drain: with reusePort, a newer listener that drains soon leaves connections to the older one",
-  skip(notLinux ?? noBind("reusePort")),
+  skip(notLinux ?? cannotSet("reusePort")),
   async () => {
     using older = await open({ reusePort: true });
     const { port } = older.addr;
@@ -252,7 +252,7 @@ test(
 
 test(
   "drain: with three on a port, the two that stay share connections",
-  skip(notLinux ?? noBind("reusePort")),
+  skip(notLinux ?? cannotSet("reusePort")),
   async () => {
     const first = await open({ reusePort: true });
     const { port } = first.addr;

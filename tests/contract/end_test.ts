@@ -12,6 +12,7 @@ import {
 import { skip } from "../support/skip.ts";
 import {
   between,
+  cannotSet,
   noTables,
   pair,
   patience,
@@ -24,10 +25,8 @@ import {
   within,
 } from "./support.ts";
 
-const { set: reset, reason } = capabilities().options.reset;
-const noReset = reset === "none" ? `reset: ${reason}` : undefined;
-const { set: watch, reason: unwatched } = capabilities().options.deadPeerTimeout;
-const noWatch = watch === "none" ? `deadPeerTimeout: ${unwatched}` : undefined;
+const noReset = cannotSet("reset");
+const noWatch = cannotSet("deadPeerTimeout");
 /** More bytes than the kernel takes while the peer does not read. */
 const tooMuch = 16 * 2 ** 20;
 

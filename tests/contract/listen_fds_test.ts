@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { connect, listen, listenFds } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
 import {
+  cannotSet,
   firstLine,
   noTables,
   patience,
@@ -17,7 +18,7 @@ import {
   until,
   within,
 } from "./support.ts";
-import { descriptorOf, noBind, noKernel } from "./support_listen.ts";
+import { descriptorOf, noKernel } from "./support_listen.ts";
 
 const v4 = "127.0.0.1";
 const program = testFile("programs/socket_activated.ts");
@@ -72,7 +73,7 @@ test("listenFds: a count that is none is a RangeError", () => {
 for (const [names, name] of [["web", "web"], ["", "unknown"]] as const) {
   test(
     `listenFds: a passed listener by the name ${name}, which no child inherits`,
-    skip(noTables ?? noBind("fd")),
+    skip(noTables ?? cannotSet("fd")),
     async () => {
       const listener = await listen({ hostname: v4, port: 0, timeout: patience });
       const { addr } = listener;
@@ -106,7 +107,7 @@ const noSystemd = (() => {
 
 test(
   "listenFds: two named listeners of systemd-socket-activate",
-  skip(noTables ?? noSystemd ?? noBind("fd")),
+  skip(noTables ?? noSystemd ?? cannotSet("fd")),
   async () => {
     const ports = await freePorts(2);
     const child = startRuntime(program, [], {

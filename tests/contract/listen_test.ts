@@ -11,6 +11,7 @@ import {
 } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
 import {
+  cannotSet,
   firstLine,
   openDescriptors,
   patience,
@@ -25,7 +26,6 @@ import {
   assertCode,
   descriptorOf,
   linux,
-  noBind,
   noIpv6,
   noKernel,
   notLinux,
@@ -118,7 +118,7 @@ test("listen: closing is for good, at once and more than once", skip(notLinux), 
   await until(() => openDescriptors() <= before, "no descriptor is left");
 });
 
-const backlogSkip = skip(notLinux ?? noBind("backlog"));
+const backlogSkip = skip(notLinux ?? cannotSet("backlog"));
 
 test("listen: the backlog is the kernel's", backlogSkip, async () => {
   for (const backlog of [3, 77]) {
@@ -133,7 +133,7 @@ test("listen: the backlog is the kernel's", backlogSkip, async () => {
 });
 
 test("listen: a backlog goes with what takes system calls", backlogSkip, async () => {
-  if (noBind("reuseAddress") !== undefined) return;
+  if (cannotSet("reuseAddress") !== undefined) return;
   using listener = await listen({
     ...{ hostname: v4, port: 0, timeout, backlog: 9 },
     reuseAddress: false,
@@ -147,7 +147,7 @@ function backlogOf(listener: TcpListener): number {
   return new Uint32Array(info.slice().buffer)[7]!;
 }
 
-const v6OnlySkip = skip(noIpv6 ?? noBind("ipv6Only"));
+const v6OnlySkip = skip(noIpv6 ?? cannotSet("ipv6Only"));
 
 test("ipv6Only: true leaves IPv4 alone", v6OnlySkip, async () => {
   using listener = await listen({ hostname: "::", port: 0, timeout, ipv6Only: true });
@@ -176,7 +176,7 @@ test("ipv6Only: false takes both", v6OnlySkip, async () => {
   }
 });
 
-test("ipv6Only: means nothing to an IPv4 address", skip(noBind("ipv6Only")), async () => {
+test("ipv6Only: means nothing to an IPv4 address", skip(cannotSet("ipv6Only")), async () => {
   for (const ipv6Only of [true, false]) {
     using listener = await listen({ hostname: v4, port: 0, timeout, ipv6Only });
     using client = await connect({ hostname: v4, port: listener.addr.port, timeout });
@@ -283,7 +283,7 @@ test("listen: setOptions on the listener holds for later connections", skip(notL
 });
 
 test("listen: options hold for connections that came before the listener", {
-  ...skip(notLinux ?? noBind("fd")),
+  ...skip(notLinux ?? cannotSet("fd")),
 }, async () => {
   // The kernel queues these three before the program that will serve them has set anything.
   const { ready, port, child } = await activated(inherited, 5);
@@ -303,9 +303,9 @@ test("listen: options hold for connections that came before the listener", {
 
 test(
   "fd: serves on a listening descriptor that was passed in",
-  skip(notLinux ?? noBind("fd")),
+  skip(notLinux ?? cannotSet("fd")),
   async () => {
-    const given = noBind("backlog") === undefined ? { backlog: 7 } : {};
+    const given = cannotSet("backlog") === undefined ? { backlog: 7 } : {};
     const { ready, port, child } = await activated(given, 1);
     using client = await connect({ hostname: v4, port, timeout });
     const { addr, backlog, sockets } = await within(patience, ready());
@@ -337,7 +337,7 @@ async function activated(options: SocketOptions & { backlog?: number }, connecti
 
 test(
   "fd: a descriptor that is closed or no listening socket is refused",
-  skip(notLinux ?? noBind("fd")),
+  skip(notLinux ?? cannotSet("fd")),
   async () => {
     const before = openDescriptors();
     await assertCode(listen({ fd: 9_999, timeout }), "EBADF");

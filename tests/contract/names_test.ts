@@ -6,15 +6,15 @@ import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { connect, listen, SocketError, sockets } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
-import { patience, spawnRuntime, testFile } from "./support.ts";
-import { noBind, noIpv6, noKernel } from "./support_listen.ts";
+import { cannotSet, patience, spawnRuntime, testFile } from "./support.ts";
+import { noIpv6, noKernel } from "./support_listen.ts";
 
 /** The result for a name: the code of the error, or the address of the listener. */
 async function outcomes(hostname: string): Promise<string[]> {
   const calls = [
     () => connect({ hostname, port: 1, timeout: patience }),
     () => listen({ hostname, port: 0, timeout: patience }),
-    ...noBind("reuseAddress")
+    ...cannotSet("reuseAddress")
       ? []
       : [() => listen({ hostname, port: 0, timeout: patience, reuseAddress: false })],
   ];
@@ -99,7 +99,7 @@ test("names: without descriptors every call is EMFILE", skip(noLimit), async () 
     through: ["sh", "-c", 'ulimit -n 90; exec "$@"', "sh"],
   });
   const options = [undefined, "reuseAddress", "reusePort", "ipv6Only"] as const;
-  const expected = options.filter((name) => name === undefined || noBind(name) === undefined);
+  const expected = options.filter((name) => name === undefined || cannotSet(name) === undefined);
   assertEquals(JSON.parse(output), [
     "connect: SocketError EMFILE",
     ...expected.map((name) => `listen ${name}: SocketError EMFILE`),

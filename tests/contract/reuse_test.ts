@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { connect, listen } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
 import {
+  cannotSet,
   firstLine,
   openDescriptors,
   patience,
@@ -13,12 +14,12 @@ import {
   testFile,
   within,
 } from "./support.ts";
-import { assertCode, linux, noBind, notLinux, rawInts, timeWaitPort } from "./support_listen.ts";
+import { assertCode, linux, notLinux, rawInts, timeWaitPort } from "./support_listen.ts";
 
 const hostname = "127.0.0.1";
 const timeout = patience;
 const program = testFile("programs/listener.ts");
-const notOff = noBind("reuseAddress");
+const notOff = cannotSet("reuseAddress");
 
 test("reuseAddress: a server restarts on a port in TIME_WAIT", skip(notLinux), async () => {
   for (const options of [{}, { reuseAddress: true }]) {
@@ -92,7 +93,7 @@ test("reuseAddress: a live listener of another process is refused", async () => 
   assertEquals((await spawnRuntime(program, [options])).output.trim(), "EADDRINUSE");
 });
 
-const notShared = skip(notLinux ?? noBind("reusePort"));
+const notShared = skip(notLinux ?? cannotSet("reusePort"));
 
 test("reusePort: is off unless asked for", skip(notLinux), async () => {
   using listener = await listen({ hostname, port: 0, timeout });
@@ -127,7 +128,7 @@ test(
 
 test(
   "reusePort: goes with the others",
-  skip(notLinux ?? noBind("reusePort") ?? notOff),
+  skip(notLinux ?? cannotSet("reusePort") ?? notOff),
   async () => {
     const options = { hostname, timeout, reusePort: true, reuseAddress: false, backlog: 5 };
     using one = await listen({ ...options, port: 0 });

@@ -2,9 +2,9 @@
 
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { capabilities, onlySupported, type SocketOptions, TimeoutError } from "@holdfast/tcp";
+import { onlySupported, type SocketOptions, TimeoutError } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
-import { pair, readExactly } from "./support.ts";
+import { cannotSet, pair, readExactly } from "./support.ts";
 import { noKernel } from "./support_listen.ts";
 
 test("smoke: bytes arrive, and a limit ends the wait but keeps the data", async () => {
@@ -42,8 +42,7 @@ test("smoke: options are in force on both ends", skip(noKernel), async () => {
   }
 });
 
-const { set, reason } = capabilities().options.deadPeerTimeout;
-const noWatch = set === "none" ? `deadPeerTimeout: ${reason}` : undefined;
+const noWatch = cannotSet("deadPeerTimeout");
 
 test("smoke: the settings of deadPeerTimeout reach the kernel", skip(noWatch), async () => {
   using sockets = await pair({ connect: { deadPeerTimeout: 20_000 } });

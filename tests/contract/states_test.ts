@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { capabilities, listen } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
-import { overTls, patience, secure, small } from "./support.ts";
+import { cannotSet, overTls, patience, secure, small } from "./support.ts";
 import { noKernel } from "./support_listen.ts";
 import { kinds, operations, outcome, serve, states } from "./support_states.ts";
 
@@ -105,8 +105,7 @@ function expected(row: Record<string, string>): Record<string, string> {
   };
 }
 
-const { set, reason } = capabilities().options.reset;
-const noReset = set === "none" ? `reset: ${reason}` : undefined;
+const noReset = cannotSet("reset");
 
 test("states: the table has every state, and every operation", () => {
   assertEquals([...cells.keys()].sort(), Object.keys(states).sort());

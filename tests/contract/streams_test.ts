@@ -9,9 +9,10 @@ import {
   assertLess,
   assertStrictEquals,
 } from "@std/assert";
-import { capabilities, SocketError, TimeoutError } from "@holdfast/tcp";
+import { SocketError, TimeoutError } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
 import {
+  cannotSet,
   firstDifference,
   noTables,
   openDescriptors,
@@ -26,8 +27,7 @@ import {
 } from "./support.ts";
 import { errorOf } from "./support_listen.ts";
 
-const { set: reset, reason } = capabilities().options.reset;
-const noReset = reset === "none" ? `reset: ${reason}` : undefined;
+const noReset = cannotSet("reset");
 const megabyte = 2 ** 20;
 
 test("streams: the same object every time", async () => {

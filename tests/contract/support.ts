@@ -10,6 +10,8 @@ import { connect as netConnect, type Socket } from "node:net";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import {
+  capabilities,
+  type CapabilityName,
   connect,
   type ConnectOptions,
   listen,
@@ -24,6 +26,12 @@ import { OpenSsl } from "./support_openssl.ts";
 
 /** A time in which everything that should happen does happen, also on a busy machine. */
 export const patience = 10_000;
+
+/** Why an option or a call cannot be used here, or `undefined`. */
+export function cannotSet(name: CapabilityName): string | undefined {
+  const { set, reason } = capabilities().options[name];
+  return set === "none" ? `${name}: ${reason}` : undefined;
+}
 
 export const sleep = (ms: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, ms));

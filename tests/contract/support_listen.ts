@@ -26,14 +26,6 @@ export const noKernel: string | undefined = (() => {
 /** Why the tests with Linux's own numbers cannot run here, or `undefined`. */
 export const notLinux: string | undefined = noTables ?? noKernel;
 
-/** Why `listen` does not take an option here, or `undefined`. */
-export function noBind(
-  name: "reuseAddress" | "reusePort" | "ipv6Only" | "backlog" | "fd",
-): string | undefined {
-  const { set, reason } = capabilities().options[name];
-  return set === "none" ? `${name}: ${reason}` : undefined;
-}
-
 /** Why there is no IPv6 here, or `undefined`. */
 export const noIpv6: string | undefined = await listen({ hostname: "::1", port: 0, timeout: null })
   .then((listener) => listener.close(), (error) => `no IPv6 here: ${error.code}`) ?? undefined;

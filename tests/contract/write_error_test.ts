@@ -7,6 +7,7 @@ import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { capabilities, listen, SocketError, type TcpConnection, wrap } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
 import {
+  cannotSet,
   overTls,
   type Pair,
   pair,
@@ -17,8 +18,7 @@ import {
   within,
 } from "./support.ts";
 
-const { set: reset, reason } = capabilities().options.reset;
-const noReset = reset === "none" ? `reset: ${reason}` : undefined;
+const noReset = cannotSet("reset");
 
 /** Sends something and closes, like a server that refuses a request before it has read it. */
 async function refuse(server: TcpConnection, size: number, unread: boolean): Promise<void> {

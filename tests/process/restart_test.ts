@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { capabilities, connect, listen } from "@holdfast/tcp";
 import {
+  cannotSet,
   firstLine,
   patience,
   readExactly,
@@ -17,7 +18,7 @@ import {
   until,
   within,
 } from "../contract/support.ts";
-import { descriptorOf, noBind, notLinux } from "../contract/support_listen.ts";
+import { descriptorOf, notLinux } from "../contract/support_listen.ts";
 import { skip } from "../support/skip.ts";
 import versions from "../../scripts/versions.json" with { type: "json" };
 import { openListening } from "../../src/kernel/listening.ts";
@@ -49,7 +50,7 @@ const none = { refused: 0, reset: 0, lost: 0, failed: 0 };
 
 test(
   "a rolling restart, ten times under load: none is refused, reset or lost",
-  skip(notLinux ?? noBind("reusePort")),
+  skip(notLinux ?? cannotSet("reusePort")),
   async () => {
     const command = successor(own, process.execPath);
     const { made, longest: _, ...rest } = await rolling(
@@ -63,7 +64,7 @@ test(
 
 test(
   "Deno replaces Bun replaces Node.js, as far as they are here, ten times",
-  skip(notLinux ?? noBind("reusePort") ?? alone),
+  skip(notLinux ?? cannotSet("reusePort") ?? alone),
   async () => {
     const { made, longest: _, ...rest } = await rolling(
       Array.from({ length: restarts + 1 }, (_, i) => servers[i % servers.length]!),
@@ -76,7 +77,7 @@ test(
 
 test(
   "servers that inherit a listening descriptor replace each other, and lose none",
-  skip(notLinux ?? noBind("fd")),
+  skip(notLinux ?? cannotSet("fd")),
   async () => {
     const kernel = systemCalls();
     const plan = {
@@ -102,7 +103,7 @@ test(
 
 test(
   "a process that has inherited a socket gets its connections when the one that opened it has drained",
-  skip(notLinux ?? noBind("fd")),
+  skip(notLinux ?? cannotSet("fd")),
   async () => {
     const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: patience });
     const { port } = listener.addr;
