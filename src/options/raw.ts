@@ -42,8 +42,8 @@ export function getsockopt(
   length: number = 4,
 ): Bytes {
   const verb = "get a socket option";
-  checkInteger(level, "level", -int - 1, int, verb);
-  checkInteger(name, "name", -int - 1, int, verb);
+  level = checkInteger(level, "level", -int - 1, int, verb);
+  name = checkInteger(name, "name", -int - 1, int, verb);
   checkInteger(length, "length", 1, longest, verb);
   const value = new Uint8Array(length);
   const result = withHandle(socket, verb, (handle) => {
@@ -82,8 +82,8 @@ export function setsockopt(
   value: number | Uint8Array,
 ): void {
   const verb = "set a socket option";
-  checkInteger(level, "level", -int - 1, int, verb);
-  checkInteger(name, "name", -int - 1, int, verb);
+  level = checkInteger(level, "level", -int - 1, int, verb);
+  name = checkInteger(name, "name", -int - 1, int, verb);
   const bytes = toBytes(value, verb);
   const result = withHandle(socket, verb, (handle) => {
     const kernel = kernelFor("setsockopt");

@@ -410,6 +410,8 @@ test("getsockopt and setsockopt: numbers and bytes", skip(notLinux), async () =>
   );
   setsockopt(client, ...linux.interval, 300);
   assertEquals(getsockopt(client, ...linux.interval), new Uint8Array([44, 1, 0, 0]));
+  // IPPROTO_IP and IP_TTL.
+  assertEquals(getsockopt(client, -0, 2), new Uint8Array([64, 0, 0, 0]));
   assertEquals(getsockopt(listener, ...linux.acceptConn), new Uint8Array([1, 0, 0, 0]));
   // As many bytes as the kernel wrote, which may be fewer than asked for.
   assertEquals(getsockopt(client, ...linux.tcpInfo, 20).length, 20);
