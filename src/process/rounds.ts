@@ -12,7 +12,7 @@ import { isDialled, isOurs, learnOurs } from "../options/ours.ts";
 import { nativeTimers } from "../time/native_timers.ts";
 import { Alarm, type TimerQueue, timers as sharedTimers } from "../time/timers.ts";
 import type { Matches } from "./filter.ts";
-import { onNodeSocket } from "./node_sockets.ts";
+import { type NetSocket, onNodeSocket } from "./node_sockets.ts";
 import { PeerWatch, type WatchingGuard } from "./peer_watch.ts";
 import { Walk } from "./walk.ts";
 
@@ -58,6 +58,12 @@ export class Rounds extends Alarm implements WatchingGuard {
   readonly #undecided: Map<number, number> = new Map();
   /** Whether some of them were seen connected for the first time at the last look. */
   #again = false;
+  /** Sockets that were guarded, and of which a descriptor was closed. */
+  readonly #lost: Set<Identity> = new Set();
+  /** Ports of those whose owner has heard that they are connected, where the runtime shows no descriptor. */
+  readonly #heard: Set<string> = new Set();
+  /** When the next round may come that new connections cause. */
+  #soonest = -Infinity;
   /** How many sockets may still get their options before the next pause. */
   #allowance: number = first;
   readonly stats: Record<"seen" | "applied" | "failed" | "ended", number> = {
@@ -128,7 +134,11 @@ export class Rounds extends Alarm implements WatchingGuard {
     if (going) this.#allowance = next;
     else if (!this.#again) this.#allowance = first;
     this.#again = false;
+    const start = this.timers.now();
     if (!going) this.#seek();
+    this.#repeat();
+    const end = this.timers.now();
+    this.#soonest = end + 10 + 20 * (end - start);
     if (this.#undecided.size === 0) return;
     this.#learnOurs();
     for (const [fd, since] of [...this.#undecided]) {
@@ -146,48 +156,64 @@ export class Rounds extends Alarm implements WatchingGuard {
   }
 
   #seek(): void {
-    const lost = new Set<Identity>();
-    this.#walk.look((fd, now, before) => {
-      this.#undecided.delete(fd);
-      this.#limited.delete(before);
-      const { entry, watch } = this.#guarded.get(before) ?? {};
-      if (entry?.fd === fd) {
-        this.#guarded.delete(before);
-        // Otherwise the watch keeps a duplicate until the peer has everything.
-        if (watch?.hurries !== true) lost.add(before);
-        watch?.stop();
-      }
-      if (now !== 0 && !this.#guarded.has(now)) this.#undecided.set(fd, Infinity);
-    });
-    if (lost.size === 0) return;
+    this.#walk.look(this.#changed);
+    if (this.#lost.size === 0) return;
     // Another descriptor may still be open for the same socket.
-    for (const [identity, fd] of this.#walk.find(lost)) {
+    for (const [identity, fd] of this.#walk.find(this.#lost)) {
       const entry = Entry.of(this.kernel, fd, identity);
-      if (entry !== undefined) this.#guard(entry);
+      if (entry !== undefined && !this.#guarded.has(identity)) this.#guard(entry);
     }
+    this.#lost.clear();
   }
 
   #learnOurs(): void {
     learnOurs((socket) => identityOf(this.kernel, handleOf(socket, "guard").fd()));
   }
 
-  #lookAtNode(socket: object): void {
-    if (this.#closed) return;
-    let fd: number;
-    try {
-      fd = handleOf(socket, "guard").fd();
-    } catch {
-      // The socket is closed already or is not TCP. If it is neither, the next round finds it.
-      return;
+  /** Called when a descriptor has become another socket. */
+  readonly #changed = (fd: number, now: Identity, before: Identity): void => {
+    this.#undecided.delete(fd);
+    this.#limited.delete(before);
+    const { entry, watch } = this.#guarded.get(before) ?? {};
+    if (entry?.fd === fd) {
+      this.#guarded.delete(before);
+      // Otherwise the watch keeps a duplicate until the peer has everything.
+      if (watch?.hurries !== true) this.#lost.add(before);
+      watch?.stop();
     }
+    if (now !== 0 && !this.#guarded.has(now)) this.#undecided.set(fd, Infinity);
+  };
+
+  #lookAtNode({ _handle, localPort, remotePort }: NetSocket): void {
+    if (this.#closed || !_handle) return;
+    const { fd } = _handle;
+    if (fd === undefined) {
+      this.#heard.add(`${localPort} ${remotePort}`);
+      return this.#hasten();
+    }
+    // Otherwise no round would notice the end of a socket that is closed before the next one.
+    this.#walk.lookAt(fd, this.#changed);
     const guarded = this.#guarded.get(identityOf(this.kernel, fd)!);
-    // In Deno a round may have come before the runtime set its own options, so they are set again.
+    // A round may have been faster than the `connect` event, in which the owner has set options since.
     if (guarded !== undefined) return void this.apply(guarded.entry);
     this.#learnOurs();
-    const entry = Entry.of(this.kernel, fd);
-    // A round may have been faster than the `connect` event, in which the owner has set options since.
-    if (entry !== undefined && this.#guarded.has(entry.identity)) this.apply(entry);
-    else this.#decide(fd, Infinity, true);
+    if (this.#decide(fd, Infinity, true) === undefined) this.#undecided.delete(fd);
+  }
+
+  /** Does a round soon. As it takes the longer the more descriptors there are, such rounds take 5 % of the time. */
+  #hasten(): void {
+    const due = Math.max(this.#soonest, this.timers.now());
+    if (this.#allowance > 0 && due < this.due) this.timers.arm(this, due);
+  }
+
+  /** In Deno a round may have come before the owner has set options of its own, so they are set again. */
+  #repeat(): void {
+    if (this.#heard.size === 0) return;
+    for (const { entry } of this.#guarded.values()) {
+      const { localAddr, remoteAddr } = entry;
+      if (this.#heard.has(`${localAddr.port} ${remoteAddr?.port}`)) this.apply(entry);
+    }
+    this.#heard.clear();
   }
 
   /**

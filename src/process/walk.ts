@@ -14,6 +14,8 @@ const [leastGap, mostGap] = [64, 1_024];
 /** A program can also choose a high number, so one of this many walks looks at all descriptors. */
 const thorough = 64;
 
+type Changed = (fd: number, now: Identity, before: Identity) => void;
+
 /** Makes one system call for each descriptor, and does nothing else while none has changed. */
 export class Walk {
   readonly #kernel: Kernel;
@@ -36,19 +38,25 @@ export class Walk {
   }
 
   /** Calls `changed` for every descriptor that has become another socket, or is not a socket any more. */
-  look(changed: (fd: number, now: Identity, before: Identity) => void): void {
+  look(changed: Changed): void {
     const seen = this.#seen;
     const [end, most] = this.#bounds();
     let open = 0;
     for (let fd = 0; fd < Math.max(end, open + most); fd++) {
-      const now = identityOf(this.#kernel, fd);
-      const before = seen[fd] ?? 0;
-      if (now !== undefined) open = fd + 1;
-      if ((now ?? 0) === before) continue;
-      seen[fd] = now ?? 0;
-      changed(fd, now ?? 0, before);
+      if (this.lookAt(fd, changed)) open = fd + 1;
     }
     seen.length = open;
+  }
+
+  /** Does that for one descriptor. Returns whether it is open. */
+  lookAt(fd: number, changed: Changed): boolean {
+    const now = identityOf(this.#kernel, fd);
+    const before = this.#seen[fd] ?? 0;
+    if ((now ?? 0) !== before) {
+      this.#seen[fd] = now ?? 0;
+      changed(fd, now ?? 0, before);
+    }
+    return now !== undefined;
   }
 
   /** How far to look: up to `end`, and then on until so many descriptors in a row are closed. */

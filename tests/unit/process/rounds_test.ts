@@ -10,7 +10,7 @@ import { socketPlan } from "../../../src/options/plan.ts";
 import { Rounds } from "../../../src/process/rounds.ts";
 import type { SocketEntry } from "../../../src/kernel/entry.ts";
 import { adapter } from "../../../src/runtime.ts";
-import { TimerQueue } from "../../../src/time/timers.ts";
+import { TimerQueue, timers } from "../../../src/time/timers.ts";
 import { hangingAddress, until } from "../../contract/support.ts";
 import { skip } from "../../support/skip.ts";
 
@@ -24,7 +24,7 @@ test(
     await once(server, "listening");
     const client = net.connect((server.address() as AddressInfo).port, "127.0.0.1");
     const [accepted] = await Promise.all([once(server, "connection"), once(client, "connect")]);
-    const timers = new TimerQueue({ now: () => 0, start: () => {}, stop: () => {} });
+    const queue = new TimerQueue({ now: () => 0, start: () => {}, stop: () => {} });
     let asked = 0;
     const matches = ({ kind }: SocketEntry) => {
       if (kind === "connection" && ++asked === 2) throw new Error("no");
@@ -32,11 +32,11 @@ test(
     };
     const options = supportedPlan(socketPlan({ deadPeerTimeout: 5_000 }, "guard"), {});
     const plan = { options, matches, attempt: undefined, every: 10 };
-    assertThrows(() => new Rounds(kernel!, plan, timers), Error, "no");
+    assertThrows(() => new Rounds(kernel!, plan, queue), Error, "no");
     client.destroy();
     accepted[0].destroy();
     server.close();
-    assertEquals([asked, timers.size], [2, 0]);
+    assertEquals([asked, queue.size], [2, 0]);
   },
 );
 
@@ -85,6 +85,28 @@ test("a socket is guarded as long as a descriptor is open", skip(obstacle?.reaso
   accepted.destroy();
   server.close();
 });
+
+test(
+  "nothing is left of a connection that is closed before the next round",
+  skip(deadPeerObstacle()?.reason),
+  async () => {
+    const server = net.createServer((accepted) => accepted.resume()).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port: remotePort } = server.address() as AddressInfo;
+    const before = timers.size;
+    using _ = guard({ match: { remotePort }, deadPeerTimeout: 3_600_000, every: 1_000 });
+    for (let i = 0; i < 20; i++) {
+      const client = net.connect(remotePort, "127.0.0.1");
+      await once(client, "connect");
+      // By then the guard has heard of it, where the runtime publishes it.
+      for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+      client.destroy();
+    }
+    // Of each there was an alarm, which rings in half an hour.
+    await until(() => timers.size <= before + 1, "no alarm is left but the guard's");
+    server.close();
+  },
+);
 
 test(
   "a guard that is closed takes the limit of an attempt to connect back",
