@@ -16,6 +16,9 @@ export const AF_INET6: Readonly<Record<KnownSystem, number>> = {
   windows: 23,
 };
 
+/** Address family of Unix sockets, the same number everywhere. */
+export const AF_UNIX = 1;
+
 /** Socket type for byte streams, the same number everywhere. */
 export const SOCK_STREAM = 1;
 
@@ -68,6 +71,17 @@ export function encode(
     // another scope's. The kernel refuses the largest.
     new DataView(bytes.buffer).setUint32(24, Math.min(Number(scope), 2 ** 32 - 1), isLittleEndian);
   }
+  return bytes;
+}
+
+/** Returns the `struct sockaddr_un` for a path, or for a name that begins with NUL (Linux). */
+export function encodeUnix(path: string, system: KnownSystem = knownSystem()!): Uint8Array {
+  const name = new TextEncoder().encode(path);
+  // A path ends with NUL, and a name with the structure.
+  const bytes = new Uint8Array(2 + name.length + (name[0] === 0 ? 0 : 1));
+  if (hasLength(system)) bytes[0] = bytes.length;
+  bytes[familyPlace(system)] = AF_UNIX;
+  bytes.set(name, 2);
   return bytes;
 }
 

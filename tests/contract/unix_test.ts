@@ -1,5 +1,6 @@
 /** Unix sockets: the same calls and limits, with a path as the address. */
 
+import { spawn } from "node:child_process";
 import {
   existsSync,
   linkSync,
@@ -201,6 +202,62 @@ test("unix: the file of a process that died is replaced", skip(noUnix), async ()
   using both = await pairOn(path);
   await both.client.write(new Uint8Array([3]));
   assertEquals([...await readExactly(both.server as never, 1)], [3]);
+});
+
+// Deno's `child.kill` takes a process that was stopped for one that has ended.
+test(
+  "unix: a listener whose backlog is full is waited for, and not replaced",
+  skip(noAbstract),
+  async () => {
+    using directory = place();
+    const { path } = directory;
+    const child = startRuntime(testFile("programs/unix_listener.ts"), [path]);
+    const ended = new Promise((resolve) => child.once("close", resolve));
+    const open: UnixConnection[] = [];
+    try {
+      await within(2 * patience, new Promise((resolve) => child.stdout!.once("data", resolve)));
+      process.kill(child.pid!, "SIGSTOP");
+      let error: unknown;
+      while (error === undefined) {
+        await connect({ path, timeout: 200 }).then((one) => open.push(one), (e) => error = e);
+      }
+      assertInstanceOf(error, TimeoutError);
+      assertEquals(error.operation, "connect");
+      assert(error.diagnosis?.includes("does not accept"), error.diagnosis);
+      const reason = new Error("no longer");
+      const controller = new AbortController();
+      const aborted = errorOf(connect({ path, timeout: patience, signal: controller.signal }));
+      controller.abort(reason);
+      assertEquals(await aborted, reason);
+      await assertCode(listen({ path, timeout: 1 }), "EADDRINUSE");
+      const waiting = connect({ path, timeout: patience });
+      await sleep(20);
+      process.kill(child.pid!, "SIGCONT");
+      open.push(await waiting);
+    } finally {
+      for (const one of open) one.close();
+      process.kill(child.pid!, "SIGKILL");
+      await ended;
+    }
+  },
+);
+
+test("unix: a socket of another type is not replaced", skip(noAbstract), async () => {
+  using directory = place();
+  const { path } = directory;
+  const program = `import socket, sys
+one = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+one.bind(sys.argv[1])
+print(flush=True)
+sys.stdin.read()`;
+  const child = spawn("python3", ["-c", program, path], { stdio: ["pipe", "pipe", "inherit"] });
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  await within(patience, new Promise((resolve) => child.stdout.once("data", resolve)));
+  await assertCode(connect({ path, timeout: patience }), "EPROTOTYPE");
+  await assertCode(listen({ path, timeout: 1 }), "EADDRINUSE");
+  child.stdin.end();
+  await ended;
+  (await listen({ path, timeout: 1 })).close();
 });
 
 test("unix: closing leaves the file of another listener", skip(noUnix), async () => {

@@ -3,16 +3,21 @@
 import type { Attempt, ListenerTransport, Transport } from "../../adapter.ts";
 import type { NetAddr, UnixAddr } from "../../kernel/address.ts";
 import type { Stats } from "../../kernel/modules.ts";
+import { AF_UNIX, encodeUnix, SOCK_STREAM } from "../../kernel/sockaddr.ts";
 import { builtin, host } from "../../kernel/system.ts";
-import { coded } from "../../kernel/system_error.ts";
+import { coded, systemError } from "../../kernel/system_error.ts";
 import { sleep } from "../../time/native_timers.ts";
+import { loadKernel } from "../bun/kernel.ts";
 import { SocketAttempt } from "./connect.ts";
 import { NodeListenerTransport, openServer } from "./listen.ts";
 import { net, type NodeServer } from "./net.ts";
-import { listenTo } from "./transport.ts";
+import { destroyed, listenTo } from "./transport.ts";
 
 /** How long a process may take between binding its socket and listening, ms. */
 const starting = 20;
+
+/** A listener whose backlog is full is dialled again after at most this time, ms. */
+const longestPause = 50;
 
 /** Makes an address that the core passes on unseen, as it looks into addresses of TCP only. */
 function address(path: string): NetAddr {
@@ -21,14 +26,61 @@ function address(path: string): NetAddr {
 
 /** Dials a Unix socket. */
 export function connectUnix(path: string): Attempt {
+  return new UnixAttempt(path);
+}
+
+/** Dials again while the listener's backlog is full. For TCP the kernel does that. */
+class UnixAttempt implements Attempt {
+  readonly waitsFor = "the listener does not accept";
+  readonly opened: Promise<Transport>;
+  #attempt: Attempt | undefined = undefined;
+  #over = false;
+
+  constructor(path: string) {
+    this.opened = this.#open(path);
+  }
+
+  async #open(path: string): Promise<Transport> {
+    for (let pause = 1;; pause = Math.min(2 * pause, longestPause)) {
+      this.#attempt = dialOnce(path);
+      try {
+        return await this.#attempt.opened;
+      } catch (error) {
+        const cause = withReason(error, path);
+        if (codeOf(cause) !== "EAGAIN") throw cause;
+      }
+      await sleep(pause);
+      if (this.#over) throw destroyed();
+    }
+  }
+
+  abort(): void {
+    this.#over = true;
+    this.#attempt!.abort();
+  }
+}
+
+function dialOnce(path: string): Attempt {
   const socket = net().connect({ path, allowHalfOpen: true });
   socket.pause();
   const known = { local: address(""), remote: address(path) };
-  return new UnixAttempt(socket, () => listenTo(socket, known));
+  return new SocketAttempt(socket, () => listenTo(socket, known));
 }
 
-class UnixAttempt extends SocketAttempt<Transport> implements Attempt {
-  readonly waitsFor = "the listener does not accept";
+/** Returns the kernel's error for a failure of dialling, since Bun has ECONNREFUSED for nearly all. */
+function withReason(error: unknown, path: string): unknown {
+  if (host().versions.bun === undefined || codeOf(error) !== "ECONNREFUSED") return error;
+  const { kernel } = loadKernel();
+  if (kernel === undefined) return error;
+  const fd = kernel.socket(AF_UNIX, SOCK_STREAM, 0);
+  const result = fd < 0 ? fd : kernel.connect(fd, encodeUnix(path));
+  if (fd >= 0) kernel.close(fd);
+  // The listener may have room by now.
+  return result < 0 ? systemError(result, "connect") : coded("EAGAIN", "connect EAGAIN");
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as { code?: string }).code;
 }
 
 /** When the last `listenUnix` of this thread is over. */
@@ -50,7 +102,7 @@ async function replaceStale(path: string, backlog?: number): Promise<ListenerTra
   try {
     return await open(path, backlog);
   } catch (error) {
-    if ((error as { code?: string }).code !== "EADDRINUSE" || !(await removeStale(path))) {
+    if (codeOf(error) !== "EADDRINUSE" || !(await removeStale(path))) {
       throw error;
     }
     return await open(path, backlog);
@@ -72,7 +124,7 @@ async function removeStale(path: string): Promise<boolean> {
   try {
     renameSync(path, aside);
   } catch (error) {
-    if ((error as { code?: string }).code === "ENOENT") return true;
+    if (codeOf(error) === "ENOENT") return true;
     throw error;
   }
   const taken = fileOf(aside);
@@ -84,13 +136,13 @@ async function removeStale(path: string): Promise<boolean> {
 
 /** Whether the socket at `path` has no listener. */
 async function isRefused(path: string): Promise<boolean> {
-  const attempt = connectUnix(path);
+  const attempt = dialOnce(path);
   try {
     (await attempt.opened).close();
     return false;
   } catch (error) {
     attempt.abort();
-    return (error as { code?: string }).code === "ECONNREFUSED";
+    return codeOf(withReason(error, path)) === "ECONNREFUSED";
   }
 }
 
@@ -106,7 +158,7 @@ function withCode(cause: unknown): unknown {
     closeSync(openSync("/", "r"));
     return cause;
   } catch (error) {
-    return Object.assign(cause as Error, { code: (error as { code?: string }).code });
+    return Object.assign(cause as Error, { code: codeOf(error) });
   }
 }
 
