@@ -18,9 +18,11 @@ import {
   patience,
   readOn,
   sleep,
+  smallPair,
   socketsOf,
   spySignal,
   streamBytes,
+  tooMuchForSmall,
   until,
   within,
 } from "./support.ts";
@@ -199,9 +201,9 @@ for (const whole of [true, false]) {
 }
 
 test("close: writes of which nothing was sent leave a clean end", async () => {
-  using sockets = await pair();
+  using sockets = await smallPair();
   const { client, server } = sockets;
-  const writing = client.write(streamBytes(0, tooMuch));
+  const writing = client.write(streamBytes(0, tooMuchForSmall));
   const next = [{ timeout: 50 }, { signal: AbortSignal.timeout(50) }];
   for (const options of next) {
     await assertRejects(() => client.write(new Uint8Array(1), options));
@@ -209,7 +211,7 @@ test("close: writes of which nothing was sent leave a clean end", async () => {
   const reading = readOn(server);
   await writing;
   client.close();
-  assertEquals(await reading, [tooMuch, undefined]);
+  assertEquals(await reading, [tooMuchForSmall, undefined]);
 });
 
 test("close: of a loop of writes that has to let the event loop turn loses nothing", async () => {
@@ -350,10 +352,10 @@ test("end: a limit ends the wait; the connection is still there, and end can be 
 
 test("end: its limits hold behind a FIN that waits under others", async () => {
   for (const waiting of ["closeWrite", "end"] as const) {
-    using sockets = await pair();
+    using sockets = await smallPair();
     const { client, server } = sockets;
     client.setTimeouts({ write: null });
-    const written = client.write(streamBytes(0, tooMuch));
+    const written = client.write(streamBytes(0, tooMuchForSmall));
     const first = client[waiting]();
     const controller = new AbortController();
     setTimeout(() => controller.abort("enough"), 30);
@@ -365,20 +367,20 @@ test("end: its limits hold behind a FIN that waits under others", async () => {
       await within(patience, assertRejects(() => client.end(limits), TimeoutError));
     }
     const last = client.end({ timeout: patience });
-    assertEquals(await readOn(server), [tooMuch, undefined]);
+    assertEquals(await readOn(server), [tooMuchForSmall, undefined]);
     server.close();
     await within(patience, Promise.all([written, first, last]));
   }
 });
 
 test("end: one that waits behind another sends FIN when that one gives up", async () => {
-  using sockets = await pair();
+  using sockets = await smallPair();
   const { client, server } = sockets;
-  const written = client.write(streamBytes(0, tooMuch), { timeout: null });
+  const written = client.write(streamBytes(0, tooMuchForSmall), { timeout: null });
   const first = assertRejects(() => client.end({ timeout: 30 }), TimeoutError);
   const second = client.end({ timeout: patience });
   await within(patience, first);
-  assertEquals(await readOn(server), [tooMuch, undefined]);
+  assertEquals(await readOn(server), [tooMuchForSmall, undefined]);
   server.close();
   await within(patience, Promise.all([written, second]));
 });

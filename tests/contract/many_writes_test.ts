@@ -10,7 +10,9 @@ import {
   portTo,
   readExactly,
   secure,
+  smallPair,
   streamBytes,
+  tooMuchForSmall,
   within,
 } from "./support.ts";
 
@@ -20,13 +22,13 @@ const often = 100;
 for (const asked of [false, true]) {
   const after = asked ? ", after the program got the native socket" : "";
   test(`many writes: the stream is exact, from the first small one to one that ends half way${after}`, async () => {
-    using both = await pair();
+    using both = await smallPair();
     const { client, server } = both;
     if (asked) assertEquals(typeof client.native, "object");
     let sent = 0;
     for (let i = 0; i < often; i++) sent += await client.write(streamBytes(sent, 1 + i));
     // The caller may reuse its memory as soon as the promise settles.
-    const data = streamBytes(sent, 16_000_000).slice();
+    const data = streamBytes(sent, tooMuchForSmall).slice();
     const error = await client.write(data, { timeout: 50 }).then(() => undefined, (error) => error);
     assertInstanceOf(error, TimeoutError);
     const { bytesWritten = 0 } = error;

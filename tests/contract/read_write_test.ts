@@ -19,9 +19,10 @@ import {
   patience,
   readExactly,
   sleep,
-  small,
+  smallPair,
   spySignal,
   streamBytes,
+  tooMuchForSmall,
   within,
 } from "./support.ts";
 
@@ -284,7 +285,7 @@ test("write: of connection, call, deadline and signal the earliest counts", asyn
   const open: Disposable[] = [];
   const full = new Map<Row, Awaited<ReturnType<typeof pair>>>();
   await Promise.all(rows.map(async (row) => {
-    const sockets = await pair({ listen: small, connect: small });
+    const sockets = await smallPair();
     open.push(sockets);
     full.set(row, sockets);
     const { client } = sockets;
@@ -479,9 +480,9 @@ test("write: a timeout says how many bytes went, and going on from there yields 
 });
 
 test("write: going on with the same buffer", async () => {
-  using sockets = await pair();
+  using sockets = await smallPair();
   const { client, server } = sockets;
-  const data = streamBytes(0, 16 * megabyte);
+  const data = streamBytes(0, tooMuchForSmall);
   const error = await assertRejects(() => client.write(data, { timeout: 60 }), TimeoutError);
   assertLess(error.bytesWritten!, data.length);
   const rest = client.write(data.subarray(error.bytesWritten)).then(() => client.closeWrite());

@@ -138,13 +138,11 @@ export const small: SocketOptions = onlySupported({
   receiveBufferSize: 65_536,
 });
 
-/**
- * More bytes than the kernel takes of a connection with {@linkcode small} buffers, or with its own where
- * those cannot be set. OpenSSL's process does not know of them.
- */
-export const tooMuchForSmall: number = Object.keys(small).length === 2 && openssl === undefined
-  ? 2 ** 21
-  : 2 ** 24;
+/** A pair with {@linkcode small} buffers, where they can be set. */
+export const smallPair = (): Promise<Pair> => pair({ listen: small, connect: small });
+
+/** More bytes than such a pair takes while nobody reads. */
+export const tooMuchForSmall: number = Object.keys(small).length === 2 ? 2 ** 22 : 2 ** 24;
 
 /** Counts who listens to `signal`. */
 export function spySignal(signal: AbortSignal): { listeners: number } {

@@ -70,13 +70,9 @@ export async function bundle(
   format: "esm" | "cjs",
   cwd: string,
 ): Promise<void> {
-  const build = "require(process.argv[1]).buildSync(JSON.parse(process.argv[2]))";
-  const options = {
-    ...{ absWorkingDir: cwd, entryPoints: [entry], outfile, format },
-    ...{ bundle: true, platform: "node", logLevel: "error" },
-  };
-  const esbuild = `${tools}/node_modules/esbuild`;
-  await run(node, ["-e", build, esbuild, JSON.stringify(options)], cwd);
+  const options = ["--bundle", "--platform=node", "--log-level=error", `--format=${format}`];
+  const esbuild = `${tools}/node_modules/esbuild/bin/esbuild`;
+  await run(esbuild, [entry, ...options, `--outfile=${outfile}`], cwd);
 }
 
 /** Runs a tool of `tools`. */
