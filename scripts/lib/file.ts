@@ -3,6 +3,7 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
+import process from "node:process";
 import { type Counts, none, seconds } from "./counts.ts";
 import { parse, type TestResult } from "./junit.ts";
 import { run, type RunResult } from "./process.ts";
@@ -12,6 +13,8 @@ export interface FileResult {
   tests: TestResult[];
   counts: Counts;
   ms: number;
+  /** CPU time of its process and those that it has started, ms; 0 where that cannot be told. */
+  cpu: number;
   /** Measurements that a test printed for the report. */
   rows: string[];
   /** The end of its standard error, to which the processes that a test starts write, too. */
@@ -30,7 +33,11 @@ export async function runFiles(
   try {
     const { binary, through: emulator = [] } = target.runtime;
     const entry = await entryOf(files, target.cwd, directory);
-    const command = [...through, ...emulator, binary, ...args(target, entry, report, timeout)];
+    const times = join(directory, "times");
+    const command = [
+      ...process.platform === "win32" ? [] : ["sh", "-c", timed, times],
+      ...[...through, ...emulator, binary, ...args(target, entry, report, timeout)],
+    ];
     const result = await run(command[0]!, command.slice(1), {
       cwd: target.cwd,
       timeout,
@@ -47,10 +54,24 @@ export async function runFiles(
     const counts = none();
     for (const { status } of tests) counts[status]++;
     const rows = [...result.output.matchAll(/^\[row\] (.*)$/gm)].map(([, row = ""]) => row);
-    return { tests, counts, ms: result.ms, rows, errors: said(result) };
+    const cpu = cpuTime(await readFile(times, "utf8").catch(() => ""));
+    return { tests, counts, ms: result.ms, cpu, rows, errors: said(result) };
   } finally {
     await rm(directory, { recursive: true });
   }
+}
+
+/** Writes the CPU time of a command into the file of the first argument. */
+const timed = `"$@"; code=$?; times >"$0"; exit $code`;
+
+/** The second line is about children: `0m1.23s 0m0.45s`. */
+function cpuTime(times: string): number {
+  const [, line = ""] = times.split("\n");
+  let ms = 0;
+  for (const [, minutes, seconds] of line.matchAll(/(\d+)m([\d.]+)s/g)) {
+    ms += 60_000 * Number(minutes) + 1_000 * Number(seconds);
+  }
+  return ms;
 }
 
 /** The file to start: the one, or one that imports several. */

@@ -56,6 +56,7 @@ export async function runTargets(
   const last: (() => Promise<void>)[] = [];
   const second: { summary: Summary; first: Counts; run: () => Promise<void> }[] = [];
   const failures = none();
+  const dear: { name: string; cpu: number }[] = [];
 
   const runAll = async (target: Target | Skipped) => {
     const { label } = target;
@@ -90,6 +91,7 @@ export async function runTargets(
           });
         } else add(summary.counts, result.counts);
         summary.ms += result.ms;
+        dear.push({ name: `${label} ${name}`, cpu: result.cpu });
         for (const { status, detail } of result.tests) {
           if (status !== "skipped") continue;
           summary.reasons.set(detail, (summary.reasons.get(detail) ?? 0) + 1);
@@ -141,7 +143,17 @@ export async function runTargets(
     }
   }
   progress.close();
+  printDearest(dear);
   return { total: summarize(summaries, failures), summaries };
+}
+
+/** Says where the CPU time goes, as the whole suite takes half of it on two processors. */
+function printDearest(all: { name: string; cpu: number }[]): void {
+  const total = all.reduce((sum, { cpu }) => sum + cpu, 0);
+  console.log(`\nCPU time of all test files: ${seconds(total)}; most have`);
+  for (const { name, cpu } of all.sort((a, b) => b.cpu - a.cpu).slice(0, 10)) {
+    console.log(`  ${seconds(cpu)}  ${name}`);
+  }
 }
 
 function summarize(summaries: readonly Summary[], total: Counts): Counts {

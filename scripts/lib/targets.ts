@@ -70,34 +70,40 @@ const openssl: readonly Variant[] = ["server", "client"].map((role) => ({
 
 /** How long the longest files take on a machine that is not busy, in seconds. They start first. */
 export const long: Readonly<Record<string, number>> = {
-  "tests/dead_peer/dead_peer_test.ts": 32,
+  "tests/dead_peer/dead_peer_test.ts": 34,
   "tests/package/types_test.ts": 27,
-  "tests/recipes/hidden_test.ts": 25,
+  "tests/recipes/hidden_test.ts": 26,
+  "tests/contract/guard_test.ts": 24,
+  "tests/contract/states_test.ts": 23,
+  "tests/dialling/dialling_test.ts": 22,
   "tests/recipes/recipes_test.ts": 22,
+  "tests/contract/end_test.ts": 19,
   "tests/package/package_test.ts": 18,
   "tests/package/loading_test.ts": 18,
-  "tests/process/restart_test.ts": 15,
-  "tests/dead_peer/options_test.ts": 15,
-  "tests/dead_peer/guard_test.ts": 14,
+  "tests/process/restart_test.ts": 17,
+  "tests/dead_peer/options_test.ts": 16,
+  "tests/dead_peer/guard_test.ts": 15,
   "tests/docs/examples_test.ts": 13,
-  "tests/dead_peer/stopped_test.ts": 11,
-  "tests/contract/exit_test.ts": 11,
-  "tests/contract/states_test.ts": 14,
-  "tests/contract/drain_test.ts": 11,
+  "tests/contract/connect_test.ts": 12,
+  "tests/contract/drain_test.ts": 12,
+  "tests/dead_peer/stopped_test.ts": 12,
+  "tests/contract/exit_test.ts": 13,
+  "tests/contract/fake_timers_test.ts": 11,
   "tests/contract/idle_test.ts": 10,
-  "tests/contract/fake_timers_test.ts": 10,
-  "tests/contract/turn_test.ts": 8,
-  "tests/contract/tls_test.ts": 7,
-  "tests/contract/preload_test.ts": 7,
-  "tests/any_socket/wrap_test.ts": 8,
+  "tests/contract/read_write_test.ts": 10,
+  "tests/tls/foreign_test.ts": 10,
   "tests/dead_peer/diagnosis_test.ts": 7,
-  "tests/contract/read_write_test.ts": 6,
-  "tests/contract/connect_test.ts": 6,
-  "tests/contract/end_test.ts": 6,
+  "tests/contract/out_of_descriptors_test.ts": 7,
+  "tests/contract/preload_test.ts": 7,
+  "tests/any_socket/wrap_test.ts": 6,
+  "tests/contract/any_socket_test.ts": 5,
+  "tests/contract/random_test.ts": 5,
+  "tests/contract/tls_test.ts": 5,
+  "tests/contract/close_test.ts": 4,
+  "tests/contract/dial_test.ts": 4,
   "tests/contract/options_test.ts": 4,
-  "tests/contract/streams_test.ts": 3,
-  "tests/contract/close_test.ts": 3,
-  "tests/contract/random_test.ts": 3,
+  "tests/contract/sockets_test.ts": 4,
+  "tests/contract/streams_test.ts": 4,
 };
 
 /**
@@ -127,7 +133,7 @@ export function processes(files: readonly string[]): string[][] {
 }
 
 /** `--quick` leaves out files that take longer, in seconds. */
-const tooLong = 6;
+const tooLong = 12;
 
 /**
  * Returns the target once for each way for which it has files: the first way only, those that every target
