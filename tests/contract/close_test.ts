@@ -308,6 +308,27 @@ test("reset: the peer reads ECONNRESET, every time", skip(noReset), async () => 
   );
 });
 
+for (const end of ["client", "server"] as const) {
+  test(`closeWrite: as soon as the first bytes have come, the rest still comes: the ${end}'s`, async () => {
+    using sockets = await pair();
+    const ours = sockets[end];
+    const peer = sockets[end === "client" ? "server" : "client"];
+    const size = 200_000;
+    const into = new Uint8Array(65_536);
+    const received = (async () => {
+      let total = await ours.read(into) ?? 0;
+      const finished = ours.closeWrite();
+      for (let n: number | null; (n = await ours.read(into)) !== null;) total += n;
+      await finished;
+      return total;
+    })();
+    // In one write, so that TLS has several records of it at a time.
+    await peer.write(new Uint8Array(size));
+    await peer.closeWrite();
+    assertEquals(await within(patience, received), size);
+  });
+}
+
 /** There only the runtime can be asked, since Node.js shows no descriptor. */
 const hidden = process.platform === "win32" ? "Wine has an end for such a reset" : undefined;
 

@@ -309,8 +309,22 @@ export class NodeTransport implements Transport {
       // also when the peer has finished.
       const empty = this.#plain && this.remoteAddr.transport === "tcp" && !native.writableEnded;
       if (empty) native.write(nothing);
-      native.end(done);
+      if (this.#plain) native.end(done);
+      else this.#afterEvents().then(() => native.destroyed ? done(true) : native.end(done));
     });
+  }
+
+  /**
+   * Waits until no `data` event of TLS is under way, and no write that may end in one. If the stream is ended
+   * from there, OpenSSL refuses the records that it has received and not decrypted yet, since Node calls
+   * SSL_shutdown twice (https://docs.openssl.org/3.5/man3/SSL_shutdown/).
+   */
+  async #afterEvents(): Promise<void> {
+    const { setImmediate } = nativeTimers();
+    let turns = 4;
+    do {
+      await new Promise<void>((resolve) => void setImmediate(resolve));
+    } while (--turns > 0 && this.#unfinished > 0);
   }
 
   expose(): void {
