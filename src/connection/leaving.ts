@@ -35,7 +35,6 @@ export class Leaving extends Alarm {
   readonly #fd: number;
   readonly #timers: TimerQueue;
   readonly #silence: Silence;
-  readonly #interval: number;
   #pause = firstPause;
 
   /** Nothing else may use `fd`, which is closed at the end. */
@@ -44,7 +43,6 @@ export class Leaving extends Alarm {
     fd: number,
     timers: TimerQueue,
     silence: Silence,
-    interval: number,
     tls: boolean,
   ) {
     super();
@@ -52,7 +50,6 @@ export class Leaving extends Alarm {
     this.#fd = fd;
     this.#timers = timers;
     this.#silence = silence;
-    this.#interval = interval;
     watchExit();
     timers.arm(this, timers.now() + (tls ? settling : firstPause));
   }
@@ -64,7 +61,7 @@ export class Leaving extends Alarm {
     const over = typeof info === "number" || info.state === "CLOSED";
     const next = over ? Infinity : this.#silence.look(info);
     if (next > 0 && next < Infinity) {
-      this.#pause = Math.min(2 * this.#pause, this.#interval);
+      this.#pause = Math.min(2 * this.#pause, this.#silence.interval);
       return this.#timers.arm(this, this.#timers.now() + Math.min(next, this.#pause));
     }
     if (next === 0) disconnect(this.#kernel, this.#fd);

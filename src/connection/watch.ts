@@ -10,7 +10,7 @@ import { coded } from "../kernel/system_error.ts";
 import { readTcpInfo, type TcpInfo } from "../kernel/tcp_info.ts";
 import { setInt } from "../options/dead_peer.ts";
 import { Leaving, watchExit } from "./leaving.ts";
-import { longestInterval, probeInterval } from "../options/probing.ts";
+import { longestInterval } from "../options/probing.ts";
 import { Silence, silenceOf } from "../options/silence.ts";
 import { kernelFor } from "../options/support.ts";
 import { Alarm, type TimerQueue } from "../time/timers.ts";
@@ -30,7 +30,6 @@ export class Watch extends Alarm {
   readonly #gone: (cause: Error) => void;
   /** Whether both sides have finished. */
   readonly #over: () => boolean;
-  readonly #interval: number;
   readonly #silence: Silence;
   /** A time at or after which the peer was heard from. */
   #heard: number;
@@ -56,13 +55,12 @@ export class Watch extends Alarm {
     this.#timers = timers;
     this.#gone = gone;
     this.#over = over;
-    this.#interval = probeInterval(timeout);
     this.#silence = new Silence(timeout);
     this.#heard = timers.now();
     watchExit();
     try {
       // Where the kernel cannot, its probes become rarer, and only this watch limits the time.
-      this.#probe(this.#interval);
+      this.#probe(this.#silence.interval);
     } catch {
       // The socket is closed already, and reading from it will fail.
     }
@@ -71,9 +69,12 @@ export class Watch extends Alarm {
   /** Called at every write. It costs one comparison while the watch is running. */
   wake(): void {
     if (this.due !== Infinity || this.#condemned || this.#released) return;
-    const due = Math.max(this.#timers.now() + this.#interval / 2, this.#heard + this.timeout);
+    const due = Math.max(
+      this.#timers.now() + this.#silence.interval / 2,
+      this.#heard + this.timeout,
+    );
     // Rounded, so that many connections ring at the same time.
-    const grid = this.#interval / 10;
+    const grid = this.#silence.interval / 10;
     this.#timers.arm(this, Math.floor(due / grid) * grid);
   }
 
@@ -113,7 +114,7 @@ export class Watch extends Alarm {
     this.#condemned = true;
     this.#gone(timedOut(this.timeout));
     // Looks again, since a read that starts later must not wait either.
-    return this.#interval;
+    return this.#silence.interval;
   }
 
   /**
@@ -192,7 +193,7 @@ export class Watch extends Alarm {
       if (typeof info === "number" || info.state === "CLOSED") return;
       const copy = whole && waitsForWindow(info) ? kernel.dup(fd) : -1;
       if (copy >= 0) {
-        new Leaving(kernel, copy, this.#timers, this.#silence, this.#interval, tls);
+        new Leaving(kernel, copy, this.#timers, this.#silence, tls);
       } else setInt(kernel, fd, "TCP_USER_TIMEOUT", Math.min(this.timeout, 2 ** 31 - 1));
     } catch {
       // The runtime has closed it already.

@@ -13,7 +13,8 @@ import { probeInterval } from "./probing.ts";
  */
 export class Silence {
   readonly #timeout: number;
-  readonly #interval: number;
+  /** The longest time between two probes of the kernel, ms. */
+  readonly interval: number;
   /** How many probes the kernel had sent when the timeout was over; -1 before that. */
   #sentAtTimeout = -1;
   /** The silence in ms at which the peer should have answered that one more probe; 0 before the probe. */
@@ -21,7 +22,7 @@ export class Silence {
 
   constructor(timeout: number) {
     this.#timeout = timeout;
-    this.#interval = probeInterval(timeout);
+    this.interval = probeInterval(timeout);
   }
 
   /**
@@ -36,12 +37,12 @@ export class Silence {
     if (left > 0 || this.#sentAtTimeout < 0) this.#sentAtTimeout = left > 0 ? -1 : sent;
     if (unacknowledged === 0 && notSent === 0) return Infinity;
     if (left > 0) return left + 1;
-    const step = this.#interval / 10;
+    const step = this.interval / 10;
     if (sent <= this.#sentAtTimeout) {
       this.#patience = 0;
       // From Linux 6.15 on the kernel asks in every interval. Before, it retransmits ever more seldom, and
       // the peer is given up without one more retransmission, as some have been in vain already.
-      return retransmits > 0 && -left > 1.25 * this.#interval ? 0 : step;
+      return retransmits > 0 && -left > 1.25 * this.interval ? 0 : step;
     }
     // Before Linux 6.15 the probes of a closed window may be minutes apart. A single one may have met a
     // short outage, or may have been lost, so the peer is asked once more, however long that takes.
@@ -49,8 +50,8 @@ export class Silence {
     if (this.#patience === 0) {
       // Of several questions, the last one gets the time of a round trip. A single retransmission may have
       // been lost, so there is time for the next.
-      const time = sent === 1 ? this.#interval : info.rtt + 4 * info.rttVariation + step / 2;
-      this.#patience = silence + Math.min(time, this.#interval);
+      const time = sent === 1 ? this.interval : info.rtt + 4 * info.rttVariation + step / 2;
+      this.#patience = silence + Math.min(time, this.interval);
     }
     return Math.max(0, this.#patience - silence);
   }

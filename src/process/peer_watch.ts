@@ -7,7 +7,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { readTcpInfo } from "../kernel/tcp_info.ts";
 import { disconnect, hasUnread, resetsOnClose } from "../kernel/tcp_socket.ts";
 import { setInt } from "../options/dead_peer.ts";
-import { keepAliveFor, longestInterval, probeInterval } from "../options/probing.ts";
+import { keepAliveFor, longestInterval } from "../options/probing.ts";
 import { Silence, silenceOf } from "../options/silence.ts";
 import { Alarm, type TimerQueue } from "../time/timers.ts";
 
@@ -30,7 +30,6 @@ export class PeerWatch extends Alarm {
   readonly #guard: WatchingGuard;
   readonly #timeout: number;
   readonly #silence: Silence;
-  readonly #interval: number;
   /** After a silence of this length, ms, keepalive must have sent a probe. */
   readonly #expected: number;
   /** A duplicate of the descriptor while the kernel retransmits or probes often, or -1. */
@@ -43,7 +42,6 @@ export class PeerWatch extends Alarm {
     this.#timeout = timeout;
     this.#guard = guard;
     this.#silence = new Silence(timeout);
-    this.#interval = probeInterval(timeout);
     const { idle, interval } = keepAliveFor(timeout);
     this.#expected = idle + interval + 500;
     this.ring();
@@ -55,12 +53,12 @@ export class PeerWatch extends Alarm {
       next = this.#look();
     } catch {
       // The socket is closed, or no descriptor is free. The next look tells.
-      next = this.#interval;
+      next = this.#silence.interval;
     }
     if (next === Infinity) return this.stop();
     const { timers } = this.#guard;
     // Rounded, so that many connections ring at the same time.
-    const grid = this.#interval / 10;
+    const grid = this.#silence.interval / 10;
     timers.arm(this, Math.ceil((timers.now() + next) / grid) * grid);
   }
 
@@ -79,11 +77,11 @@ export class PeerWatch extends Alarm {
     const inFlight = info.unacknowledged! > 0;
     if (inFlight ? half > 0 : info.notSent === 0) this.#release();
     else if (half <= 0) this.#hurry();
-    if (half > 0) return Math.max(half, this.#interval / 2);
+    if (half > 0) return Math.max(half, this.#silence.interval / 2);
     if (next < Infinity) return next;
     // The owner has changed keepalive, so the guard sets it again.
     if (silence > this.#expected && info.probes === 0) this.#guard.apply(entry);
-    return Math.max(this.#timeout - silence, this.#interval);
+    return Math.max(this.#timeout - silence, this.#silence.interval);
   }
 
   /**
@@ -96,7 +94,7 @@ export class PeerWatch extends Alarm {
     if (this.#copy >= 0) return;
     const { kernel } = this.#guard;
     this.#copy = this.entry.borrow(kernel, (fd) => kernel.dup(fd));
-    setInt(kernel, this.#copy, "TCP_RTO_MAX_MS", this.#interval);
+    setInt(kernel, this.#copy, "TCP_RTO_MAX_MS", this.#silence.interval);
     watchExit();
   }
 
@@ -119,7 +117,7 @@ export class PeerWatch extends Alarm {
     this.#copy = -1;
     // In the last two cases the owner's close was to reset the connection.
     if (open || resetsOnClose(kernel, copy) || hasUnread(kernel, copy)) kernel.close(copy);
-    else new Leaving(kernel, copy, timers, this.#silence, this.#interval, false);
+    else new Leaving(kernel, copy, timers, this.#silence, false);
   }
 
   /** Ends watching. */
@@ -141,7 +139,7 @@ export class PeerWatch extends Alarm {
     });
     this.#gaveUp = true;
     this.#guard.ended(this.entry);
-    return unread ? this.#interval : this.#end();
+    return unread ? this.#silence.interval : this.#end();
   }
 
   #end(): number {
