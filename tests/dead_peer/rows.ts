@@ -90,6 +90,15 @@ export const rows: Plan[] = [
     await socket.write(new Uint8Array(1000));
     return await endsForGood(row, socket, reading);
   }),
+  gone("data unacknowledged for 2 s when it is set", async (row) => {
+    using socket = await row.connect(7001, {});
+    const reading = read(socket);
+    await row.gone();
+    await socket.write(new Uint8Array(1000));
+    await sleep(2_000);
+    socket.setOptions({ deadPeerTimeout: T });
+    return await endsForGood(row, socket, reading);
+  }),
   gone("data unacknowledged, nobody reads", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
     await row.gone();
