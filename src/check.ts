@@ -75,9 +75,9 @@ export function copyOptions(
   keys: readonly string[],
   verb: string,
   within?: string,
-): Options {
+): Record<string, unknown> {
   const given = checkPlain(options, verb, within);
-  const copy: Options = { ...given };
+  const copy: Record<string, unknown> = { ...given };
   for (const key of Object.keys(copy)) {
     if (keys.includes(key)) continue;
     const full = within === undefined ? key : `${within}.${key}`;

@@ -87,17 +87,15 @@ export function keepAliveOption(
     fail(TypeError, verb, "keepAlive", "must be a boolean or an object", value);
   }
   const { idle, interval, count } = copyOptions(value, keepAliveKeys, verb, "keepAlive");
-  const check = (key: typeof keepAliveKeys[number], part: unknown) =>
-    part === undefined
-      ? part
-      : checkValue(rows[`keepAlive.${key}`], `keepAlive.${key}`, part, verb);
+  const check = (name: `keepAlive.${typeof keepAliveKeys[number]}`, part: unknown) =>
+    part === undefined ? part : checkValue(rows[name], name, part, verb) as number;
   return {
     name: "keepAlive",
     value: {
       on: true,
-      idle: check("idle", idle) as number | undefined,
-      interval: check("interval", interval) as number | undefined,
-      count: check("count", count) as number | undefined,
+      idle: check("keepAlive.idle", idle),
+      interval: check("keepAlive.interval", interval),
+      count: check("keepAlive.count", count),
     },
   };
 }

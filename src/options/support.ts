@@ -9,7 +9,7 @@ import { constants } from "../kernel/constants.ts";
 import { noSuchOption, type Obstacle, unsupported } from "../kernel/obstacle.ts";
 import { knownSystem } from "../kernel/system.ts";
 import { adapter } from "../runtime.ts";
-import { type KeepAlive, keepAliveKeys, type PlannedOption } from "./plan.ts";
+import type { KeepAlive, PlannedOption } from "./plan.ts";
 import { type Place, type RowName, rows } from "./table.ts";
 
 /**
@@ -43,13 +43,11 @@ export function supportOf(entry: PlannedOption, setters: Setters): Support {
   // This setter changes interval and count as well, so the kernel is preferred where it can be reached.
   const last = setter === "setKeepAliveIdle";
   if (native && !last) return { road: "native", setter };
-  for (const option of rowsOf(entry)) {
-    const obstacle = kernelObstacle(option);
-    if (obstacle === undefined) continue;
-    if (native) return { road: "native", setter };
-    return { road: "none", option, obstacle: withNativeRemedy(obstacle, entry, setters) };
-  }
-  return byKernel;
+  const option = rowWithObstacle(entry);
+  if (option === undefined) return byKernel;
+  if (native) return { road: "native", setter };
+  const obstacle = withNativeRemedy(kernelObstacle(option)!, entry, setters);
+  return { road: "none", option, obstacle };
 }
 
 /** The runtime's setter that sets all of `entry`, if there is one. */
@@ -63,11 +61,16 @@ function setterFor({ name, value }: PlannedOption): Setter | undefined {
   return whole ? "tuneKeepAlive" : undefined;
 }
 
-/** The rows of the table that `entry` sets. An error names the first of them that cannot be set. */
-function rowsOf({ name, value }: PlannedOption): RowName[] {
-  if (name !== "keepAlive") return [name];
-  const given = keepAliveKeys.filter((key) => value[key] !== undefined);
-  return [...given.map((key) => `keepAlive.${key}` as const), "keepAlive"];
+/** The first row of the table that `entry` sets and the kernel cannot. An error names it. */
+function rowWithObstacle({ name, value }: PlannedOption): RowName | undefined {
+  if (name === "keepAlive") {
+    const { idle, interval, count } = value;
+    // Not in a loop over names that are put together, as each connect comes here.
+    if (idle !== undefined && kernelObstacle("keepAlive.idle")) return "keepAlive.idle";
+    if (interval !== undefined && kernelObstacle("keepAlive.interval")) return "keepAlive.interval";
+    if (count !== undefined && kernelObstacle("keepAlive.count")) return "keepAlive.count";
+  }
+  return kernelObstacle(name) && name;
 }
 
 /** The rows of keepalive and their values. The switch comes last, since it starts the kernel's timer. */

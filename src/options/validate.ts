@@ -269,9 +269,9 @@ function optional<T>(value: unknown, check: (value: unknown) => T): T | undefine
 }
 
 /** Nagle's algorithm is off by default on sockets of ours, since the runtimes' defaults differ. */
-function withNoDelay(given: Options, verb: string): SocketPlan {
-  const { noDelay = true } = given;
-  return socketPlan({ ...given, noDelay }, verb);
+function withNoDelay(given: Record<string, unknown>, verb: string): SocketPlan {
+  if (given.noDelay === undefined) given.noDelay = true;
+  return socketPlan(given, verb);
 }
 
 function hostname({ hostname }: Options, otherwise: string, verb: string): string {
