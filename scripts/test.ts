@@ -46,8 +46,8 @@ if (chosen.length === 0) {
     }: current value is ${values.runtime}`,
   );
 }
-// Most files spend five sixths of their time waiting for timeouts.
-const jobs = Number(values.jobs ?? Math.min(32, 6 * availableParallelism()));
+// Files spend nine tenths of their time waiting, most of it for timeouts.
+const jobs = Number(values.jobs ?? Math.min(32, 9 * availableParallelism()));
 if (!Number.isInteger(jobs) || jobs < 1) {
   throw new RangeError(
     `Cannot test as '--jobs' must be 1 or more: current value is ${values.jobs}`,

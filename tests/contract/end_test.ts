@@ -10,6 +10,7 @@ import {
   TimeoutError,
 } from "@holdfast/tcp";
 import { skip } from "../support/skip.ts";
+import { together } from "../support/together.ts";
 import {
   between,
   cannotSet,
@@ -154,30 +155,33 @@ for (const how of ["closeWrite", "end"] as const) {
   });
 }
 
-for (const last of ["close", "closeWrite", "the peer's FIN"] as const) {
+const lasts = ["close", "closeWrite", "the peer's FIN"] as const;
+const reachesLateReader = together(lasts, async (last) => {
+  using sockets = await pair({
+    listen: { deadPeerTimeout: 2_000, sendBufferSize: 1_000_000 },
+    connect: { receiveBufferSize: 16_384 },
+  });
+  const { client, server } = sockets;
+  const size = 500_000;
+  const finish = async () => {
+    await client.closeWrite();
+    assertEquals(await within(patience, server.read(new Uint8Array(1))), null);
+  };
+  if (last === "closeWrite") await finish();
+  await server.write(streamBytes(0, size));
+  // The window closes after that. After the latter two, Bun and Node.js close the socket by themselves.
+  if (last === "close") server.close();
+  else await server.closeWrite();
+  if (last === "the peer's FIN") await finish();
+  await sleep(4_000);
+  assertEquals(await readOn(client), [size, undefined]);
+});
+
+for (const last of lasts) {
   test(
     `${last}: with deadPeerTimeout, all of it reaches a peer that reads late`,
     skip(noWatch),
-    async () => {
-      using sockets = await pair({
-        listen: { deadPeerTimeout: 2_000, sendBufferSize: 1_000_000 },
-        connect: { receiveBufferSize: 16_384 },
-      });
-      const { client, server } = sockets;
-      const size = 500_000;
-      const finish = async () => {
-        await client.closeWrite();
-        assertEquals(await within(patience, server.read(new Uint8Array(1))), null);
-      };
-      if (last === "closeWrite") await finish();
-      await server.write(streamBytes(0, size));
-      // The window closes after that. After the latter two, Bun and Node.js close the socket by themselves.
-      if (last === "close") server.close();
-      else await server.closeWrite();
-      if (last === "the peer's FIN") await finish();
-      await sleep(4_000);
-      assertEquals(await readOn(client), [size, undefined]);
-    },
+    () => reachesLateReader(last),
   );
 }
 

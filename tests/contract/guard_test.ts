@@ -18,6 +18,7 @@ import {
 } from "@holdfast/tcp";
 import { ca, certificate, privateKey } from "../support/certificate.ts";
 import { skip } from "../support/skip.ts";
+import { together } from "../support/together.ts";
 import { webServer } from "../support/web.ts";
 import {
   hangingAddress,
@@ -303,41 +304,44 @@ test(
   },
 );
 
-for (const when of ["at once", "after the window was closed for a while"]) {
+const whens = ["at once", "after the window was closed for a while"] as const;
+const losesNothing = together(whens, async (when) => {
+  const size = 1_500_000;
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    socket.resume().once("data", async () => {
+      socket.write(new Uint8Array(size));
+      // By then the guard has the kernel probe often.
+      if (when !== "at once") await sleep(3_000);
+      // It is destroyed when the kernel has everything and the client has finished.
+      socket.end();
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  using guarded = guard({ match: { localPort: port }, deadPeerTimeout: 1_000, every: 20 });
+  using client = await connect({
+    port,
+    timeout: patience,
+    ...onlySupported({ receiveBufferSize: 16_384 }),
+  });
+  // The listener and the connection.
+  await until(() => guarded.stats.applied >= 2, "guarded");
+  await client.write(new Uint8Array(1));
+  await client.closeWrite();
+  await sleep(6_500);
+  const into = new Uint8Array(65_536);
+  let got = 0;
+  for (let count; (count = await client.read(into)) !== null;) got += count;
+  assertEquals(got, size);
+  server.close();
+});
+
+for (const when of whens) {
   test(
     `a server that closes ${when} loses nothing for a client that reads late`,
     skip(capabilities().options.deadPeerTimeout.reason),
-    async () => {
-      const size = 1_500_000;
-      const server = net.createServer({ allowHalfOpen: true }, (socket) => {
-        socket.resume().once("data", async () => {
-          socket.write(new Uint8Array(size));
-          // By then the guard has the kernel probe often.
-          if (when !== "at once") await sleep(3_000);
-          // It is destroyed when the kernel has everything and the client has finished.
-          socket.end();
-        });
-      });
-      server.listen(0, "127.0.0.1");
-      await once(server, "listening");
-      const { port } = server.address() as AddressInfo;
-      using guarded = guard({ match: { localPort: port }, deadPeerTimeout: 1_000, every: 20 });
-      using client = await connect({
-        port,
-        timeout: patience,
-        ...onlySupported({ receiveBufferSize: 16_384 }),
-      });
-      // The listener and the connection.
-      await until(() => guarded.stats.applied >= 2, "guarded");
-      await client.write(new Uint8Array(1));
-      await client.closeWrite();
-      await sleep(6_500);
-      const into = new Uint8Array(65_536);
-      let got = 0;
-      for (let count; (count = await client.read(into)) !== null;) got += count;
-      assertEquals(got, size);
-      server.close();
-    },
+    () => losesNothing(when),
   );
 }
 

@@ -9,6 +9,7 @@ import { capabilities } from "@holdfast/tcp";
 import { Pool } from "../../scripts/lib/pool.ts";
 import { type Ended, patience, spawnRuntime } from "../contract/support.ts";
 import { skip } from "../support/skip.ts";
+import { together } from "../support/together.ts";
 import { type Block, blocks } from "./blocks.ts";
 
 const runtimes = ["deno", "bun", "node"];
@@ -59,20 +60,10 @@ function run({ where, code }: Block): Promise<Ended> {
 
 // Several run at the same time, since most of them wait for timeouts.
 const pool = new Pool(4);
-let started: Map<Block, Promise<Ended>> | undefined;
-
-/** The result of a block's program. All programs start with the first test. */
-function ended(block: Block): Promise<Ended> {
-  started ??= new Map(
-    all.filter((block) => skipped(block) === undefined).map((block) => {
-      const ended = pool.run(() => run(block));
-      // The test that waits for it reports the error.
-      ended.catch(() => {});
-      return [block, ended];
-    }),
-  );
-  return started.get(block)!;
-}
+const ended = together(
+  all.filter((block) => skipped(block) === undefined),
+  (block) => pool.run(() => run(block)),
+);
 
 for (const block of all) {
   test(`docs: ${block.where} runs`, skip(skipped(block)), async () => {
