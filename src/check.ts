@@ -131,7 +131,6 @@ export function checkInteger(
   fail(Class, verb, name, `must be ${what} from ${min} to ${max}`, value);
 }
 
-/** Checks a boolean. */
 export function checkFlag(value: unknown, name: string, verb: string): boolean {
   if (typeof value !== "boolean") fail(TypeError, verb, name, "must be a boolean", value);
   return value;

@@ -151,7 +151,6 @@ export interface ListenerSettings {
   readonly shared?: boolean;
 }
 
-/** Calls that wait for a connection. */
 class Accepts extends CallQueue<TcpConnection, Call<TcpConnection>> {
   readonly #transport: ListenerTransport;
 

@@ -8,7 +8,6 @@ import { runtime } from "./kernel/system.ts";
 
 let kept: Adapter | undefined;
 
-/** The adapter of the running runtime. */
 export function adapter(): Adapter {
   return kept ??= { deno: denoAdapter, bun: bunAdapter, node: nodeAdapter }[runtime().name];
 }

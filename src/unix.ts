@@ -34,7 +34,6 @@ export interface UnixListener
   [Symbol.asyncIterator](): AsyncIterableIterator<UnixConnection>;
 }
 
-/** Dials a Unix socket under the limits of `connect`. */
 export async function dialUnix(options: unknown): Promise<UnixConnection> {
   const { path, timeouts, deadline, signal } = checkConnectUnix(options);
   const limits = { timeout: timeouts.connect, deadline, signal };
@@ -45,7 +44,6 @@ export async function dialUnix(options: unknown): Promise<UnixConnection> {
   return new Connection(transport, timeouts, timers) as unknown as UnixConnection;
 }
 
-/** Listens on a Unix socket. */
 export async function bindUnix(options: unknown): Promise<UnixListener> {
   const { path, backlog, timeouts } = checkListenUnix(options);
   try {

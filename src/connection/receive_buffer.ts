@@ -13,7 +13,6 @@ export type Take = (chunk: Uint8Array) => number;
 
 /** Chunks in order, the first one from an offset on. */
 export class Backlog {
-  /** Bytes in it. */
   size = 0;
   readonly #chunks: Uint8Array[] = [];
   #offset = 0;

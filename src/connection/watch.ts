@@ -162,7 +162,6 @@ export class Watch extends Alarm {
     this.#copy = -1;
   }
 
-  /** Ends watching. */
   stop(): void {
     this.#timers.remove(this);
     this.drop();

@@ -47,7 +47,6 @@ export function startHandshake(
 export interface Source {
   readonly localAddress?: string | undefined;
   readonly localPort?: number | undefined;
-  /** Name of a network interface. */
   readonly interface?: string | undefined;
 }
 

@@ -35,7 +35,6 @@ export const signatures: Readonly<Record<CFunction, readonly CType[]>> = {
   if_nametoindex: ["buffer"],
 };
 
-/** Name of a bound function. */
 export type CFunction = Exclude<keyof Libc, "errno" | "addressOf">;
 
 /** The bound functions as an FFI offers them, and the way to errno. */
@@ -54,7 +53,6 @@ export interface Libc {
   getdtablesize(): number;
   fcntl(fd: number, command: number, ...value: [...sixZeros: bigint[], value: bigint]): number;
   if_nametoindex(name: Uint8Array): number;
-  /** The memory address of `bytes`. */
   addressOf(bytes: Uint8Array): number | bigint;
   /** The errno of the last failed call of this thread. */
   errno(): number;
@@ -158,7 +156,6 @@ export function kernelThrough(load: () => Libc): KernelAccess {
   }
 }
 
-/** Makes the system calls out of `libc`. */
 export function kernelOf(libc: Libc): Kernel {
   const size = new Uint32Array(1);
   const flags = socketFlags[knownSystem() as KnownSystem];

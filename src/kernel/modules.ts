@@ -1,13 +1,11 @@
 /** The parts of built-in modules that are used. They are declared here, so that no types of Node's are needed. */
 
-/** What is known of a file. */
 export interface Stats {
   readonly ino: number;
   readonly mtimeMs: number;
   isSocket(): boolean;
 }
 
-/** A certificate that was read. */
 interface X509Certificate {
   /** `undefined` when it is empty, which the types of the runtimes do not say. */
   readonly subject?: string;
@@ -32,7 +30,6 @@ export interface Address {
   readonly family: 4 | 6;
 }
 
-/** Gets the messages of a channel. */
 type Subscriber = (message: unknown) => void;
 
 /** The modules by name. Every runtime has them. */

@@ -6,7 +6,6 @@ import { runtime, systemName } from "./system.ts";
 /** Why something cannot be had here, and what would help. */
 export interface Obstacle {
   readonly reason: string;
-  /** What would help, if anything. */
   readonly remedy?: string | undefined;
 }
 

@@ -35,7 +35,6 @@ function familyPlace(system: KnownSystem): 0 | 1 {
   return !hasLength(system) && isLittleEndian ? 0 : 1;
 }
 
-/** The address family that `bytes` say they have. */
 export function familyIn(bytes: Uint8Array, system: KnownSystem = knownSystem()!): number {
   return bytes[familyPlace(system)]!;
 }

@@ -41,7 +41,6 @@ interface Runtime {
 
 let kept: Runtime | undefined;
 
-/** The name and version of this runtime. */
 export function runtime(): Runtime {
   return kept ??= recognized();
 }

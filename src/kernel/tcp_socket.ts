@@ -151,7 +151,6 @@ export function hasPeer(kernel: Kernel, fd: number): boolean {
   return kernel.getpeername(fd, address) >= 0;
 }
 
-/** Whether a TCP socket listens or not. */
 export function kindOf(kernel: Kernel, fd: number): "connection" | "listener" {
   const { SOL_SOCKET, SO_ACCEPTCONN } = constants;
   const listens = readInt(kernel, fd, SOL_SOCKET!, SO_ACCEPTCONN!);

@@ -25,7 +25,6 @@ export interface DialPlan {
 export const beforeNames = ["localAddress", "localPort", "interface", "prepare"] as const;
 export type BeforeName = typeof beforeNames[number];
 
-/** The keys of all these options. */
 export const dialKeys: readonly string[] = [...beforeNames, "retry"];
 
 /** On these depend the scale of the window, the header of the SYN and the first round trips. */

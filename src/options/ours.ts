@@ -122,7 +122,6 @@ export function noteClosed(socket: Ours): void {
   last.place = place;
 }
 
-/** Begins a new group. */
 function beginGroup(): void {
   notes.opened.push(new WeakRef(notes.young));
   notes.young = [];

@@ -28,7 +28,6 @@ export interface SocketPlan {
   readonly deadPeerTimeout?: number | undefined;
 }
 
-/** The values of keepalive. */
 export const keepAliveKeys: readonly ["idle", "interval", "count"] = ["idle", "interval", "count"];
 
 /** Keys of `SocketOptions`, in the order in which they are set. */
@@ -108,7 +107,6 @@ function checkAlone(given: readonly string[], verb: string): void {
   }
 }
 
-/** Checks a value against its row. */
 function checkValue(row: Row, name: string, value: unknown, verb: string): Value {
   const { kind, min, max } = row;
   if (value === null && row.null !== undefined) return value;

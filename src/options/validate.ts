@@ -56,7 +56,6 @@ const connectKeys = ["hostname", "port", ...limitKeys, "tls", ...dialKeys, ...so
 const addressKeys = ["hostname", "port", "reuseAddress", "reusePort", "ipv6Only"];
 const listenKeys = [...addressKeys, "timeout", "backlog", "maxPending", "fd", "tls", ...socketKeys];
 
-/** Checks the options of `connect`. */
 export function checkConnect(options: unknown): ConnectPlan {
   const verb = "connect";
   const given = copyOptions(options, connectKeys, verb);
@@ -72,7 +71,6 @@ export function checkConnect(options: unknown): ConnectPlan {
   };
 }
 
-/** Checks the options of `listen`. */
 export function checkListen(options: unknown): ListenOptionsPlan {
   const verb = "listen";
   const given = copyOptions(options, listenKeys, verb);
@@ -106,7 +104,6 @@ export function checkListen(options: unknown): ListenOptionsPlan {
 /** What usually waits in the kernel at most (`net.core.somaxconn`). */
 const defaultPending = 4_096;
 
-/** Whether options are those of a Unix socket. */
 export function isUnix(options: unknown): boolean {
   return typeof options === "object" && options !== null &&
     (options as Options)["path"] !== undefined;
@@ -117,7 +114,6 @@ export interface UnixConnectPlan extends ConnectLimits {
   readonly path: string;
 }
 
-/** Checks the options of `connect` for a Unix socket. */
 export function checkConnectUnix(options: unknown): UnixConnectPlan {
   const verb = "connect";
   const given = copyUnix(options, limitKeys, connectKeys, verb);
@@ -127,7 +123,6 @@ export function checkConnectUnix(options: unknown): UnixConnectPlan {
   };
 }
 
-/** Checks the options of `listen` for a Unix socket. */
 export function checkListenUnix(
   options: unknown,
 ): { path: string; backlog: number | undefined; timeouts: ListenTimeouts } {
@@ -191,7 +186,6 @@ export interface ConnectorPlan {
   readonly socket: SocketOptions;
 }
 
-/** Checks the options of `connector`. */
 export function checkConnector(options: unknown): ConnectorPlan {
   const verb = "make a connector";
   const given = copyOptions(options, ["timeout", "retry", ...socketKeys], verb);
@@ -206,12 +200,10 @@ export function checkConnector(options: unknown): ConnectorPlan {
   };
 }
 
-/** Checks the options of `wrap`. */
 export function checkWrap(options: unknown): Timeouts {
   return timeouts(copyOptions(options, ["timeout"], "wrap").timeout, ["read", "write"], "wrap");
 }
 
-/** Checks the options of `setOptions`. */
 export function checkSocketOptions(options: unknown, verb: string): SocketPlan {
   return socketPlan(copyOptions(options, socketKeys, verb), verb);
 }
@@ -259,7 +251,6 @@ export function checkData(
   return bytes;
 }
 
-/** Checks an integer that may be left out. */
 function checkOptional(given: Options, key: string, min: number, verb: string): number | undefined {
   return optional(given[key], (value) => checkInteger(value, key, min, 2 ** 31 - 1, verb));
 }

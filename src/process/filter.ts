@@ -31,7 +31,6 @@ export interface SocketCriteria {
 /** A filter, converted to a function. */
 export type Matches = (entry: SocketEntry) => boolean;
 
-/** Names of the criteria. */
 export const criteria: readonly string[] = [
   "kind",
   "localPort",

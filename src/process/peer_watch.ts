@@ -120,7 +120,6 @@ export class PeerWatch extends Alarm {
     else new Leaving(kernel, copy, timers, this.#silence, false);
   }
 
-  /** Ends watching. */
   stop(): void {
     this.#guard.timers.remove(this);
     this.#release();

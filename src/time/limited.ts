@@ -53,7 +53,6 @@ export abstract class Limited<Result> extends Alarm {
     return true;
   }
 
-  /** Called by the signal's abort event. */
   handleEvent(): void {
     this.aborted();
   }

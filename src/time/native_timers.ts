@@ -5,13 +5,11 @@
 
 import { builtin } from "../kernel/system.ts";
 
-/** A timer of the runtime's. */
 export interface NativeTimer {
   ref(): unknown;
   unref(): unknown;
 }
 
-/** The functions for timers that are used here. */
 export interface NativeTimers {
   setTimeout(wake: () => void, ms: number): NativeTimer;
   clearTimeout(timer: unknown): void;

@@ -10,7 +10,6 @@ import { longestDelay, nativeTimers, now } from "./native_timers.ts";
 
 /** Where time comes from. Unit tests use a clock of their own. */
 export interface Clock {
-  /** The monotonic time in ms. */
   now(): number;
   /** Runs `wake` after `ms` (1 to 2^31 - 1), without keeping the process alive. */
   start(wake: () => void, ms: number): unknown;
@@ -95,7 +94,6 @@ export class TimerQueue {
     alarm.due = Infinity;
   }
 
-  /** Takes `alarm` out of the heap. */
   remove(alarm: Alarm): void {
     alarm.due = Infinity;
     const { slot } = alarm;
@@ -110,7 +108,6 @@ export class TimerQueue {
     if (this.#heap.length === 0) this.#stop();
   }
 
-  /** To be called when the process ends. */
   exit(): void {
     for (const alarm of this.#heap) alarm.exit?.();
   }

@@ -56,7 +56,6 @@ export class TlsListener implements ListenerTransport, IncomingConnections {
     this.#inner.pull();
   }
 
-  /** Called for each TCP connection. */
   accepted(transport: Transport): void {
     try {
       this.#prepare(transport);

@@ -103,7 +103,6 @@ export function beyondListen(plan: ListenPlan): keyof ListenPlan | undefined {
   return plan.ipv6Only === undefined ? undefined : "ipv6Only";
 }
 
-/** Listens as `plan` says. */
 export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   // Loaded in any case, since errno must be read right after a failed write.
   const { kernel } = loadKernel();

@@ -26,7 +26,6 @@ interface DenoFFI {
  */
 export type Transfer = (fd: number, data: Uint8Array) => number;
 
-/** Direct transfers in both directions. */
 export interface Transfers {
   readonly send: Transfer;
   readonly receive: Transfer;

@@ -104,7 +104,6 @@ export function beyondListen(plan: ListenPlan): keyof ListenPlan | undefined {
   return plan.ipv6Only === undefined ? undefined : "ipv6Only";
 }
 
-/** Listens as `plan` says. */
 export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   if (ending.size > 0) await Promise.all(ending);
   const { hostname, port, reusePort, backlog, fd } = plan;

@@ -24,7 +24,6 @@ interface Wrap {
   readStart(): number;
   /** Bytes that are decrypted are put there, before each call of `onread`. */
   useUserBuffer(memory: Uint8Array): void;
-  /** How many bytes were decrypted so far. */
   getBytesRead(): number;
   isEstablished(): boolean;
   /** Takes encrypted bytes. Calls `onread` and `onerror` before it returns. */
@@ -214,7 +213,6 @@ export class TlsTransport implements Transport, OpeningSession {
     return taken;
   }
 
-  /** Sends what was encrypted. */
   flush(): void {
     const bytes = this.#methods.drainEncOut.call(this.#wrap);
     if (bytes.length === 0) return;

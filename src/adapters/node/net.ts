@@ -26,7 +26,6 @@ export interface Binding {
 /** Tells a stream that its write is over. All writes of a stream get the same function. */
 export type Done = (error?: unknown) => void;
 
-/** Events of sockets and servers. */
 interface Emitter {
   on(event: string, listener: (...args: never[]) => void): unknown;
   once(event: string, listener: (...args: never[]) => void): unknown;
@@ -82,7 +81,6 @@ export interface NodeServer extends Emitter {
   unref(): unknown;
 }
 
-/** Options of `server.listen`. */
 export interface NodeListenOptions {
   readonly host?: string;
   readonly port?: number;
@@ -94,7 +92,6 @@ export interface NodeListenOptions {
   readonly exclusive?: boolean;
 }
 
-/** Options of `socket.connect`. */
 interface DialOptions {
   readonly host: string;
   readonly port: number;

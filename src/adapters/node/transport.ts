@@ -584,7 +584,6 @@ function onClose(this: OwnedSocket): void {
 /** All sockets with `onread` receive into this memory. The reader copies its bytes before the next read. */
 let memory: Uint8Array | undefined;
 
-/** The option `onread` of a socket. */
 export function onread(): { buffer: Uint8Array; callback: typeof onRead } {
   return { buffer: memory ??= new Uint8Array(65_536), callback: onRead };
 }

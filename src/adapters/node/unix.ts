@@ -24,7 +24,6 @@ function address(path: string): NetAddr {
   return { transport: "unix", path } satisfies UnixAddr as unknown as NetAddr;
 }
 
-/** Dials a Unix socket. */
 export function connectUnix(path: string): Attempt {
   return new UnixAttempt(path);
 }
