@@ -89,6 +89,7 @@ export const long: Readonly<Record<string, number>> = {
   "tests/dead_peer/stopped_test.ts": 12,
   "tests/contract/exit_test.ts": 13,
   "tests/contract/fake_timers_test.ts": 11,
+  "tests/dead_peer/busy_test.ts": 10,
   "tests/contract/idle_test.ts": 10,
   "tests/contract/read_write_test.ts": 10,
   "tests/tls/foreign_test.ts": 10,

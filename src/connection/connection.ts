@@ -129,8 +129,10 @@ export class Connection extends Member implements TcpConnection, Ours, Outgoing 
     const [reader, writer] = [this.#reader, this.#writer];
     writer.watch?.stop();
     const handle = adapter().handle(this.inner)!;
+    const lost = (cause: Error) => this.#lost(cause);
+    const sending = () => writer.sending;
     const over = () => reader.finished && writer.finished;
-    const watch = new Watch(handle, timeout, reader.timers, (cause) => this.#lost(cause), over);
+    const watch = new Watch(handle, timeout, reader.timers, lost, sending, over);
     if (writer.finished) watch.keep();
     return reader.watch = writer.watch = watch;
   }

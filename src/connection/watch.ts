@@ -28,6 +28,8 @@ export class Watch extends Alarm {
   readonly timeout: number;
   readonly #timers: TimerQueue;
   readonly #gone: (cause: Error) => void;
+  /** Whether the runtime still has something to send. */
+  readonly #sending: () => boolean;
   /** Whether both sides have finished. */
   readonly #over: () => boolean;
   readonly #silence: Silence;
@@ -47,6 +49,7 @@ export class Watch extends Alarm {
     timeout: number,
     timers: TimerQueue,
     gone: (cause: Error) => void,
+    sending: () => boolean,
     over: () => boolean,
   ) {
     super();
@@ -54,6 +57,7 @@ export class Watch extends Alarm {
     this.timeout = timeout;
     this.#timers = timers;
     this.#gone = gone;
+    this.#sending = sending;
     this.#over = over;
     this.#silence = new Silence(timeout);
     this.#heard = timers.now();
@@ -109,6 +113,8 @@ export class Watch extends Alarm {
     if (typeof info === "number" || info.state === "CLOSED") return Infinity;
     const next = this.#silence.look(info);
     this.#heard = this.#timers.now() - silenceOf(info);
+    // When the event loop was busy, this may come before the kernel has what was written.
+    if (next === Infinity && this.#sending()) return this.#silence.interval / 2;
     if (next > 0 && !this.#condemned) return next;
     if (!this.#condemned) setInt(kernel, fd, "TCP_USER_TIMEOUT", 1);
     this.#condemned = true;

@@ -146,6 +146,11 @@ export class Writer extends Direction<number, WriteCall> implements Outgoing {
     return this.head !== undefined || this.transport.writing;
   }
 
+  /** Whether bytes or FIN were passed to the runtime and are not known to be passed to the kernel. */
+  get sending(): boolean {
+    return this.transport.writing || this.#sent !== undefined && !this.finished;
+  }
+
   /** Whether bytes wait for the kernel to take them. */
   get waiting(): boolean {
     return this.transport.writing;

@@ -32,8 +32,11 @@ export interface Result {
 
 const program = (name: string) => testFile(`../dead_peer/programs/${name}`);
 
-/** Runs all rows, or those that compare options, or those for sockets of other libraries. */
-export async function measure(which: "rows" | "compare" | "guard" = "rows"): Promise<Result[]> {
+/** All rows, those that compare options, those for sockets of other libraries, those of a busy process. */
+export type Set = "rows" | "compare" | "guard" | "busy";
+
+/** Runs the rows of a set. */
+export async function measure(which: Set = "rows"): Promise<Result[]> {
   using network = openNetwork(80);
   const enter = (namespace: string) => ["ip", "netns", "exec", namespace];
   const directory = await mkdtemp(join(tmpdir(), "holdfast-"));

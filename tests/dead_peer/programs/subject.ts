@@ -6,6 +6,7 @@
 import process from "node:process";
 import { SocketError, TimeoutError } from "@holdfast/tcp";
 import { within } from "../../contract/support.ts";
+import { busyRows } from "../busy_rows.ts";
 import { comparison } from "../comparison.ts";
 import { diagnosisRows } from "../diagnosis_rows.ts";
 import { guardRows } from "../guard_rows.ts";
@@ -46,6 +47,7 @@ const sets: Record<string, Plan[]> = {
   rows: [...rows, ...outageRows, ...diagnosisRows, ...tlsRows],
   compare: comparison,
   guard: guardRows,
+  busy: busyRows,
 };
 const plans = sets[process.argv[3]!]!;
 await Promise.all(plans.map(async (plan, index) => {
