@@ -18,6 +18,7 @@ import {
   type TcpConnection,
   type TcpListener,
   TimeoutError,
+  wrap,
 } from "@holdfast/tcp";
 import { assert, assertEquals, assertInstanceOf, assertMatch } from "@std/assert";
 import { ca, certificate as cert, privateKey as key } from "../support/certificate.ts";
@@ -881,7 +882,7 @@ test("startTls goes on with a handshake of which a part has arrived, wherever it
         toServer.write(hello.subarray(first));
         socket.on("data", (chunk) => toServer.write(chunk));
       });
-      socket.once("close", () => toServer.destroy());
+      socket.once("end", () => toServer.end());
     });
     const dialled = connect({ port: relay.port, timeout: patience, tls: { ca } });
     const plain = await listener.accept();
@@ -893,7 +894,35 @@ test("startTls goes on with a handshake of which a part has arrived, wherever it
     using client = await dialled;
     await client.write(text("hello"));
     assertEquals(await readText(server), "hello");
+    await client.closeWrite();
+    assertEquals(await readText(server), null);
   }
+});
+
+test("startTls over a net.Socket that was wrapped sees FIN without close_notify", async () => {
+  let wrapped!: (connection: TcpConnection) => void;
+  const wrapping = new Promise<TcpConnection>((resolve) => wrapped = resolve);
+  const server = createServer({ pauseOnConnect: true }, (socket) => {
+    wrapped(wrap(socket, { timeout: patience }));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  let toServer!: Socket;
+  using relay = await rawServer((socket) => {
+    const { port } = server.address() as { port: number };
+    toServer = netConnect(port, "127.0.0.1").on("error", () => {});
+    socket.on("data", (chunk) => toServer.write(chunk));
+    toServer.on("data", (chunk) => socket.write(chunk));
+  });
+  const dialled = connect({ port: relay.port, timeout: patience, tls: { ca } });
+  using secured = await startTls(await wrapping, { server: true, cert, key });
+  using client = await dialled;
+  await client.write(text("hello"));
+  assertEquals(await readText(secured), "hello");
+  await secured.write(text("bye"));
+  assertEquals(await readText(client), "bye");
+  toServer.end();
+  await assertCode(secured.read(new Uint8Array(1)), "ECONNRESET");
+  server.close();
 });
 
 test("startTls refuses what was put behind the server's consent", async () => {

@@ -18,11 +18,13 @@ import {
   connect,
   listen,
   SocketError,
+  startTls,
   TimeoutError,
   type UnixConnection,
   type UnixListener,
 } from "@holdfast/tcp";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { ca, certificate as cert, privateKey as key } from "../support/certificate.ts";
 import { skip } from "../support/skip.ts";
 import {
   firstDifference,
@@ -202,6 +204,35 @@ test("unix: the file of a process that died is replaced", skip(noUnix), async ()
   using both = await pairOn(path);
   await both.client.write(new Uint8Array([3]));
   assertEquals([...await readExactly(both.server as never, 1)], [3]);
+});
+
+test("unix: TLS by startTls, in good order and cut off", skip(noUnix), async () => {
+  using directory = place();
+  for (const cut of [false, true]) {
+    using both = await pairOn(directory.path);
+    const [client, server] = await Promise.all([
+      startTls(both.client as never, { ca, serverName: "localhost" }),
+      startTls(both.server as never, { server: true, cert, key }),
+    ]);
+    await client.write(new Uint8Array([1, 2, 3]));
+    assertEquals([...await readExactly(server, 3)], [1, 2, 3]);
+    if (cut) client.reset();
+    else client.close();
+    const end = server.read(new Uint8Array(1));
+    if (cut) await assertCode(end, "ECONNRESET");
+    else assertEquals(await end, null);
+    server.close();
+  }
+});
+
+test("unix: plain text before startTls is EPROTO, also of few bytes", skip(noUnix), async () => {
+  using directory = place();
+  using both = await pairOn(directory.path);
+  await both.client.write(new Uint8Array([0]));
+  await sleep(20);
+  const limits = { timeout: 2_000 };
+  const securing = startTls(both.server as never, { server: true, cert, key }, limits);
+  await assertCode(securing, "EPROTO");
 });
 
 // Deno's `child.kill` takes a process that was stopped for one that has ended.

@@ -1,6 +1,7 @@
 /** Makes a transport of a socket that Bun has opened already. */
 
 import type { Transport } from "../../adapter.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
 import { succeed } from "../../kernel/system_error.ts";
 import { layoutObstacle, readTcpInfo } from "../../kernel/tcp_info.ts";
 import { adoptSocket } from "../node/transport.ts";
@@ -54,10 +55,15 @@ function duplicate(native: BunSocket): BunTransport {
       `Cannot wrap as 'native' must not be accepted by Bun.listen here: ${obstacle.reason}`,
     );
   }
-  const fd = succeed(kernel.dup(native.fd), "dup");
-  const second = new Second();
-  takeOver(fd, second).catch(() => {});
+  const second = secondOf(kernel, native.fd);
   native.end();
+  return second;
+}
+
+/** Makes a transport of a duplicate of the descriptor. */
+export function secondOf(kernel: Kernel, fd: number): BunTransport {
+  const second = new Second();
+  takeOver(succeed(kernel.dup(fd), "dup"), second).catch(() => {});
   return second.transport!;
 }
 

@@ -11,6 +11,8 @@ import type { SecureContext } from "../../kernel/modules.ts";
 import type { TlsPlan } from "../../tls/options.ts";
 import { lost, secure as secureNode } from "../node/tls.ts";
 import { NodeTransport } from "../node/transport.ts";
+import { secondOf } from "./adopt.ts";
+import { loadKernel } from "./kernel.ts";
 import { type BunSocket, handlers, type Receiver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
@@ -55,8 +57,16 @@ const tlsHandlers = {
 
 /** Starts TLS over any of Bun's connections. */
 export function secure(transport: Transport, plan: TlsPlan): Attempt {
-  if (transport instanceof NodeTransport) return secureNode(transport, plan);
-  return new Handshake(transport as BunTransport, plan);
+  if (!(transport instanceof NodeTransport)) return new Handshake(transport as BunTransport, plan);
+  const { kernel } = loadKernel();
+  if (kernel === undefined) return secureNode(transport, plan);
+  // Over a socket of `node:net`, nothing would tell FIN from `close_notify`.
+  const native = transport.release(plan.early);
+  const second = secondOf(kernel, native._handle!.fd!);
+  second.locate({ local: transport.localAddr, remote: transport.remoteAddr });
+  const early = native.read() ?? undefined;
+  native.destroy();
+  return new Handshake(second, { ...plan, early });
 }
 
 class Handshake implements Attempt, Receiver {
@@ -92,6 +102,8 @@ class Handshake implements Attempt, Receiver {
     // The plain one shows no descriptor any more, and until the end of the handshake there is no other.
     plain.native = native as unknown as BunSocket;
     raw.data = this.#wire;
+    // Bun passes only what comes later. What is passed is freed, so this is a copy.
+    if (early !== undefined) this.#wire.received(early.slice());
   }
 
   abort(): void {

@@ -159,8 +159,8 @@ export class NodeTransport implements Transport {
   #refusePlainText(): void {
     const { native } = this;
     const fd = native._handle?.fd ?? -1;
-    // The TLS of the other runtimes fails at the first byte.
-    if (fd < 0 || runtime().name !== "node") return;
+    // Deno shows none, and its TLS fails at the first byte.
+    if (fd < 0) return;
     fs ??= builtin("node:fs");
     const first = new Uint8Array(1);
     try {
@@ -376,7 +376,7 @@ export class NodeTransport implements Transport {
     if (this.#closed || this.#reset()) return;
     const isTcp = this.remoteAddr.transport === "tcp";
     if (!native.destroyed && isTcp) lingerZero(kernel(), handle(native)!.fd());
-    this.close();
+    this.close(!isTcp);
   }
 
   /** Resets the connection if Node can. Returns `false` for TLS sockets that were not made here. */
@@ -384,8 +384,9 @@ export class NodeTransport implements Transport {
     const { native } = this;
     const session = this.#session;
     // There is no RST on a Unix socket.
-    const plain = this.#plain && this.remoteAddr.transport === "tcp";
-    if (session === undefined && (!plain || native.resetAndDestroy === undefined)) return false;
+    if (this.remoteAddr.transport !== "tcp") return false;
+    const known = this.#plain && native.resetAndDestroy !== undefined;
+    if (session === undefined && !known) return false;
     const reset = () => {
       if (session === undefined) return void native.resetAndDestroy!();
       session.reset();

@@ -17,7 +17,7 @@ import { destroyed, listenTo } from "./transport.ts";
 const starting = 20;
 
 /** A listener whose backlog is full is dialled again after at most this time, ms. */
-const longestPause = 50;
+const longestPause = 20;
 
 /** Makes an address that the core passes on unseen, as it looks into addresses of TCP only. */
 function address(path: string): NetAddr {
@@ -28,7 +28,13 @@ export function connectUnix(path: string): Attempt {
   return new UnixAttempt(path);
 }
 
-/** Dials again while the listener's backlog is full. For TCP the kernel does that. */
+/** When the last of those that wait for a listener is over, by the listener's path. */
+const queues = new Map<string, Promise<unknown>>();
+
+/**
+ * Dials again while the listener's backlog is full, which for TCP the kernel does. Of those that wait, one
+ * dials at a time, so that many cost no more than one.
+ */
 class UnixAttempt implements Attempt {
   readonly waitsFor = "the listener does not accept";
   readonly opened: Promise<Transport>;
@@ -40,22 +46,41 @@ class UnixAttempt implements Attempt {
   }
 
   async #open(path: string): Promise<Transport> {
-    for (let pause = 1;; pause = Math.min(2 * pause, longestPause)) {
-      this.#attempt = dialOnce(path);
-      try {
-        return await this.#attempt.opened;
-      } catch (error) {
-        const cause = withReason(error, path);
-        if (codeOf(cause) !== "EAGAIN") throw cause;
-      }
+    const before = queues.get(path);
+    const found = before === undefined ? await this.#dial(path) : undefined;
+    if (found !== undefined) return found;
+    const waiting = (queues.get(path) ?? before ?? Promise.resolve()).then(() => this.#wait(path));
+    const last = waiting.catch(() => {}).then(() => {
+      if (queues.get(path) === last) queues.delete(path);
+    });
+    queues.set(path, last);
+    return waiting;
+  }
+
+  async #wait(path: string): Promise<Transport> {
+    for (let pause = 1; !this.#over; pause = Math.min(2 * pause, longestPause)) {
+      const found = await this.#dial(path);
+      if (found !== undefined) return found;
       await sleep(pause);
-      if (this.#over) throw destroyed();
+    }
+    throw destroyed();
+  }
+
+  /** Returns `undefined` when the backlog is full. */
+  async #dial(path: string): Promise<Transport | undefined> {
+    this.#attempt = dialOnce(path);
+    try {
+      return await this.#attempt.opened;
+    } catch (error) {
+      const cause = withReason(error, path);
+      if (codeOf(cause) !== "EAGAIN") throw cause;
+      return undefined;
     }
   }
 
   abort(): void {
     this.#over = true;
-    this.#attempt!.abort();
+    this.#attempt?.abort();
   }
 }
 
