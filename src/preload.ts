@@ -13,7 +13,8 @@
  * | `HOLDFAST_PORTS`             | `5432,6379`     | sockets with one of these at either end. All      |
  *
  * Times are numbers with `ms`, `s`, `m` or `h`. A wrong value ends the process at once with a message. An
- * option that cannot be set here is reported once.
+ * option that cannot be set here is reported once. The main thread's guard sees the sockets of all threads, so
+ * there is none in workers.
  *
  * @module
  */
@@ -123,6 +124,11 @@ function sayFailures(): void {
   });
 }
 
+/** Node.js also preloads in each worker, where a guard would not know which sockets of other threads are ours. */
+const { isMainThread } = process.getBuiltinModule("node:worker_threads") as {
+  isMainThread: boolean;
+};
+
 try {
   const options = {
     keepAlive: keepAlive(),
@@ -130,10 +136,12 @@ try {
     deadPeerTimeout: oneTime("HOLDFAST_DEAD_PEER_TIMEOUT"),
     match: match(),
   };
-  sayFailures();
-  start(
-    Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
-  );
+  if (isMainThread) {
+    sayFailures();
+    start(
+      Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
+    );
+  }
 } catch (error) {
   say((error as Error).message);
   process.exit(1);

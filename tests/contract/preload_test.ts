@@ -20,10 +20,10 @@ function flags(): string[] {
 }
 
 /** Runs the program under a guard that these variables describe. */
-async function run(env: Record<string, string>) {
+async function run(env: Record<string, string>, program = "preloaded") {
   using server = await webServer();
   const { port } = server;
-  const args = [...flags(), testFile("programs/preloaded.ts"), String(port)];
+  const args = [...flags(), testFile(`programs/${program}.ts`), String(port)];
   const ports = env["HOLDFAST_PORTS"]?.replace("PORT", String(port));
   const child = spawn(process.execPath, args, {
     stdio: ["ignore", "pipe", "pipe"],
@@ -89,3 +89,15 @@ test("without a variable it says so, and the program runs", skip(noKernel), asyn
   assertEquals([code, JSON.parse(stdout)[0].userTimeout], [0, null]);
   assert(stderr.includes("holdfast: nothing to do"), stderr);
 });
+
+test(
+  "this library's connections are left alone when there are workers",
+  skip(noKernel),
+  async () => {
+    const { code, stdout, stderr } = await run(
+      { HOLDFAST_USER_TIMEOUT: "31s" },
+      "preloaded_worker",
+    );
+    assertEquals([code, stdout.trim()], [0, "null"], stderr);
+  },
+);
