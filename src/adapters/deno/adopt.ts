@@ -3,7 +3,8 @@
 import type { Transport } from "../../adapter.ts";
 import type { NodeSocket } from "../node/net.ts";
 import { adoptSocket } from "../node/transport.ts";
-import { type DenoConn, descriptorOf, isOpen, isTcp } from "./handle.ts";
+import type { DenoConn } from "./deno.ts";
+import { descriptorOf, isOpen, isTcp } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
 import { keepErrors } from "./node_errors.ts";
 import { DenoTransport } from "./transport.ts";

@@ -4,16 +4,11 @@ import type { Attempt, Target } from "../../adapter.ts";
 import { isLiteral, race } from "../../dial/happy_eyeballs.ts";
 import { ConnectQueue } from "../../dial/connect_queue.ts";
 import { identityOf } from "../../kernel/identity.ts";
+import { deno, isGranted } from "./deno.ts";
 import { descriptors } from "./descriptor.ts";
 import { dialPrepared } from "./dial_prepared.ts";
-import type { DenoConn } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
 import { DenoTransport } from "./transport.ts";
-
-interface DenoConnect {
-  permissions: { querySync(descriptor: { name: "net" }): { state: string } };
-  connect(options: Pick<Target, "hostname" | "port"> & { signal: AbortSignal }): Promise<DenoConn>;
-}
 
 function ignore(): void {}
 
@@ -31,17 +26,13 @@ const queue = new ConnectQueue(64);
  */
 export function connect(target: Target): Attempt {
   if (target.before !== undefined) return dialPrepared(target, target.before);
-  if (isLiteral(target.hostname) || !mayDialAll()) return queue.enter(() => dial(target));
+  if (isLiteral(target.hostname) || !isGranted({ name: "net" })) {
+    return queue.enter(() => dial(target));
+  }
   return race(target, (hostname, _family, port) => queue.enter(() => dial({ hostname, port })));
 }
 
-function mayDialAll(): boolean {
-  const { Deno } = globalThis as unknown as { Deno: DenoConnect };
-  return Deno.permissions.querySync({ name: "net" }).state === "granted";
-}
-
 function dial({ hostname, port }: Target): Attempt {
-  const { Deno } = globalThis as unknown as { Deno: DenoConnect };
   const controller = new AbortController();
   const { signal } = controller;
   // Deno.connect calls this once more when it has the connection, and leaks the descriptor if this
@@ -52,7 +43,7 @@ function dial({ hostname, port }: Target): Attempt {
   // name it is made later.
   const { kernel } = loadKernel();
   const next = kernel?.lowestFree() ?? -1;
-  const opening = Deno.connect({ hostname, port, signal });
+  const opening = deno().connect({ hostname, port, signal });
   const identity = kernel && identityOf(kernel, next);
   return {
     opened: opening.then((conn) => {

@@ -6,12 +6,8 @@
 
 import { unsupported } from "../../kernel/obstacle.ts";
 import { Descriptors } from "../../kernel/descriptors.ts";
+import { deno, isGranted } from "./deno.ts";
 import { loadKernel } from "./kernel.ts";
-
-interface DenoFiles {
-  permissions: { querySync(descriptor: { name: "read"; path: string }): { state: string } };
-  readDirSync(path: string): Iterable<{ name: string }>;
-}
 
 let kept: Descriptors | undefined;
 
@@ -25,9 +21,6 @@ export function descriptors(): Descriptors {
 
 /** Lists a directory, or throws. Never prompts. */
 export function list(path: string): string[] {
-  const { Deno } = globalThis as unknown as { Deno: DenoFiles };
-  if (Deno.permissions.querySync({ name: "read", path }).state !== "granted") {
-    throw new Error("not allowed");
-  }
-  return Array.from(Deno.readDirSync(path), ({ name }) => name);
+  if (!isGranted({ name: "read", path })) throw new Error("not allowed");
+  return Array.from(deno().readDirSync(path), ({ name }) => name);
 }

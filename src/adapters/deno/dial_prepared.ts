@@ -14,9 +14,9 @@ import { now, sleep } from "../../time/native_timers.ts";
 import { net } from "../node/net.ts";
 import { adoptSocket } from "../node/transport.ts";
 import { keepErrors } from "./node_errors.ts";
+import { askForNet } from "./deno.ts";
 import { descriptors } from "./descriptor.ts";
 import { hasEnded, loadKernel } from "./kernel.ts";
-import { askForNet } from "./permission.ts";
 
 /** Dials every address of the name, as RFC 8305 says. */
 export function dialPrepared(target: Target, before: BeforeHandshake): Attempt {

@@ -8,7 +8,8 @@
  * already right into the caller's memory (`deno task bench --only bulk`).
  */
 
-import { type DenoConn, descriptorOf } from "./handle.ts";
+import type { DenoConn } from "./deno.ts";
+import { descriptorOf } from "./handle.ts";
 import { type Transfers, transfers } from "./kernel.ts";
 
 /** Finding the descriptor costs about as much time as this many direct transfers save. */

@@ -9,27 +9,9 @@ import { unsupported } from "../../kernel/obstacle.ts";
 import { constants } from "../../kernel/constants.ts";
 import { closed, readInt, refused, writeInt } from "../../kernel/tcp_socket.ts";
 import { type Finder, handle as nodeHandle, openedHandle as nodeOpened } from "../node/handle.ts";
+import { core, type DenoConn, type DenoListener } from "./deno.ts";
 import { descriptors } from "./descriptor.ts";
 import { loadKernel } from "./kernel.ts";
-
-/** The part of `Deno.TcpConn` that is used, and of `Deno.TlsConn`, which has no setters. */
-export interface DenoConn {
-  readonly localAddr: NetAddr;
-  readonly remoteAddr: NetAddr;
-  read(into: Uint8Array): Promise<number | null>;
-  write(data: Uint8Array): Promise<number>;
-  closeWrite(): Promise<void>;
-  close(): void;
-  ref(): void;
-  unref(): void;
-  setNoDelay?(on: boolean): void;
-  setKeepAlive?(on: boolean): void;
-}
-
-/** The part of `Deno.Listener` and `Deno.TlsListener` that is used. */
-interface DenoListener {
-  readonly addr: NetAddr;
-}
 
 /** The setters of Deno's own connections. */
 export const natives: NativeSetters = {
@@ -41,7 +23,8 @@ export const natives: NativeSetters = {
 };
 
 /** The part of what `Deno.serve` returns that is used. */
-interface DenoServer extends DenoListener {
+interface DenoServer {
+  readonly addr: NetAddr;
   readonly finished: Promise<void>;
 }
 
@@ -189,20 +172,6 @@ function mustTakeNoDelay(conn: DenoConn, fd: number): void {
   if (kernel === undefined) return;
   const on = readInt(kernel, fd, constants.IPPROTO_TCP!, constants.TCP_NODELAY!) > 0;
   if (isClosed(() => conn.setNoDelay!(on))) throw closed();
-}
-
-/** The part of Deno's internals that is used. */
-interface DenoCore {
-  readSync(resource: number, into: Uint8Array): number;
-  /** Returns the promise's state, which is 0 while it is pending, and its value. */
-  getPromiseDetails?(promise: Promise<unknown>): [state: number, value: unknown];
-}
-
-function core(): DenoCore | undefined {
-  const { Deno } = globalThis as unknown as {
-    Deno: { internal: symbol } & Record<symbol, { core?: DenoCore } | undefined>;
-  };
-  return Deno[Deno.internal]?.core;
 }
 
 /** Throws unless the socket is open. */

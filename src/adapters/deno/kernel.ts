@@ -11,14 +11,7 @@ import {
   transferFlags,
 } from "../../kernel/libc.ts";
 import { errnoName } from "../../kernel/system_error.ts";
-
-/** The part of Deno's FFI that is used. */
-interface DenoFFI {
-  dlopen(file: string, symbols: Record<string, unknown>): { symbols: Record<string, unknown> };
-  permissions: { querySync(descriptor: { name: "ffi" }): { state: string } };
-  UnsafePointer: { of(bytes: Uint8Array): unknown; value(pointer: unknown): bigint };
-  UnsafePointerView: new (pointer: unknown) => { getInt32(): number };
-}
+import { deno, isGranted } from "./deno.ts";
 
 /**
  * Sends as much as the kernel takes at once, or receives what it has. Returns the number of bytes, or
@@ -38,14 +31,12 @@ let poll: ((descriptors: Uint8Array, count: bigint, ms: number) => number) | und
 /** Returns the system calls, or why there are none. Loads them once it may, and never prompts. */
 export function loadKernel(): KernelAccess {
   if (kept !== undefined) return kept;
-  const { Deno } = globalThis as unknown as { Deno: DenoFFI };
-  const granted = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
-  if (!granted && noLibrary() === undefined) {
+  if (!isGranted({ name: "ffi" }) && noLibrary() === undefined) {
     // This result is not kept, as the permission may be granted later.
     const reason = "the permission to call the system's C library is missing";
     return { obstacle: { reason, remedy: "needs --allow-ffi" } };
   }
-  return kept = kernelThrough(() => load(Deno));
+  return kept = kernelThrough(load);
 }
 
 /** `send(2)` and `recv(2)`, where there are system calls. */
@@ -66,7 +57,8 @@ export function hasEnded(fd: number): boolean {
   return poll!(pollfd, 1n, 0) > 0;
 }
 
-function load(Deno: DenoFFI): Libc {
+function load(): Libc {
+  const { dlopen, UnsafePointer, UnsafePointerView } = deno();
   const symbols = declarations((parameters, result) => ({ parameters, result }));
   // A result of 32 bits is enough, since no chunk is that large.
   symbols.send = symbols.recv = {
@@ -75,12 +67,11 @@ function load(Deno: DenoFFI): Libc {
   };
   symbols.poll = { parameters: ["buffer", "usize", "i32"], result: "i32" };
   return openLibrary((file) => {
-    const libc = Deno.dlopen(file, symbols).symbols;
+    const libc = dlopen(file, symbols).symbols;
     const location = libc[errnoFunction()] as () => unknown;
-    const errno = () => new Deno.UnsafePointerView(location()).getInt32();
+    const errno = () => new UnsafePointerView(location()).getInt32();
     poll = libc.poll as typeof poll;
     direct = transfersOf(libc.send as TransferFunction, libc.recv as TransferFunction, errno);
-    const { UnsafePointer } = Deno;
     const addressOf = (bytes: Uint8Array) => UnsafePointer.value(UnsafePointer.of(bytes));
     return { ...libc as unknown as Libc, errno, addressOf };
   });

@@ -8,29 +8,11 @@ import { resolve } from "../../dial/happy_eyeballs.ts";
 import { identityOf } from "../../kernel/identity.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
 import { listenOnDescriptor, open } from "../node/listen.ts";
+import { askForNet, deno, type DenoConn, type DenoListener } from "./deno.ts";
 import { descriptors } from "./descriptor.ts";
-import type { DenoConn } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
 import { keepErrors } from "./node_errors.ts";
-import { askForNet } from "./permission.ts";
 import { DenoTransport } from "./transport.ts";
-
-/** The part of `Deno.Listener` that is used. */
-export interface DenoListener {
-  readonly addr: NetAddr;
-  accept(): Promise<DenoConn>;
-  close(): void;
-  ref(): void;
-  unref(): void;
-}
-
-interface DenoListen {
-  listen(options: {
-    hostname: string;
-    port: number;
-    tcpBacklog?: number;
-  }): DenoListener;
-}
 
 /**
  * Pending accepts of closed listeners. Deno keeps the port until they have ended, so the next `listen`
@@ -121,7 +103,6 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   }
   // Without --unstable-net, Deno.listen ends the process when it is given `reusePort`:
   // https://github.com/denoland/deno/blob/v2.9.6/ext/net/ops.rs. node:net accepts it.
-  const { Deno } = globalThis as unknown as { Deno: DenoListen };
   if (reusePort) {
     // In node:net a missing permission would be an uncaught exception.
     askForNet(plan);
@@ -131,7 +112,7 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   // The socket is made within the call, and gets the lowest free descriptor.
   const { kernel: calls } = loadKernel();
   const next = calls?.lowestFree() ?? -1;
-  const native = Deno.listen({ hostname, port, ...tcpBacklog });
+  const native = deno().listen({ hostname, port, ...tcpBacklog });
   const identity = calls && identityOf(calls, next);
   if (identity !== undefined) descriptors().guess(native, next, identity);
   return new DenoListenerTransport(native);

@@ -9,8 +9,9 @@ import { part } from "../../memory.ts";
 import { coded, systemError } from "../../kernel/system_error.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { disconnect, hasPeer, lingerZero } from "../../kernel/tcp_socket.ts";
+import type { DenoConn } from "./deno.ts";
 import { Direct } from "./direct.ts";
-import { type DenoConn, handle } from "./handle.ts";
+import { handle } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
 
 /** The largest read, and the largest copy of a write. */
