@@ -8,7 +8,7 @@ import { timeoutError } from "./events.ts";
 import type { Kernel } from "./kernel/kernel.ts";
 import { coded, errnoName } from "./kernel/system_error.ts";
 import type { RetryOptions } from "./options/types.ts";
-import { kernelFor } from "./options/support.ts";
+import { resetOrClose } from "./options/support.ts";
 import { adapter } from "./runtime.ts";
 import { longestDelay, type NativeTimer, nativeTimers } from "./time/native_timers.ts";
 import { type CallOptions, dueOf } from "./time/calls.ts";
@@ -136,12 +136,8 @@ export class Dialling<Result extends Opened = Transport> extends Limited<Result>
 
   /** Dials again after connecting to itself, as no program listens at the port. */
   #dialAgain(transport: Result): void {
-    try {
-      // With RST the port is not in TIME-WAIT when its server wants it.
-      transport.reset(() => kernelFor("reset"));
-    } catch {
-      transport.close();
-    }
+    // With RST the port is not in TIME-WAIT when its server wants it.
+    resetOrClose(transport);
     if (++this.#selfConnects < mostSelfConnects) return this.#dial();
     this.#failed(coded("ECONNREFUSED", "every attempt connected to itself"));
   }

@@ -9,7 +9,7 @@ import { SocketError, temporaryCodes, type TimeoutErrorOptions, toSocketError } 
 import type { KernelOptions, ListenTimeouts, SocketOptions } from "./options/types.ts";
 import { hold, letGo, release } from "./time/hold.ts";
 import { Member, noteClosed, noteOpened, type Ours } from "./options/ours.ts";
-import { kernelFor } from "./options/support.ts";
+import { resetOrClose } from "./options/support.ts";
 import { type Drainable, Draining, settles } from "./draining.ts";
 import { timeoutError } from "./events.ts";
 import { getOptions, setOptions } from "./options/any_socket.ts";
@@ -128,16 +128,6 @@ export interface TcpListener extends AsyncIterable<TcpConnection> {
   [Symbol.dispose](): void;
   /** Same as `close()`. */
   [Symbol.asyncDispose](): Promise<void>;
-}
-
-/** Closes with RST, or with FIN where RST cannot be sent. */
-function resetOrClose(one: Connection | Transport): void {
-  try {
-    if (one instanceof Connection) one.reset();
-    else one.reset(() => kernelFor("reset"));
-  } catch {
-    one.close();
-  }
 }
 
 /** Prepares a connection before `accept` returns it. Throws when the connection is gone. */

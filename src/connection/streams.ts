@@ -2,6 +2,7 @@
 
 import type { Bytes } from "../memory.ts";
 import { copyInto } from "../memory.ts";
+import { resetOrClose } from "../options/support.ts";
 import { adapter } from "../runtime.ts";
 import type { Call } from "../time/calls.ts";
 import type { Reader } from "./reader.ts";
@@ -116,12 +117,7 @@ export class Streams {
 
   /** Ends the connection so that what was sent does not look complete. */
   #abandon(): void {
-    try {
-      this.#owner.reset();
-    } catch {
-      // RST cannot be sent here.
-      this.#owner.close();
-    }
+    resetOrClose(this.#owner);
   }
 }
 

@@ -132,3 +132,12 @@ export function kernelFor(option: string): Kernel {
   if (kernel === undefined) throw unsupported(option, obstacle);
   return kernel;
 }
+
+/** Closes with RST, or with FIN where RST cannot be sent. */
+export function resetOrClose(one: { reset(kernel: () => Kernel): void; close(): void }): void {
+  try {
+    one.reset(() => kernelFor("reset"));
+  } catch {
+    one.close();
+  }
+}
