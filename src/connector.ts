@@ -8,6 +8,8 @@ import { SocketAttempt } from "./adapters/node/connect.ts";
 import { net, type NodeSocket } from "./adapters/node/net.ts";
 import { checkInteger, fail } from "./check.ts";
 import { race } from "./dial/happy_eyeballs.ts";
+import { canonical } from "./dial/hostname.ts";
+import { misnamed } from "./tls/information.ts";
 import { Dialling, type Opened } from "./dialling.ts";
 import type { ErrorAddress } from "./errors.ts";
 import { builtin } from "./kernel/system.ts";
@@ -160,7 +162,8 @@ function handshake(
   const named = net().isIP(hostname) === 0;
   const { path: _, ...options } = given as { path?: unknown };
   const socket = builtin<NodeTls>("node:tls")!.connect({
-    ...named && { servername: hostname },
+    ...named && { servername: canonical(hostname) },
+    checkServerIdentity: misnamed,
     ...options,
     ...{ socket: plain, host: hostname },
   });

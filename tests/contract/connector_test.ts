@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import http from "node:http";
 import https from "node:https";
 import type net from "node:net";
+import { networkInterfaces } from "node:os";
 import { test } from "node:test";
 import {
   connect,
@@ -17,6 +18,7 @@ import {
   UnsupportedOptionError,
 } from "@holdfast/tcp";
 import { ca } from "../support/certificate.ts";
+import { addressOnly } from "../support/other_certificates.ts";
 import { skip } from "../support/skip.ts";
 import { webServer } from "../support/web.ts";
 import { hangingAddress, openDescriptors, patience, socketsOf, until, within } from "./support.ts";
@@ -112,6 +114,20 @@ test("connector: the limit holds for a TLS handshake that nobody answers", async
     while (await server.read(into).catch(() => null) !== null);
   };
   await within(patience, drain());
+});
+
+const noIpv6 = Object.values(networkInterfaces()).flat().some((one) => one?.address === "::1")
+  ? undefined
+  : "there is no IPv6";
+
+test("connector: a certificate for an IPv6 address is good for it", skip(noIpv6), async () => {
+  const hostname = "::1";
+  using listener = await listen({ hostname, port: 0, timeout, tls: addressOnly });
+  const accepting = listener.accept();
+  const target = { hostname, port: listener.addr.port, protocol: "https:", ca: addressOnly.cert };
+  const socket = await open({ timeout }, target);
+  using _server = await accepting;
+  socket.destroy();
 });
 
 test("connector: refused is a SocketError", async () => {
