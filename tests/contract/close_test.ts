@@ -23,6 +23,7 @@ import {
   readExactly,
   secure,
   sleep,
+  small,
   smallPair,
   socketsOf,
   spySignal,
@@ -328,6 +329,49 @@ for (const end of ["client", "server"] as const) {
     assertEquals(await within(patience, received), size);
   });
 }
+
+for (const end of ["client", "server"] as const) {
+  test(`closeWrite: of a peer that has sent nothing leaves a write that waits alone: the ${end}'s`, async () => {
+    // Such a listener's connections are made by system calls, as are those with buffers of their size.
+    const bind = cannotSet("reuseAddress") === undefined ? { reuseAddress: false } : {};
+    using sockets = await pair({ listen: { ...small, ...bind }, connect: small });
+    const ours = sockets[end];
+    const peer = sockets[end === "client" ? "server" : "client"];
+    const size = tooMuchForSmall;
+    const written = ours.write(new Uint8Array(size));
+    const first = await Promise.race([written, sleep(100)]);
+    assertEquals(first, undefined, "the write has to wait");
+    await peer.closeWrite();
+    assertEquals(await ours.read(new Uint8Array(1)), null);
+    const into = new Uint8Array(65_536);
+    let total = 0;
+    const received = (async () => {
+      for (let n: number | null; (n = await peer.read(into)) !== null;) total += n;
+    })();
+    assertEquals(await within(patience, written), size);
+    await ours.closeWrite();
+    await within(patience, received);
+    assertEquals(total, size);
+  });
+}
+
+test(
+  "reset: whoever finishes just then reads ECONNRESET too, and no end",
+  skip(noReset),
+  async () => {
+    for (let i = 0; i < 10; i++) {
+      using sockets = await pair();
+      const { client, server } = sockets;
+      server.reset();
+      await sleep(i);
+      const [, read] = await Promise.all([
+        client.closeWrite().catch(() => {}),
+        errorOf(client.read(new Uint8Array(1))),
+      ]);
+      assertSocketError(read, "ECONNRESET", "read", client.remoteAddr.port);
+    }
+  },
+);
 
 /** There only the runtime can be asked, since Node.js shows no descriptor. */
 const hidden = process.platform === "win32" ? "Wine has an end for such a reset" : undefined;

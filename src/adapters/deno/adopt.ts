@@ -19,7 +19,7 @@ export function adopt(native: object): Transport | undefined {
   const transport = adoptSocket(native);
   if (transport === undefined) return undefined;
   stopBelow(native as TlsSocket);
-  keepErrors(transport);
+  keepErrors(transport, false);
   return transport;
 }
 

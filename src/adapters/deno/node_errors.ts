@@ -5,15 +5,19 @@ import { systemError } from "../../kernel/system_error.ts";
 import { hasPeer, takeError } from "../../kernel/tcp_socket.ts";
 import type { NodeTransport } from "../node/transport.ts";
 import { handle } from "./handle.ts";
-import { loadKernel } from "./kernel.ts";
+import { loadKernel, transfers } from "./kernel.ts";
 
 /**
  * The kernel reports an error once, and Deno tries each write twice and reports the second error only,
  * EPIPE (https://github.com/denoland/deno/pull/33015). Reading then ends as if the peer had finished. So a
  * write first asks the kernel. Can go when a write after a reset fails with ECONNRESET in Deno;
  * tests/contract/states_test.ts tests that.
+ *
+ * When the peer finishes before it has sent a byte, Deno also fails writes that wait, and loses their data
+ * (https://github.com/denoland/deno/blob/v2.9.5/libs/core/uv_compat/tcp.rs#L1508). So a connection of which
+ * the program does not have the socket (`own`) gives none to it. Can go when such a write succeeds.
  */
-export function keepErrors(transport: NodeTransport): void {
+export function keepErrors(transport: NodeTransport, own: boolean = true): void {
   const { native } = transport;
   if (native.encrypted) return;
   transport.takeError = () => undefined;
@@ -29,6 +33,10 @@ export function keepErrors(transport: NodeTransport): void {
       const error = takeError(kernel, fd);
       return error < 0 ? systemError(error, "write") : undefined;
     };
+    const send = own ? transfers()?.send : undefined;
+    if (send === undefined) return;
+    transport.sendDirectly = (data) =>
+      identityOf(kernel, fd) === identity ? send(fd, data) : undefined;
   } catch {
     // The peer has gone already, so the descriptor cannot be found.
   }

@@ -36,6 +36,8 @@ export class DenoTransport implements Transport {
   #incoming!: Incoming;
   #outgoing!: Outgoing;
   #reading = false;
+  /** Whether an empty write before FIN is under way. */
+  #finishing = false;
   #closed = false;
   #cut = false;
   #buffer: Uint8Array | undefined = undefined;
@@ -152,6 +154,7 @@ export class DenoTransport implements Transport {
    */
   async closeWrite(): Promise<void> {
     const written = this.native.setNoDelay && this.native.write(new Uint8Array(0));
+    this.#finishing = written !== undefined;
     // Closing the socket interrupts what is under way, and sends FIN as well.
     const unlessClosed = (cause: unknown) => {
       if (!this.#closed || (cause as Error).name !== "Interrupted") throw cause;
@@ -163,6 +166,7 @@ export class DenoTransport implements Transport {
       this.#failWrite(cause);
       throw cause;
     } finally {
+      this.#finishing = false;
       await finished;
     }
   }
@@ -252,7 +256,7 @@ export class DenoTransport implements Transport {
    * had finished. So an end counts only if no write has failed.
    */
   #onEnd(): void {
-    if (this.writing && this.#writeFailure === undefined) {
+    if ((this.writing || this.#finishing) && this.#writeFailure === undefined) {
       nativeTimers().setTimeout(() => this.#settleEnd(), 0);
     } else this.#settleEnd();
   }

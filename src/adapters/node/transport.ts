@@ -9,7 +9,7 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import { part, unshared } from "../../memory.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { Settling } from "../../time/settling.ts";
-import { coded } from "../../kernel/system_error.ts";
+import { coded, systemError } from "../../kernel/system_error.ts";
 import { lingerZero } from "../../kernel/tcp_socket.ts";
 import { handshakeRecord } from "../../tls/codes.ts";
 import type { TlsInformation } from "../../tls/information.ts";
@@ -60,6 +60,9 @@ const small: Scratch = { size: 4_096, memory: undefined };
 /** The longest write over TLS that Node encrypts into no more than it passes to the kernel in one turn. */
 const atOnce = 131_072;
 
+/** When a write that the stream has lost is tried again, ms. */
+const retryPause = 5;
+
 /** How long `close` waits over TLS for the kernel to take what was written, ms. */
 const settling = 20;
 
@@ -87,6 +90,12 @@ export class NodeTransport implements Transport {
    * hides that from writes, which all fail with EPIPE.
    */
   takeError: (() => unknown) | undefined = undefined;
+  /**
+   * Sends what the kernel takes at once, and returns how many bytes, -errno, or `undefined` if it cannot be
+   * used. Set where the runtime's stream loses a write that waits. Of what the kernel does not take, the
+   * stream then gets one byte at a time, and waits with it for room.
+   */
+  sendDirectly: ((data: Uint8Array) => number | undefined) | undefined = undefined;
   /** Settles the promise of `flushed`. */
   #settled: Settling<void> | undefined = undefined;
   /** How many writes have not had their callback yet, also if the kernel has their bytes. */
@@ -206,10 +215,11 @@ export class NodeTransport implements Transport {
     }
     if (!this.#plain) return this.#encrypt(data);
     if (this.#hasEnded()) return 0;
-    const sent = this.#direct ? this.#send(data) : undefined;
+    const direct = this.#direct || this.sendDirectly !== undefined;
+    const sent = direct ? this.#send(data) : undefined;
     if (sent !== undefined) {
       if (sent === data.length || this.#failedWrite !== undefined) return sent;
-      const rest = this.#queue(copyOf(data, sent));
+      const rest = this.#queue(copyOf(data, sent, this.sendDirectly === undefined ? chunkSize : 1));
       // The kernel may have got room since.
       this.writing &&= !this.#sent();
       return sent + rest;
@@ -241,6 +251,12 @@ export class NodeTransport implements Transport {
    */
   #send(data: Uint8Array): number | undefined {
     const { writableLength, _handle } = this.native;
+    if (this.sendDirectly !== undefined) {
+      const sent = writableLength > 0 ? undefined : this.sendDirectly(data);
+      if (sent === undefined || sent >= 0) return sent;
+      this.#failWrite(systemError(sent, "send"), true);
+      return 0;
+    }
     const fd = _handle?.fd ?? -1;
     // On Windows no socket has a descriptor. A listener's program can write to what it accepts.
     if (fd < 0 || writableLength > 0) return undefined;
@@ -329,6 +345,7 @@ export class NodeTransport implements Transport {
 
   expose(): void {
     this.#direct = false;
+    this.sendDirectly = undefined;
   }
 
   isGone(): boolean {
@@ -437,6 +454,14 @@ export class NodeTransport implements Transport {
       };
     }
     return this.#doneWithoutError!;
+  }
+
+  /** Calls `again` later if a write of one byte has failed though the peer is there. Returns whether it does. */
+  retries(size: number, cause: unknown, again: () => void): boolean {
+    if (!cause || size !== 1 || this.sendDirectly === undefined) return false;
+    if (this.#closed || this.isGone()) return false;
+    nativeTimers().setTimeout(again, retryPause).unref();
+    return true;
   }
 
   /** Whether the kernel has ended the connection, which is reported here if writes would hide it. */
@@ -561,7 +586,17 @@ export function listenTo(
  */
 function write(this: OwnedSocket, data: Uint8Array, encoding: string, done: Done): void {
   const { _write } = Object.getPrototypeOf(this) as NodeSocket;
-  _write.call(this, data, encoding, this[owner]!.withoutError(done));
+  const transport = this[owner]!;
+  const finished = transport.withoutError(done);
+  _write.call(
+    this,
+    data,
+    encoding,
+    transport.sendDirectly === undefined ? finished : (cause) => {
+      const again = () => write.call(this, data, encoding, done);
+      if (!transport.retries(data.length, cause, again)) finished(cause);
+    },
+  );
 }
 
 function onData(this: OwnedSocket, chunk: Uint8Array): void {
@@ -650,8 +685,8 @@ function hasOnread(native: object): boolean {
 }
 
 /** A copy of the next chunk of `data` from `start` on. */
-function copyOf(data: Uint8Array, start: number = 0): Uint8Array {
-  return part(data, start).slice(0, chunkSize);
+function copyOf(data: Uint8Array, start: number = 0, most: number = chunkSize): Uint8Array {
+  return part(data, start).slice(0, most);
 }
 
 /** Allocates a `Buffer`. Of any other array, streams would make a view at every write. */
