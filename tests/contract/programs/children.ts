@@ -34,15 +34,25 @@ async function start(): Promise<void> {
   for (let i = 0; i < children; i++) {
     const child = spawn("sleep", ["30"], { stdio: "ignore" });
     await once(child, "spawn");
-    // The child may not have executed its program yet, at which it closes what is not inherited.
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    // Until the child executes its program, it still has what it does not inherit.
+    while (!readlinkSync(`/proc/${child.pid}/exe`).endsWith("/sleep")) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
     const folder = `/proc/${child.pid}/fd`;
-    const links = readdirSync(folder).map((fd) => readlinkSync(`${folder}/${fd}`));
-    if (links.includes(workerData)) inherited++;
+    if (readdirSync(folder).some((fd) => target(`${folder}/${fd}`) === workerData)) inherited++;
     child.kill("SIGKILL");
     await once(child, "exit");
   }
   parentPort!.postMessage(inherited);
+}
+
+/** What a descriptor leads to; nothing if the child has just closed it. */
+function target(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 await (isMainThread ? ask() : start());
