@@ -122,6 +122,11 @@ export interface ListenerTransport {
   start(incoming: IncomingConnections): void;
   /** Asks for a connection: at least one call to `incoming` follows, sooner or later. */
   pull(): void;
+  /**
+   * Whether an accept of the runtime's may keep the process alive now, since a call that does so waits for
+   * it. Only where an accept that must not costs more.
+   */
+  hold?(on: boolean): void;
   /** TLS handshakes that run, and those that have failed. */
   readonly handshakes?: { readonly running: number; readonly failed: number };
   /** No more connections; TLS handshakes that run go on. */

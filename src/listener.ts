@@ -153,6 +153,20 @@ class Accepts extends CallQueue<TcpConnection, Call<TcpConnection>> {
     return new Call(this);
   }
 
+  override left(): void {
+    this.holdTransport();
+  }
+
+  override reference(on: boolean): void {
+    super.reference(on);
+    this.holdTransport();
+  }
+
+  /** An accept of the runtime's goes on when no call waits any more, but keeps nothing alive then. */
+  holdTransport(): void {
+    this.#transport.hold?.(this.referenced && this.head !== undefined);
+  }
+
   describe(): Omit<TimeoutErrorOptions, "timeout"> {
     return { operation: "accept", address: this.#transport.addr };
   }
@@ -260,13 +274,13 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     const first = this.#arrived.shift();
     if (first !== undefined) {
       // A listener that was full left the rest to the kernel, and can go on now.
-      if (this.#arrived.length + 1 === this.#maxPending) this.#transport.pull();
+      if (this.#arrived.length + 1 === this.#maxPending) this.#pull();
       return Promise.resolve(this.#handOut(first));
     }
     const error = this.#errors.shift();
     if (error !== undefined) return Promise.reject(error);
     const promise = this.#calls.enter(this.#calls.take(), options, this.timeouts.accept);
-    this.#transport.pull();
+    this.#pull();
     return promise;
   }
 
@@ -283,7 +297,7 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     } catch {
       // The client has gone already. That must not end a loop of accepts, so the next one is awaited.
       transport.close();
-      if (this.#calls.head !== undefined) this.#transport.pull();
+      if (this.#calls.head !== undefined) this.#pull();
       return;
     }
     const connection = new Connection(
@@ -297,7 +311,12 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     if (call === undefined) return void this.#arrived.push(connection);
     this.#calls.leave(call);
     call.resolve(this.#handOut(connection));
-    if (this.#calls.head !== undefined) this.#transport.pull();
+    if (this.#calls.head !== undefined) this.#pull();
+  }
+
+  #pull(): void {
+    this.#calls.holdTransport();
+    this.#transport.pull();
   }
 
   #handOut(connection: Connection): Connection {
@@ -380,7 +399,7 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     if (call === undefined) return void this.#errors.push(error);
     this.#calls.leave(call);
     call.reject(error);
-    if (this.#calls.head !== undefined) this.#transport.pull();
+    if (this.#calls.head !== undefined) this.#pull();
   }
 
   setOptions(options: SocketOptions): SocketOptions {

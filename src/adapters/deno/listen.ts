@@ -26,6 +26,7 @@ class DenoListenerTransport implements ListenerTransport {
   readonly addr: NetAddr;
   #incoming!: IncomingConnections;
   #accept: Promise<void> | undefined = undefined;
+  #holding = false;
   #closed = false;
 
   constructor(native: DenoListener) {
@@ -40,6 +41,14 @@ class DenoListenerTransport implements ListenerTransport {
   pull(): void {
     if (this.#accept !== undefined || this.#closed) return;
     this.#accept = this.native.accept().then(this.#onAccept, this.#onError);
+  }
+
+  /** Each accept of a listener that is unref'd takes an operation more. */
+  hold(on: boolean): void {
+    if (on === this.#holding || this.#closed) return;
+    this.#holding = on;
+    if (on) this.native.ref();
+    else this.native.unref();
   }
 
   close(): void {
