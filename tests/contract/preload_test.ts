@@ -20,10 +20,10 @@ function flags(): string[] {
 }
 
 /** Runs the program under a guard that these variables describe. */
-async function run(env: Record<string, string>, program = "preloaded") {
+async function run(env: Record<string, string>, program = "programs/preloaded.ts") {
   using server = await webServer();
   const { port } = server;
-  const args = [...flags(), testFile(`programs/${program}.ts`), String(port)];
+  const args = [...flags(), testFile(program), String(port)];
   const ports = env["HOLDFAST_PORTS"]?.replace("PORT", String(port));
   const child = spawn(process.execPath, args, {
     stdio: ["ignore", "pipe", "pipe"],
@@ -96,7 +96,7 @@ test(
   async () => {
     const { code, stdout, stderr } = await run(
       { HOLDFAST_USER_TIMEOUT: "31s" },
-      "preloaded_worker",
+      "programs/preloaded_worker.ts",
     );
     assertEquals([code, stdout.trim()], [0, "null"], stderr);
   },
