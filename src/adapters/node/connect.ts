@@ -3,7 +3,8 @@
 import type { Attempt, Target, Transport } from "../../adapter.ts";
 import { race } from "../../dial/happy_eyeballs.ts";
 import { withScopeName } from "../../kernel/scope.ts";
-import { knownAddress } from "../../kernel/sockaddr.ts";
+import { knownAddress, literalVersion } from "../../kernel/sockaddr.ts";
+import { coded } from "../../kernel/system_error.ts";
 import { openDialling, type Source } from "../../kernel/handshake.ts";
 import { loadKernel } from "./kernel.ts";
 import { net, type NodeSocket } from "./net.ts";
@@ -43,13 +44,17 @@ export class SocketAttempt<Result> implements Attempt<Result> {
 /** Dials every address of the name, as RFC 8305 says. */
 export function connect({ hostname, port, before, source }: Target): Attempt {
   const target = { hostname: withScopeName(hostname, "ENETUNREACH"), port };
-  if (before === undefined) {
-    return race(target, (address, _family, port) => new NodeAttempt(address, port, { source }));
-  }
-  const calls = loadKernel().kernel!;
-  return race(target, (address, _family, port) => {
+  const local = source?.localAddress;
+  return race(target, (address, family, port) => {
     try {
-      return new NodeAttempt(address, port, { fd: openDialling(calls, address, before) });
+      // Node has EINVAL for it.
+      if (local !== undefined && literalVersion(local) !== family) {
+        throw coded("EAFNOSUPPORT", `bind EAFNOSUPPORT ${local}`);
+      }
+      const how = before === undefined
+        ? { source }
+        : { fd: openDialling(loadKernel().kernel!, address, before) };
+      return new NodeAttempt(address, port, how);
     } catch (cause) {
       return { opened: Promise.reject(cause), abort() {} };
     }
