@@ -117,8 +117,8 @@ export class Connection extends Member implements TcpConnection, Ours, Outgoing 
   /** Starts the watch over data in flight, or ends it when `timeout` is `undefined`. */
   watchPeer(timeout: number | undefined): void {
     if (timeout !== undefined) {
-      // Data may be in flight already, and the peer silent.
-      this.#guard(timeout).ring();
+      // Data may be in flight already, and the peer gone.
+      this.#guard(timeout).hurry();
     } else {
       this.#reader.watch?.undo();
       this.#forgetWatch();

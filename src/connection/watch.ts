@@ -82,6 +82,11 @@ export class Watch extends Alarm {
     this.#timers.arm(this, Math.floor(due / grid) * grid);
   }
 
+  /** Looks in the next turn of the event loop. */
+  hurry(): void {
+    this.#timers.arm(this, this.#timers.now());
+  }
+
   override ring(): void {
     try {
       const next = this.#look();

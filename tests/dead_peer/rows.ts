@@ -99,6 +99,15 @@ export const rows: Plan[] = [
     socket.setOptions({ deadPeerTimeout: T });
     return await endsForGood(row, socket, reading);
   }),
+  gone("data unacknowledged for 6 s when it is set", async (row) => {
+    using socket = await row.connect(7001, {});
+    const reading = read(socket);
+    await row.gone();
+    await socket.write(new Uint8Array(1000));
+    await sleep(6_000);
+    socket.setOptions({ deadPeerTimeout: T });
+    return await endsForGood(row, socket, reading);
+  }, { min: 5_900, bound: 7_000 }),
   gone("data unacknowledged, nobody reads", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
     await row.gone();

@@ -27,7 +27,7 @@ async function run({ run, ...plan }: Plan, number: number): Promise<Result> {
   const row = new Row(number);
   try {
     // Leaves time for what happens before the peer vanishes.
-    const { ms, error } = await within(Math.min(plan.max, 30_000) + 10_000, run(row));
+    const { ms, error } = await within(Math.min(plan.max, 30_000) + 30_000, run(row));
     const diagnosis = error instanceof TimeoutError ? error.diagnosis : undefined;
     return { ...plan, outcome: outcomeOf(error), ms, diagnosis };
   } catch (error) {
