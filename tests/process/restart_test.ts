@@ -93,7 +93,6 @@ test(
     const command = successor(own, process.execPath);
     const { made, longest: _, ...rest } = await rolling([command, command, command], {
       inherited: { fd, port: plan.port },
-      pause: 20,
     });
     kernel.close(fd);
     assertEquals(rest, none);
