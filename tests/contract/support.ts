@@ -160,7 +160,10 @@ export function spySignal(signal: AbortSignal): { listeners: number } {
 }
 
 /** Reads exactly `size` bytes. */
-export async function readExactly(socket: TcpConnection, size: number): Promise<Uint8Array> {
+export async function readExactly(
+  socket: Pick<TcpConnection, "read">,
+  size: number,
+): Promise<Uint8Array> {
   const bytes = new Uint8Array(size);
   for (let filled = 0; filled < size;) {
     const count = await socket.read(bytes.subarray(filled));

@@ -51,6 +51,11 @@ function place(): { path: string } & Disposable {
   };
 }
 
+/** Writes until that fails. */
+async function writeOn(socket: UnixConnection): Promise<never> {
+  for (;;) await socket.write(new Uint8Array(10));
+}
+
 async function pairOn(path: string) {
   const listener: UnixListener = await listen({ path, timeout: patience });
   const client: UnixConnection = await connect({ path, timeout: patience });
@@ -118,6 +123,24 @@ for (const name of ["80", "0x10", " ", "1e3", "10.5"]) {
     }
   });
 }
+
+test(
+  "unix: a write that finds the peer gone loses nothing of what it sent",
+  skip(noUnix),
+  async () => {
+    for (const size of [1, 16_413]) {
+      using directory = place();
+      using both = await pairOn(directory.path);
+      const { client, server } = both;
+      const sent = streamBytes(0, size);
+      await server.write(sent);
+      server.close();
+      await assertCode(writeOn(client), "EPIPE");
+      assertEquals(await readExactly(client, size), sent);
+      assertEquals(await client.read(new Uint8Array(1)), null);
+    }
+  },
+);
 
 test("unix: abstract names have no file", skip(noAbstract), async () => {
   const path = `\0holdfast ${process.pid} ${Math.random()}`;

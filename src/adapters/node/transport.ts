@@ -106,10 +106,11 @@ export class NodeTransport implements Transport {
   readonly #plain: boolean;
   readonly #session: Session | undefined;
   /**
-   * Whether to write to the descriptor: only in Node.js, and only while the program does not have `native`,
-   * which does not count such bytes (`bytesWritten`, and for `setTimeout`).
+   * Whether to write to the descriptor, which needs no copy, and in Bun a write that fails closes the socket
+   * with what can still be read. Only while the program does not have `native`, which does not count such
+   * bytes (`bytesWritten`, and for `setTimeout`). Deno has no descriptor there.
    */
-  #direct: boolean = runtime().name === "node";
+  #direct: boolean = runtime().name !== "deno";
 
   /** `native` has to be connected and paused, without other listeners. */
   constructor(native: NodeSocket, known: KnownEnds = {}, session?: Session) {
