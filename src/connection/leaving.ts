@@ -9,8 +9,8 @@ import { longestInterval } from "../options/probing.ts";
 import type { Silence } from "../options/silence.ts";
 import { Alarm, type TimerQueue, timers } from "../time/timers.ts";
 
-/** After `close`, TLS still sends `close_notify`. It has this much time before FIN, ms. */
-const settling = 100;
+/** After `close`, the runtime's TLS still sends `close_notify`. It has at most this much time before FIN, ms. */
+const settling = 2_000;
 /** The first pause between two looks, ms. Each is twice as long as the one before, up to the interval. */
 const firstPause = 1;
 
@@ -35,35 +35,46 @@ export class Leaving extends Alarm {
   readonly #fd: number;
   readonly #timers: TimerQueue;
   readonly #silence: Silence;
+  readonly #closing: () => boolean;
+  /** When FIN is sent at the latest. */
+  readonly #latest: number;
   #pause = firstPause;
 
-  /** Nothing else may use `fd`, which is closed at the end. */
+  /**
+   * Nothing else may use `fd`, which is closed at the end. While `closing` returns `true`, the runtime has not
+   * closed its own descriptor, and may still send something before FIN.
+   */
   constructor(
     kernel: Kernel,
     fd: number,
     timers: TimerQueue,
     silence: Silence,
-    tls: boolean,
+    closing: () => boolean,
   ) {
     super();
     this.#kernel = kernel;
     this.#fd = fd;
     this.#timers = timers;
     this.#silence = silence;
+    this.#closing = closing;
+    this.#latest = timers.now() + settling;
     watchExit();
-    timers.arm(this, timers.now() + (tls ? settling : firstPause));
+    this.#waitFor(firstPause);
+  }
+
+  #waitFor(ms: number): void {
+    this.#pause = Math.min(2 * this.#pause, this.#silence.interval);
+    this.#timers.arm(this, this.#timers.now() + ms);
   }
 
   override ring(): void {
+    if (this.#timers.now() < this.#latest && this.#closing()) return this.#waitFor(this.#pause);
     // Sends FIN, and RST when something arrives later, as `close` would do for the last descriptor.
     this.#kernel.shutdown(this.#fd, SHUT_RDWR);
     const info = readTcpInfo(this.#kernel, this.#fd);
     const over = typeof info === "number" || info.state === "CLOSED";
     const next = over ? Infinity : this.#silence.look(info);
-    if (next > 0 && next < Infinity) {
-      this.#pause = Math.min(2 * this.#pause, this.#silence.interval);
-      return this.#timers.arm(this, this.#timers.now() + Math.min(next, this.#pause));
-    }
+    if (next > 0 && next < Infinity) return this.#waitFor(Math.min(next, this.#pause));
     if (next === 0) disconnect(this.#kernel, this.#fd);
     this.#kernel.close(this.#fd);
   }

@@ -203,7 +203,8 @@ export class Watch extends Alarm {
       if (typeof info === "number" || info.state === "CLOSED") return;
       const copy = whole && waitsForWindow(info) ? kernel.dup(fd) : -1;
       if (copy >= 0) {
-        new Leaving(kernel, copy, this.#timers, this.#silence, tls);
+        const closing = () => tls && identityOf(kernel, this.#fd) === this.#identity;
+        new Leaving(kernel, copy, this.#timers, this.#silence, closing);
       } else setInt(kernel, fd, "TCP_USER_TIMEOUT", Math.min(this.timeout, 2 ** 31 - 1));
     } catch {
       // The runtime has closed it already.

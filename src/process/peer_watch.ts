@@ -117,7 +117,7 @@ export class PeerWatch extends Alarm {
     this.#copy = -1;
     // In the last two cases the owner's close was to reset the connection.
     if (open || resetsOnClose(kernel, copy) || hasUnread(kernel, copy)) kernel.close(copy);
-    else new Leaving(kernel, copy, timers, this.#silence, false);
+    else new Leaving(kernel, copy, timers, this.#silence, () => false);
   }
 
   stop(): void {

@@ -35,7 +35,7 @@ export const diagnosisRows: Plan[] = [
     return await row.end(socket.read(buffer(), { timeout: 1_000 }));
   }, /the peer does not acknowledge \(\d retransmissions?, last heard from \d+ ms ago\)$/),
   diagnosed("keepalive probes unanswered", async (row) => {
-    using socket = await row.connect(7001, { deadPeerTimeout: 8_000 });
+    using socket = await row.connect(7001, { deadPeerTimeout: 16_000 });
     await row.gone();
     return await row.end(socket.read(buffer(), { timeout: 6_500 }));
   }, /the peer does not answer \(\d keepalive probes?, last heard from \d+ ms ago\)$/),
