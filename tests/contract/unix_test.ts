@@ -284,6 +284,12 @@ test(
       controller.abort(reason);
       assertEquals(await aborted, reason);
       await assertCode(listen({ path, timeout: 1 }), "EADDRINUSE");
+      // A limit that ends just when it dials again must not keep those who come later waiting.
+      const limited = errorOf(connect({ path, timeout: 100 }));
+      await sleep(50);
+      const start = performance.now();
+      while (performance.now() - start < 150);
+      assertInstanceOf(await limited, TimeoutError);
       const waiting = connect({ path, timeout: patience });
       await sleep(20);
       process.kill(child.pid!, "SIGCONT");

@@ -7,6 +7,7 @@ import { AF_UNIX, encodeUnix, SOCK_STREAM } from "../../kernel/sockaddr.ts";
 import { builtin, host } from "../../kernel/system.ts";
 import { coded, systemError } from "../../kernel/system_error.ts";
 import { sleep } from "../../time/native_timers.ts";
+import { Settling } from "../../time/settling.ts";
 import { loadKernel } from "../bun/kernel.ts";
 import { SocketAttempt } from "./connect.ts";
 import { NodeListenerTransport, openServer } from "./listen.ts";
@@ -38,6 +39,8 @@ const queues = new Map<string, Promise<unknown>>();
 class UnixAttempt implements Attempt {
   readonly waitsFor = "the listener does not accept";
   readonly opened: Promise<Transport>;
+  /** Settles the wait for the current attempt. */
+  #aborted: Settling<never> | undefined = undefined;
   #attempt: Attempt | undefined = undefined;
   #over = false;
 
@@ -68,9 +71,11 @@ class UnixAttempt implements Attempt {
 
   /** Returns `undefined` when the backlog is full. */
   async #dial(path: string): Promise<Transport | undefined> {
-    this.#attempt = dialOnce(path);
+    const { opened } = this.#attempt = dialOnce(path);
+    // An attempt that is called off does not end by itself, and others wait for it.
+    const { promise } = this.#aborted = new Settling();
     try {
-      return await this.#attempt.opened;
+      return await Promise.race([opened, promise]);
     } catch (error) {
       const cause = withReason(error, path);
       if (codeOf(cause) !== "EAGAIN") throw cause;
@@ -81,6 +86,7 @@ class UnixAttempt implements Attempt {
   abort(): void {
     this.#over = true;
     this.#attempt?.abort();
+    this.#aborted?.reject(destroyed());
   }
 }
 
