@@ -11,6 +11,7 @@ import { readTcpInfo, type TcpInfo } from "../kernel/tcp_info.ts";
 import { setInt } from "../options/dead_peer.ts";
 import { Leaving, watchExit } from "./leaving.ts";
 import { longestInterval } from "../options/probing.ts";
+import { quicken, relax } from "../options/quicken.ts";
 import { Silence, silenceOf } from "../options/silence.ts";
 import { kernelFor } from "../options/support.ts";
 import { Alarm, type TimerQueue } from "../time/timers.ts";
@@ -62,12 +63,8 @@ export class Watch extends Alarm {
     this.#silence = new Silence(timeout);
     this.#heard = timers.now();
     watchExit();
-    try {
-      // Where the kernel cannot, its probes become rarer, and only this watch limits the time.
-      this.#probe(this.#silence.interval);
-    } catch {
-      // The socket is closed already, and reading from it will fail.
-    }
+    // Where the kernel cannot, its probes become rarer, and only this watch limits the time.
+    this.#probe(quicken);
   }
 
   /** Called at every write. It costs one comparison while the watch is running. */
@@ -98,16 +95,11 @@ export class Watch extends Alarm {
 
   override exit(): void {
     try {
-      this.#probe(longestInterval);
+      const kernel = kernelFor("deadPeerTimeout");
+      setInt(kernel, this.#descriptor(kernel), "TCP_RTO_MAX_MS", longestInterval);
     } catch {
       // The socket is closed already.
     }
-  }
-
-  /** Makes the kernel retransmit or probe at least this often, ms. Before Linux 6.15 there is no such option. */
-  #probe(interval: number): void {
-    const kernel = kernelFor("deadPeerTimeout");
-    setInt(kernel, this.#descriptor(kernel), "TCP_RTO_MAX_MS", interval);
   }
 
   /** Returns in how many ms to look again: `Infinity` when there is nothing to watch. */
@@ -134,11 +126,24 @@ export class Watch extends Alarm {
    */
   #descriptor(kernel: Kernel): number {
     if (this.#copy >= 0) return this.#copy;
-    if (this.#identity === undefined) {
+    let identity = identityOf(kernel, this.#fd);
+    if (this.#identity === undefined || identity !== this.#identity) {
+      // It may be closed, and have been a duplicate that a search has found, of a guard's for instance.
       this.#fd = this.#handle.fd();
-      this.#identity = identityOf(kernel, this.#fd);
+      identity = identityOf(kernel, this.#fd);
+      this.#identity ??= identity;
     }
-    return identityOf(kernel, this.#fd) === this.#identity ? this.#fd : -1;
+    return identity === this.#identity ? this.#fd : -1;
+  }
+
+  #probe(change: typeof quicken | typeof relax): void {
+    try {
+      const kernel = kernelFor("deadPeerTimeout");
+      const fd = this.#descriptor(kernel);
+      if (this.#identity !== undefined) change(kernel, fd, this.#identity, this.#silence);
+    } catch {
+      // The socket is closed already, and reading from it will fail.
+    }
   }
 
   /**
@@ -169,7 +174,10 @@ export class Watch extends Alarm {
 
   /** To be called when the connection is gone. Closes the duplicate. */
   drop(): void {
-    if (this.#copy >= 0) kernelFor("deadPeerTimeout").close(this.#copy);
+    if (this.#identity === undefined) return;
+    const kernel = kernelFor("deadPeerTimeout");
+    relax(kernel, -1, this.#identity, this.#silence);
+    if (this.#copy >= 0) kernel.close(this.#copy);
     this.#copy = -1;
   }
 
@@ -180,8 +188,8 @@ export class Watch extends Alarm {
 
   /** Ends watching and takes back what was set in the kernel beside keepalive. */
   undo(): void {
+    this.#probe(relax);
     this.stop();
-    this.#probe(longestInterval);
   }
 
   /**

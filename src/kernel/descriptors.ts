@@ -66,14 +66,17 @@ export class Descriptors {
     const found = this.#found.get(owner);
     const known = this.#known(found, local);
     if (known !== undefined) return known;
-    if (found?.guessed === false) throw closed("its descriptor is closed, or another's by now");
     const key = keyOf(local) + keyOf(remote);
     const fd = isLinkLocal(key)
       ? this.#only((fd) => this.#isConnection(fd, key), "connection", local)
       : this.#findConnection(key);
     if (fd === undefined) throw closed("no descriptor of this process has the socket's addresses");
     verifyTcp(this.#kernel, fd);
-    if (!isOwners(fd)) throw closed("another socket may have its addresses by now");
+    // What was found first may have been a duplicate, which is closed by now.
+    const certain = found?.guessed === false;
+    if (certain ? identityOf(this.#kernel, fd) !== found.identity : !isOwners(fd)) {
+      throw closed("another socket may have its addresses by now");
+    }
     this.remember(owner, fd);
     return this.#last = fd;
   }

@@ -8,6 +8,7 @@ import { readTcpInfo } from "../kernel/tcp_info.ts";
 import { disconnect, hasUnread, resetsOnClose } from "../kernel/tcp_socket.ts";
 import { setInt } from "../options/dead_peer.ts";
 import { keepAliveFor, longestInterval } from "../options/probing.ts";
+import { quicken, relax } from "../options/quicken.ts";
 import { Silence, silenceOf } from "../options/silence.ts";
 import { Alarm, type TimerQueue } from "../time/timers.ts";
 
@@ -94,7 +95,7 @@ export class PeerWatch extends Alarm {
     if (this.#copy >= 0) return;
     const { kernel } = this.#guard;
     this.#copy = this.entry.borrow(kernel, (fd) => kernel.dup(fd));
-    setInt(kernel, this.#copy, "TCP_RTO_MAX_MS", this.#silence.interval);
+    quicken(kernel, this.#copy, this.entry.identity, this.#silence);
     watchExit();
   }
 
@@ -112,8 +113,9 @@ export class PeerWatch extends Alarm {
     const { kernel, timers } = this.#guard;
     const copy = this.#copy;
     if (copy < 0) return;
-    const open = identityOf(kernel, this.entry.fd) === this.entry.identity;
-    if (open) this.exit();
+    const { fd, identity } = this.entry;
+    const open = identityOf(kernel, fd) === identity;
+    relax(kernel, open ? copy : -1, identity, this.#silence);
     this.#copy = -1;
     // In the last two cases the owner's close was to reset the connection.
     if (open || resetsOnClose(kernel, copy) || hasUnread(kernel, copy)) kernel.close(copy);

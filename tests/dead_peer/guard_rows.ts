@@ -16,6 +16,7 @@ import {
   setsockopt,
   type SocketEntry,
   sockets,
+  wrap,
 } from "@holdfast/tcp";
 import { patience, sleep, until } from "../contract/support.ts";
 import { control, type Measured, type Plan, type Row } from "./row.ts";
@@ -153,6 +154,32 @@ export const guardRows: Plan[] = [
     await sleep(3 * T);
     await row.gone();
     return await endOf(row, one.ended);
+  }),
+  gone("before a closed window, after another guard was closed", async (row) => {
+    using _guarded = guarding(row);
+    const other = guarding(row);
+    using one = await open(row, 7003);
+    fill(one.socket);
+    // By then the kernel's own probes would be many seconds apart.
+    await sleep(2 * T);
+    other.close();
+    await sleep(2 * interval);
+    await row.gone();
+    return await endOf(row, one.ended);
+  }),
+  gone("a wrapped connection before a closed window, after its guard was closed", async (row) => {
+    const guarded = guarding(row);
+    using one = await open(row, 7003, false);
+    fill(one.socket);
+    await sleep(2 * T);
+    using socket = wrap(one.socket, { timeout: null });
+    socket.setOptions({ deadPeerTimeout: T });
+    const written = socket.write(new Uint8Array(1)).catch((error: DeadPeerError) => error);
+    guarded.close();
+    await sleep(2 * interval);
+    await row.gone();
+    const { code } = await written as DeadPeerError;
+    return { ms: row.elapsed, error: code };
   }),
   gone(
     "the owner's keepalive came later",
