@@ -178,7 +178,7 @@ export interface Handle {
   readonly kind: "connection" | "listener";
   /**
    * The descriptor, which has been verified to be this very socket.
-   * @throws SocketError `EBADF` when closed, TypeError when it is no TCP socket,
+   * @throws Refusal `EBADF` when closed, TypeError when it is no TCP socket,
    * UnsupportedOptionError when the runtime offers no way to it.
    */
   fd(): number;

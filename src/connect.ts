@@ -64,7 +64,7 @@ export async function connect(
   const { before, source, later } = prepareDial(plan.dial, steps, signal);
   let forget = () => {};
   const prepare = (transport: Transport): Attempt | undefined => {
-    applyPlan(runtime.openedHandle(transport.native), later, "connect");
+    applyPlan(runtime.openedHandle(transport.native), later);
     if (tls === undefined) return undefined;
     forget();
     forget = noteHandshake(transport);

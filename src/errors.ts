@@ -1,7 +1,7 @@
 /** The error classes, and the conversion of a runtime's own errors to them. */
 
 import { brand } from "./brand.ts";
-import { errnoName } from "./kernel/system_error.ts";
+import { errnoName, Refusal } from "./kernel/system_error.ts";
 import { tlsCode, tlsDetail } from "./tls/codes.ts";
 import type { NetAddr, UnixAddr } from "./kernel/address.ts";
 
@@ -154,7 +154,7 @@ export class SocketError extends Error {
     const { code, operation, address, cause, detail, errors = [], elapsed } = options;
     super(
       `Cannot ${operation}${formatAddress(operation, address)}: ${
-        detail ?? meanings[code] ?? "the system said no"
+        detail || (meanings[code] ?? "the system said no")
       } (${code})`,
       cause === undefined ? undefined : { cause },
     );
@@ -309,6 +309,10 @@ export function toSocketError(
   if (code === undefined && cause instanceof Error) return cause;
   const established = operation === "read" || operation === "write";
   const Class = established && deadPeerCodes.has(code ?? "") ? DeadPeerError : SocketError;
+  if (cause instanceof Refusal) {
+    const { message: detail, cause: below } = cause;
+    return new Class({ code: code!, operation, address, cause: below, detail });
+  }
   const detail = isTlsError(cause) ? tlsDetail(code!, (cause as Error).message) : undefined;
   return new Class({ code: code ?? "EIO", operation, address, cause, detail });
 }
@@ -336,6 +340,7 @@ function isTlsError(cause: unknown): boolean {
 
 function codeOf(cause: unknown): string | undefined {
   if (typeof cause !== "object" || cause === null) return undefined;
+  if (cause instanceof Refusal) return cause.code;
   const { code, name, message } = cause as { code?: unknown; name?: string; message?: string };
   // Bun's net.Socket says this of a write when the peer has gone and it has not reported that yet.
   if (code === "ERR_SOCKET_CLOSED") return "EPIPE";

@@ -12,14 +12,14 @@ import type { KeepAliveOptions, KernelOptions, SocketOptions, Timeouts } from ".
 import { adapter } from "../runtime.ts";
 import type { TcpConnection } from "./types.ts";
 import { Reader } from "./reader.ts";
-import { SocketError } from "../errors.ts";
+import { SocketError, toSocketError } from "../errors.ts";
 import { Member, noteClosed, type Ours } from "../options/ours.ts";
 import {
   changeKeepAlive,
   changeOptions,
   getOptions,
-  handleOf,
   setOptions,
+  withHandle,
 } from "../options/any_socket.ts";
 import { Streams } from "./streams.ts";
 import type { TcpInfo } from "../kernel/tcp_info.ts";
@@ -368,7 +368,11 @@ export class Connection extends Member implements TcpConnection, Ours, Outgoing 
 
   reset(): void {
     if (this.isClosed) return;
-    this.#transport.reset(() => kernelFor("reset"));
+    try {
+      this.#transport.reset(() => kernelFor("reset"));
+    } catch (cause) {
+      throw toSocketError(cause, "setsockopt", this.remoteAddr);
+    }
     this.#endWatch();
     this.#reader.close();
     this.#lazyWriter?.close();
@@ -400,7 +404,7 @@ export class Connection extends Member implements TcpConnection, Ours, Outgoing 
   }
 
   setKeepAlive(keepAlive: boolean | KeepAliveOptions = true): void {
-    this.#handle ??= handleOf(this, "set options");
+    this.#handle ??= withHandle(this, "set options", (handle) => handle);
     changeKeepAlive(this, this.#handle, keepAlive);
   }
 

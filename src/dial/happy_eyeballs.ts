@@ -11,6 +11,7 @@ import { nativeTimers } from "../time/native_timers.ts";
 import { Settling } from "../time/settling.ts";
 import { timers } from "../time/timers.ts";
 import { builtin } from "../kernel/system.ts";
+import { Refusal } from "../kernel/system_error.ts";
 
 /** How the attempt at one address ended. */
 interface Failure {
@@ -146,7 +147,9 @@ class Race<Result extends Closable> implements Attempt<Result> {
     const { cause } = failures.find(({ cause }) => !isRoutingError(cause)) ?? failures[0]!;
     const error = toSocketError(cause, "connect", this.#target);
     // It is one of ours already, with more in its message.
-    if (!(error instanceof SocketError) || error === cause) return cause;
+    if (!(error instanceof SocketError) || error === cause || cause instanceof Refusal) {
+      return cause;
+    }
     const { port } = this.#target;
     const errors = failures.flatMap(({ cause, hostname, elapsed }) => {
       const { code } = toSocketError(cause, "connect") as { code?: string };

@@ -54,7 +54,7 @@ export class Descriptors {
    * have connected again from the same port: `isOwners` tells the two sockets apart. Without `isOwners`
    * the search fails when another socket could be the one that is looked for.
    *
-   * @throws {SocketError} `EBADF`: the socket is closed, or cannot be found for certain.
+   * @throws {Refusal} `EBADF`: the socket is closed, or cannot be found for certain.
    * @throws {TypeError} Several connections have these addresses, on different links.
    */
   connection(

@@ -76,11 +76,11 @@ export class Entry implements SocketEntry {
    * Calls `use` with a duplicate of the descriptor, which is this socket's for certain, even when
    * another thread closes the original at this moment.
    *
-   * @throws {SocketError} `EBADF`: the socket is gone. `EMFILE`: no descriptor is free.
+   * @throws {Refusal} `EBADF`: the socket is gone. `EMFILE`: no descriptor is free.
    */
   borrow<T>(kernel: Kernel, use: (fd: number) => T): T {
     const copy = kernel.dup(this.fd);
-    if (copy < 0) throw refused(copy, "getsockopt");
+    if (copy < 0) throw refused(copy);
     try {
       if (identityOf(kernel, copy) !== this.#identity) {
         throw closed("the socket is closed, and its descriptor is another's by now");

@@ -35,6 +35,20 @@ export function coded(code: string, message: string): Error & { readonly code: s
   return Object.assign(new Error(message), { code });
 }
 
+/**
+ * Why a socket cannot be used, or what the kernel refused. It does not know for which call: the
+ * `SocketError` that callers see is made of it where the call and the address are known.
+ */
+export class Refusal extends Error {
+  readonly code: string;
+
+  /** `detail` is said in place of what `code` means. */
+  constructor(code: string, detail?: string, cause?: unknown) {
+    super(detail, { cause });
+    this.code = code;
+  }
+}
+
 /** The result of a system call. @throws {SystemError} It is `-errno`. */
 export function succeed(result: number, syscall: string): number {
   if (result < 0) throw systemError(result, syscall);

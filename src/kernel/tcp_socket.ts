@@ -1,11 +1,10 @@
 /** Opens TCP sockets, asks the kernel what one is and how it ended, and ends it. */
 
 import type { Kernel } from "./kernel.ts";
-import { type Operation, SocketError } from "../errors.ts";
 import { constants } from "./constants.ts";
 import { AF_INET, AF_INET6, decode, familyIn, SOCK_STREAM, SOCKADDR_SIZE } from "./sockaddr.ts";
 import { type KnownSystem, knownSystem } from "./system.ts";
-import { errnoName, succeed } from "./system_error.ts";
+import { errnoName, Refusal, succeed } from "./system_error.ts";
 
 const IPPROTO_TCP = 6;
 /** Multipath TCP takes TCP's options: https://docs.kernel.org/networking/mptcp.html */
@@ -56,7 +55,7 @@ function isTcp(kernel: Kernel, fd: number): boolean | number {
 /**
  * Throws unless `fd` is a TCP socket.
  *
- * @throws {SocketError} `EBADF`: there is no such descriptor, so the socket is closed.
+ * @throws {Refusal} `EBADF`: there is no such descriptor, so the socket is closed.
  * @throws {TypeError} It is not a socket, or not for TCP.
  */
 export function verifyTcp(kernel: Kernel, fd: number): void {
@@ -93,13 +92,13 @@ export function openSocket(
 }
 
 /** The error for a socket that is closed. */
-export function closed(detail?: string): SocketError {
-  return new SocketError({ code: "EBADF", operation: "getsockopt", detail });
+export function closed(detail?: string): Refusal {
+  return new Refusal("EBADF", detail);
 }
 
 /** The error for a system call about a socket that returned `-errno`; `result` is that negative number. */
-export function refused(result: number, operation: Operation, detail?: string): SocketError {
-  return new SocketError({ code: errnoName(-result), operation, detail });
+export function refused(result: number, detail?: string): Refusal {
+  return new Refusal(errnoName(-result), detail);
 }
 
 /**
@@ -180,13 +179,13 @@ export function resetsOnClose(kernel: Kernel, fd: number): boolean {
 /**
  * Makes `close` send RST, by an SO_LINGER of 0 s.
  *
- * @throws {SocketError} The kernel refuses.
+ * @throws {Refusal} The kernel refuses.
  */
 export function lingerZero(kernel: Kernel, fd: number): void {
   const { SOL_SOCKET, SO_LINGER, SO_LINGER_SEC } = constants;
   const onAndZero = new Uint8Array(new Int32Array([1, 0]).buffer);
   const result = kernel.setsockopt(fd, SOL_SOCKET!, SO_LINGER_SEC ?? SO_LINGER!, onAndZero);
-  if (result < 0) throw refused(result, "setsockopt");
+  if (result < 0) throw refused(result);
 }
 
 /**

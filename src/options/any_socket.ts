@@ -6,6 +6,7 @@ import type { Handle } from "../adapter.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { applyPlan, supportedPlan, supportedStep } from "./apply.ts";
 import { checkInteger, fail } from "../check.ts";
+import { type ErrorAddress, toSocketError } from "../errors.ts";
 import { Entry } from "../kernel/entry.ts";
 import { quickenNative } from "./dead_peer.ts";
 import type { Ours } from "./ours.ts";
@@ -94,10 +95,15 @@ export function changeOptions(socket: AnySocket, options: SocketOptions): void {
  * pooled connections do that often.
  */
 export function changeKeepAlive(socket: Ours, handle: Handle, keepAlive: unknown): void {
-  const option = keepAliveOption(keepAlive, "set options");
-  if (socket.isClosed) throw closed();
-  applyPlan(handle, [supportedStep(option, handle)]);
-  socket.watchPeer(undefined);
+  const verb = "set options";
+  const option = keepAliveOption(keepAlive, verb);
+  try {
+    if (socket.isClosed) throw closed();
+    applyPlan(handle, [supportedStep(option, handle)]);
+    socket.watchPeer(undefined);
+  } catch (error) {
+    throw located(error, socket, verb);
+  }
 }
 
 function change(socket: AnySocket, handle: Handle, checked: SocketPlan): void {
@@ -171,11 +177,26 @@ function readRow(kernel: Kernel, fd: number, name: RowName): Value | undefined {
   return getFrom(kernel, fd, place, rows[name]);
 }
 
-/** Calls `use` with the handle of any socket. The handle is valid during this call only. */
+/**
+ * Calls `use` with the handle of any socket. The handle is valid during this call only.
+ *
+ * @throws {SocketError} The socket is closed, or what `use` was refused.
+ */
 export function withHandle<T>(socket: unknown, verb: string, use: (handle: Handle) => T): T {
-  if (!(socket instanceof Entry)) return use(handleOf(socket, verb));
-  const { kind } = socket;
-  return socket.borrow(kernelFor("fd"), (fd) => use({ kind, fd: () => fd }));
+  try {
+    if (!(socket instanceof Entry)) return use(handleOf(socket, verb));
+    const { kind } = socket;
+    return socket.borrow(kernelFor("fd"), (fd) => use({ kind, fd: () => fd }));
+  } catch (error) {
+    throw located(error, socket, verb);
+  }
+}
+
+/** Adds the call and the socket's address to an error. */
+function located(error: unknown, socket: unknown, verb: string): Error {
+  const { remoteAddr, addr, localAddr } = (socket ?? {}) as Record<string, ErrorAddress>;
+  const operation = verb.startsWith("set") ? "setsockopt" : "getsockopt";
+  return toSocketError(error, operation, remoteAddr ?? addr ?? localAddr);
 }
 
 /** The handle of any socket but an entry of `sockets()`. @throws {TypeError} It is not a socket. */

@@ -3,7 +3,6 @@
 import type { Handle } from "../adapter.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { deadPeerObstacle } from "./dead_peer.ts";
-import { type Operation, toSocketError } from "../errors.ts";
 import { unsupported } from "../kernel/obstacle.ts";
 import type { RowName } from "./table.ts";
 import { knownSystem } from "../kernel/system.ts";
@@ -59,59 +58,37 @@ export function supportedStep(entry: PlannedOption, setters: Setters): Step {
 /**
  * Takes all steps of a plan.
  *
- * @param operation What the error says failed: with `connect` and `listen`, no socket is left to use.
- * @throws {SocketError} What the kernel or the runtime refused.
+ * @throws {Refusal} What the kernel refused, or what the runtime's setter throws.
  */
-export function applyPlan(
-  handle: Handle,
-  steps: readonly Step[],
-  operation: Operation = "setsockopt",
-): void {
+export function applyPlan(handle: Handle, steps: readonly Step[]): void {
   let fd = -1;
   for (const { entry, setter } of steps) {
     if (setter !== undefined) {
-      setNatively(handle, setter, entry, operation);
+      setNatively(handle, setter, entry);
       continue;
     }
     const { name, value } = entry;
     const kernel = kernelFor(name);
     if (fd < 0) fd = handle.fd();
     const rows = name === "keepAlive" ? keepAliveRows(value) : [[name, value] as const];
-    for (const [row, part] of rows) setRow(kernel, fd, row, part, operation);
+    for (const [row, part] of rows) setRow(kernel, fd, row, part);
   }
 }
 
-function setNatively(
-  handle: Handle,
-  setter: Setter,
-  { name, value }: PlannedOption,
-  operation: Operation,
-): void {
-  try {
-    if (name !== "keepAlive") return handle.setNoDelay!(value as boolean);
-    if (setter === "setKeepAlive") return handle.setKeepAlive!(value.on);
-    const idle = toKernelTime(value.idle!, "s");
-    if (setter === "setKeepAliveIdle") return handle.setKeepAliveIdle!(idle);
-    handle.tuneKeepAlive!(idle, toKernelTime(value.interval!, "s"), value.count!);
-  } catch (cause) {
-    throw toSocketError(cause, operation);
-  }
+function setNatively(handle: Handle, setter: Setter, { name, value }: PlannedOption): void {
+  if (name !== "keepAlive") return handle.setNoDelay!(value as boolean);
+  if (setter === "setKeepAlive") return handle.setKeepAlive!(value.on);
+  const idle = toKernelTime(value.idle!, "s");
+  if (setter === "setKeepAliveIdle") return handle.setKeepAliveIdle!(idle);
+  handle.tuneKeepAlive!(idle, toKernelTime(value.interval!, "s"), value.count!);
 }
 
-function setRow(
-  kernel: Kernel,
-  fd: number,
-  name: RowName,
-  value: Value,
-  operation: Operation,
-): void {
+function setRow(kernel: Kernel, fd: number, name: RowName, value: Value): void {
   const [place4, place6] = placesOf(name)!;
   const family = place6 === undefined ? "4" : familyOf(kernel, fd);
   const place = family === "6" ? place6! : place4!;
   const result = setIn(kernel, fd, place, name, value);
-  if (result < 0) {
-    throw refused(result, operation, `the kernel refuses ${place.name} for '${name}'`);
-  }
+  if (result < 0) throw refused(result, `the kernel refuses ${place.name} for '${name}'`);
   // An IPv6 socket has the options of both families, and the peer's address decides which count.
   if (family !== "4") setIn(kernel, fd, family === "6" ? place4! : place6!, name, value);
 }
@@ -128,11 +105,11 @@ export function inheritPlan(listener: Handle, { steps }: SupportedPlan, longest:
   // The runtime's own setters do it, so FFI, for which Node prints a warning, need not be loaded.
   const native = steps.every(({ setter }) => setter !== undefined);
   if (native && steps.every(({ setter }) => listener[setter!])) {
-    applyPlan(listener, steps, "listen");
+    applyPlan(listener, steps);
     return longest;
   }
   if (adapter().loadKernel(native).obstacle !== undefined) return Infinity;
-  applyPlan(listener, steps.map(({ entry }) => ({ entry })), "listen");
+  applyPlan(listener, steps.map(({ entry }) => ({ entry })));
   // Some runtimes set TCP_NODELAY on what they accept.
   if (steps.some(({ entry: { name, value } }) => name === "noDelay" && value === false)) {
     return Infinity;

@@ -146,7 +146,7 @@ export function prepareDial(
       // An abort within `prepare` finds no attempt yet that it could call off.
       signal?.throwIfAborted();
       if (source !== undefined) bindSource(kernel, fd, source, address);
-      applyPlan({ kind: "connection", fd: () => fd }, first, "connect");
+      applyPlan({ kind: "connection", fd: () => fd }, first);
     },
     later: steps.filter((step) => !first.includes(step)),
   };

@@ -46,12 +46,11 @@ export function getsockopt(
   name = checkInteger(name, "name", -int - 1, int, verb);
   checkInteger(length, "length", 1, longest, verb);
   const value = new Uint8Array(length);
-  const result = withHandle(socket, verb, (handle) => {
-    const kernel = kernelFor("getsockopt");
-    return kernel.getsockopt(handle.fd(), level, name, value);
+  return withHandle(socket, verb, (handle) => {
+    const result = kernelFor("getsockopt").getsockopt(handle.fd(), level, name, value);
+    if (result < 0) throw refused(result);
+    return value.slice(0, result);
   });
-  if (result < 0) throw refused(result, "getsockopt");
-  return value.slice(0, result);
 }
 
 /**
@@ -85,11 +84,10 @@ export function setsockopt(
   level = checkInteger(level, "level", -int - 1, int, verb);
   name = checkInteger(name, "name", -int - 1, int, verb);
   const bytes = toBytes(value, verb);
-  const result = withHandle(socket, verb, (handle) => {
-    const kernel = kernelFor("setsockopt");
-    return kernel.setsockopt(handle.fd(), level, name, bytes);
+  withHandle(socket, verb, (handle) => {
+    const result = kernelFor("setsockopt").setsockopt(handle.fd(), level, name, bytes);
+    if (result < 0) throw refused(result);
   });
-  if (result < 0) throw refused(result, "setsockopt");
 }
 
 function toBytes(value: unknown, verb: string): Uint8Array {

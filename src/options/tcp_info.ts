@@ -26,13 +26,13 @@ import { type AnySocket, withHandle } from "./any_socket.ts";
  * ```
  */
 export function tcpInfo(socket: AnySocket): TcpInfo {
-  const info = withHandle(socket, "get TCP info", (handle) => {
+  return withHandle(socket, "get TCP info", (handle) => {
     const obstacle = tcpInfoObstacle();
     if (obstacle !== undefined) throw unsupported("tcpInfo", obstacle);
-    return readTcpInfo(kernelFor("tcpInfo"), handle.fd());
+    const info = readTcpInfo(kernelFor("tcpInfo"), handle.fd());
+    if (typeof info === "number") throw refused(info);
+    return info;
   });
-  if (typeof info === "number") throw refused(info, "getsockopt");
-  return info;
 }
 
 /** Why {@linkcode tcpInfo} does not work here, or `undefined` where it does. */

@@ -3,7 +3,6 @@
 import { Entry, type SocketEntry } from "../kernel/entry.ts";
 import { type Identity, identityOf } from "../kernel/identity.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import type { SocketError } from "../errors.ts";
 import { publish } from "../events.ts";
 import { handleOf } from "../options/any_socket.ts";
 import { applyPlan, type SupportedPlan } from "../options/apply.ts";
@@ -303,7 +302,7 @@ export class Rounds extends Alarm implements WatchingGuard {
       entry.borrow(this.kernel, use);
       return undefined;
     } catch (error) {
-      return (error as SocketError).code;
+      return (error as { code?: string }).code;
     }
   }
 }

@@ -340,7 +340,8 @@ test(
   skip(notLinux ?? cannotSet("fd")),
   async () => {
     const before = openDescriptors();
-    await assertCode(listen({ fd: 9_999, timeout }), "EBADF");
+    const { operation } = await assertCode(listen({ fd: 9_999, timeout }), "EBADF");
+    assertEquals(operation, "listen");
     assertEquals(openDescriptors(), before);
   },
 );

@@ -307,18 +307,21 @@ test("options of a closed socket: EBADF, for every call", skip(noKernel), async 
   // The next socket gets the same descriptor. The closed one must not change it.
   using other = await pair();
   for (const socket of [client, listener]) {
-    for (
-      const call of [
-        () => socket.getOptions(),
-        () => socket.setOptions({ linger }),
-        () => getOptions(socket),
-        () => setOptions(socket, { linger, noDelay: false }),
-        () => getsockopt(socket, 1, 13, 8),
-        () => tcpInfo(socket),
-      ]
-    ) {
+    const { port } = socket === client ? client.remoteAddr : listener.addr;
+    const calls: [operation: string, call: () => unknown][] = [
+      ["getsockopt", () => socket.getOptions()],
+      ["setsockopt", () => socket.setOptions({ linger })],
+      ["getsockopt", () => getOptions(socket)],
+      ["setsockopt", () => setOptions(socket, { linger, noDelay: false })],
+      ["getsockopt", () => getsockopt(socket, 1, 13, 8)],
+      ["setsockopt", () => setsockopt(socket, 1, 13, 8)],
+      ["getsockopt", () => tcpInfo(socket)],
+    ];
+    if (socket === client) calls.push(["setsockopt", () => client.setKeepAlive(false)]);
+    for (const [operation, call] of calls) {
       const error = assertThrows(call, SocketError);
-      assertEquals(error.code, "EBADF", String(call));
+      const found = [error.code, error.operation, error.address?.port];
+      assertEquals(found, ["EBADF", operation, port], String(call));
     }
   }
   for (const socket of [other.client, other.server, other.listener]) {

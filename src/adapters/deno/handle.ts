@@ -4,9 +4,9 @@
 
 import type { Handle, NativeSetters } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
-import { SocketError } from "../../errors.ts";
 import { unsupported } from "../../kernel/obstacle.ts";
 import { constants } from "../../kernel/constants.ts";
+import { Refusal } from "../../kernel/system_error.ts";
 import { closed, readInt, refused, writeInt } from "../../kernel/tcp_socket.ts";
 import { type Finder, handle as nodeHandle, openedHandle as nodeOpened } from "../node/handle.ts";
 import { core, type DenoConn, type DenoListener } from "./deno.ts";
@@ -81,7 +81,7 @@ function connectionHandle(conn: DenoConn, fd: () => number): Handle {
 /**
  * The descriptor of a connection.
  *
- * @throws {SocketError} `EBADF`: no descriptor is its own for certain.
+ * @throws {Refusal} `EBADF`: no descriptor is its own for certain.
  */
 export function descriptorOf(conn: DenoConn): number {
   const { localAddr, remoteAddr, setNoDelay } = conn;
@@ -131,10 +131,10 @@ function orByKernel(
     const { kernel } = loadKernel();
     if (kernel === undefined) {
       const detail = "Deno sets nothing while a write waits, unless it has --allow-ffi";
-      throw new SocketError({ code: "EBUSY", operation: "setsockopt", cause, detail });
+      throw new Refusal("EBUSY", detail, cause);
     }
     const result = writeInt(kernel, fd(), level, name, Number(on));
-    if (result < 0) throw refused(result, "setsockopt");
+    if (result < 0) throw refused(result);
   }
 }
 

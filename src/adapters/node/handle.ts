@@ -5,9 +5,10 @@
 
 import type { Handle, NativeSetters } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
-import { SocketError, type UnsupportedOptionError } from "../../errors.ts";
+import type { UnsupportedOptionError } from "../../errors.ts";
 import { unsupported } from "../../kernel/obstacle.ts";
 import { builtin, host, runtime, systemName } from "../../kernel/system.ts";
+import { Refusal } from "../../kernel/system_error.ts";
 import { closed } from "../../kernel/tcp_socket.ts";
 import { type Binding, net, type NodeServer, type NodeSocket } from "./net.ts";
 
@@ -158,15 +159,12 @@ function check(result: unknown, refused = false): void {
   // What libuv says of an idle time of 0: the second one until 1.51. On Windows that asked the system,
   // whose error it has no name for.
   if (refused && (code === "EINVAL" || code === "EPERM" || code === "UNKNOWN")) return;
-  throw new SocketError({ code, operation: "setsockopt" });
+  throw new Refusal(code);
 }
 
-function notConnected(detail: string): SocketError {
-  return new SocketError({
-    code: "ENOTCONN",
-    operation: "getsockopt",
-    detail: `${detail}: call setOptions, getOptions and the like after its "connect" event`,
-  });
+function notConnected(detail: string): Refusal {
+  const remedy = 'call setOptions, getOptions and the like after its "connect" event';
+  return new Refusal("ENOTCONN", `${detail}: ${remedy}`);
 }
 
 /** The error for a UNIX socket. */

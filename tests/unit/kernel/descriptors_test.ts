@@ -1,7 +1,8 @@
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
-import { connect, getOptions, listen, SocketError } from "@holdfast/tcp";
+import { connect, getOptions, listen } from "@holdfast/tcp";
 import { adapter } from "../../../src/runtime.ts";
+import { Refusal } from "../../../src/kernel/system_error.ts";
 import { identityOf } from "../../../src/kernel/identity.ts";
 import { Descriptors, list } from "../../../src/kernel/descriptors.ts";
 import { skip } from "../../support/skip.ts";
@@ -34,7 +35,7 @@ test(
     const owner = guess(right);
     assertEquals(find(owner), right);
     one.close();
-    const error = assertThrows(() => find(owner), SocketError);
+    const error = assertThrows(() => find(owner), Refusal);
     assertEquals(error.code, "EBADF");
   },
 );
@@ -61,7 +62,7 @@ test(
     const fd = descriptors.connection({}, open.localAddr, open.remoteAddr);
     assertEquals(getOptions({ fd }).noDelay, true);
     const nowhere = { ...open.remoteAddr, hostname: "127.0.0.9" };
-    assertThrows(() => descriptors.connection({}, open.localAddr, nowhere), SocketError, "EBADF");
+    assertThrows(() => descriptors.connection({}, open.localAddr, nowhere), Refusal);
     assertEquals(descriptors.listener({}, listener.addr) > 2, true);
   },
 );
