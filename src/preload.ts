@@ -10,7 +10,7 @@
  * | `HOLDFAST_KEEPALIVE`         | `60s,10s,3`     | idle time, interval, count; the last two optional |
  * | `HOLDFAST_USER_TIMEOUT`      | `30s`           | `userTimeout`                                     |
  * | `HOLDFAST_DEAD_PEER_TIMEOUT` | `20s`           | `deadPeerTimeout`, instead of both                |
- * | `HOLDFAST_PORTS`             | `5432,6379`     | sockets with one of these at either end. All      |
+ * | `HOLDFAST_PORTS`             | `5432,6379`     | sockets with one of these at either end, not all  |
  *
  * Times are numbers with `ms`, `s`, `m` or `h`. A wrong value ends the process at once with a message. An
  * option that cannot be set here is reported once. The main thread's guard sees the sockets of all threads, so
@@ -21,17 +21,20 @@
 
 import { guard, type GuardOptions, type SocketEntry, UnsupportedOptionError } from "../mod.ts";
 
-interface Host {
+interface Modules {
+  "node:diagnostics_channel": {
+    channel(name: string): { subscribe(listener: (message: unknown) => void): void };
+  };
+  "node:worker_threads": { readonly isMainThread: boolean };
+}
+
+interface Process {
   readonly env: Record<string, string | undefined>;
   exit(code: number): never;
-  getBuiltinModule(name: string): unknown;
+  getBuiltinModule<Name extends keyof Modules>(name: Name): Modules[Name];
 }
 
-interface Channels {
-  channel(name: string): { subscribe(listener: (message: unknown) => void): void };
-}
-
-const { process } = globalThis as unknown as { process: Host };
+const { process } = globalThis as unknown as { process: Process };
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
 function say(text: string): void {
@@ -111,12 +114,13 @@ function start(options: GuardOptions): void {
   }
 }
 
+/** Kept here, since Bun forgets the subscribers of a channel that nobody keeps (see events.ts). */
+const channel = process.getBuiltinModule("node:diagnostics_channel").channel("holdfast.guard");
+
 /** Prints a message once when the kernel refuses an option. */
 function sayFailures(): void {
-  const channels = process.getBuiltinModule("node:diagnostics_channel") as Channels | undefined;
   let said = false;
-  // The publisher keeps the channel, which Bun needs: https://github.com/oven-sh/bun/issues/43086
-  channels?.channel("holdfast.guard").subscribe((message) => {
+  channel.subscribe((message) => {
     const { event, socket, code } = message as { event: string; socket: SocketEntry; code: string };
     if (said || event !== "failed") return;
     said = true;
@@ -125,9 +129,7 @@ function sayFailures(): void {
 }
 
 /** Node.js also preloads in each worker, where a guard would not know which sockets of other threads are ours. */
-const { isMainThread } = process.getBuiltinModule("node:worker_threads") as {
-  isMainThread: boolean;
-};
+const { isMainThread } = process.getBuiltinModule("node:worker_threads");
 
 try {
   const options = {

@@ -90,6 +90,13 @@ test("without a variable it says so, and the program runs", skip(noKernel), asyn
   assert(stderr.includes("holdfast: nothing to do"), stderr);
 });
 
+test("an option that the kernel refuses is reported", skip(noKernel), async () => {
+  const env = { HOLDFAST_USER_TIMEOUT: "31s" };
+  const { code, stderr } = await run(env, "programs/preloaded_refused.ts");
+  assertEquals(code, 0, stderr);
+  assert(stderr.includes("refuses an option for the socket 9 (EINVAL)"), stderr);
+});
+
 test(
   "this library's connections are left alone when there are workers",
   skip(noKernel),
