@@ -33,19 +33,19 @@ export interface ConnectorOptions extends SocketOptions {
 /** What clients pass about the connection that they want. Other keys are for `tls.connect`. */
 export interface ConnectorTarget {
   /** Name or IP address. */
-  readonly hostname?: string | null;
+  readonly hostname?: string | null | undefined;
   /** Used when there is no `hostname`. */
-  readonly host?: string | null;
+  readonly host?: string | null | undefined;
   /** The port. Default: 80, or 443 for TLS. */
-  readonly port?: number | string | null;
+  readonly port?: number | string | null | undefined;
   /** `"https:"` means TLS. */
-  readonly protocol?: string | null;
+  readonly protocol?: string | null | undefined;
 }
 
 /** A function that opens a `net.Socket` (or `tls.TLSSocket`) for a client. */
 export type Connector = (
   target: ConnectorTarget,
-  callback: (...result: [error: Error, socket: null] | [error: null, socket: never]) => void,
+  callback?: (...result: [error: Error, socket: never] | [error: null, socket: never]) => void,
 ) => undefined;
 
 /**
@@ -69,7 +69,7 @@ export type Connector = (
  * const { port } = server.address() as { port: number };
  *
  * const agent = new http.Agent({ keepAlive: true });
- * Object.assign(agent, { createConnection: connector({ timeout: 5_000, keepAlive: true }) });
+ * agent.createConnection = connector({ timeout: 5_000, keepAlive: true });
  * const text = await new Promise<string>((resolve, reject) => {
  *   http.get({ port, agent }, (response) => response.on("data", (data) => resolve(String(data))))
  *     .on("error", reject);
@@ -88,7 +88,7 @@ export function connector(options: ConnectorOptions): Connector {
     }
     open(plan, target).then(
       (socket) => callback(null, socket as never),
-      (error) => callback(error, null),
+      (error) => callback(error, null as never),
     );
     return undefined;
   };

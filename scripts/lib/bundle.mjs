@@ -33,7 +33,7 @@ async function stripped(script) {
     ecma: 2022,
     compress: false,
     mangle: false,
-    format: { comments: false, beautify: true, indent_level: 1 },
+    format: { comments: false, beautify: true, indent_level: 0 },
   });
   return code;
 }

@@ -64,11 +64,14 @@ async function* lines(socket: TcpConnection): AsyncGenerator<string> {
 /** With the types that users of Node.js have, all of Node's sockets are accepted. */
 const nodeProgram = `
 import { createServer, Socket } from "node:net";
-import { createServer as createHttpServer } from "node:http";
+import { type Agent, createServer as createHttpServer } from "node:http";
 import { createSecureServer } from "node:http2";
 import { TLSSocket } from "node:tls";
-import { setOptions } from "@holdfast/tcp";
-export function uses(socket: Socket, secure: TLSSocket): void {
+import { connector, setOptions } from "@holdfast/tcp";
+export function uses(socket: Socket, secure: TLSSocket, agent: Agent): void {
+  const dial = connector({ timeout: 5_000 });
+  agent.createConnection = dial;
+  agent.createConnection = (target, done) => dial({ ...target, protocol: "https:" }, done);
   const servers = [createServer(), createHttpServer(), createSecureServer()];
   for (const each of [socket, secure, ...servers]) setOptions(each, { keepAlive: true });
 }
@@ -105,7 +108,8 @@ for (const version of versions) {
       const check = (file: keyof typeof programs, options: object) => ({
         compilerOptions: {
           ...{ module: "nodenext", moduleResolution: "nodenext", target: "es2022" },
-          ...{ strict: true, noEmit: true, preserveSymlinks: true, ...options },
+          ...{ strict: true, exactOptionalPropertyTypes: true },
+          ...{ noEmit: true, preserveSymlinks: true, ...options },
         },
         files: [file],
       });

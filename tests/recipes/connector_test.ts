@@ -41,7 +41,7 @@ for (const secure of [false, true]) {
       connect: (target, done) =>
         dial({ ...target, ...secure && { ca } }, (...result) => {
           if (result[0] === null) ports.push((result[1] as Socket).localPort!);
-          done(...result);
+          done!(...result);
         }),
     });
     const url = `${secure ? "https" : "http"}://localhost:${port}/`;
