@@ -3,7 +3,7 @@
  * ended by then, in both cases.
  */
 
-import { execFileSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import net from "node:net";
@@ -19,17 +19,21 @@ const client = net.connect({ port: 7, host: "192.0.2.2", localAddress: "192.0.2.
 client.on("error", () => {});
 await once(client, "connect");
 const guarded = guard({ match: { remotePort: 7 }, deadPeerTimeout: 1_000, every: 20 });
-// From now on nothing comes from the peer.
-const rule = "rule add pref 5 from 192.0.2.2 to 192.0.2.1 blackhole";
-execFileSync("ip", rule.split(" "));
-client.write("x");
-await sleep(300);
+// It is started before, as that takes descriptors, and goes on, as its end would free some. If they were used up
+// after the peer has gone, the guard of a busy machine might have ended the connection by then.
+const rule = "ip rule add pref 5 from 192.0.2.2 to 192.0.2.1 blackhole";
+const shell = spawn("sh", ["-c", `read go && ${rule} && echo gone && read end`]);
+await once(shell, "spawn");
 const held: number[] = [];
 try {
   for (;;) held.push(openSync("/dev/null", "r"));
 } catch {
   // No descriptor is free.
 }
+shell.stdin.write("go\n");
+// From now on nothing comes from the peer.
+await once(shell.stdout, "data");
+client.write("x");
 await sleep(3_000);
 console.log(guarded.stats.seen, guarded.stats.ended);
 for (const fd of held) closeSync(fd);
