@@ -18,8 +18,9 @@ export interface WrapOptions {
  * Bun socket, a `net.Socket` or `tls.TLSSocket`. From then on the program must not read from or write to
  * the native object. Bytes that it has received and not passed on yet are not lost.
  *
- * Sockets accepted by `Bun.listen` share their handlers. So a TCP connection moves to a new native object,
- * and the given one is closed; a TLS connection is refused.
+ * In Bun, a TCP connection of `Bun.connect` or `Bun.listen` moves to a new native object, and the given one is
+ * closed. That is not possible with TLS: one of `Bun.connect` loses writes that wait when its peer finishes,
+ * unless it was opened with `allowHalfOpen: true`, and one accepted by `Bun.listen` is refused.
  *
  * @param native The open connection.
  * @param options The limits.

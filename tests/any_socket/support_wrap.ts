@@ -65,6 +65,8 @@ function bunTls(Bun: BunNet): Opener {
       Bun.connect({
         hostname: "localhost",
         port,
+        // Otherwise Bun closes it when the peer finishes.
+        allowHalfOpen: true,
         tls: { ca },
         socket: { data() {}, handshake: () => opened.resolve() },
       }),

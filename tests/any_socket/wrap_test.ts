@@ -68,6 +68,18 @@ for (const [name, open] of openers) {
     assertEquals([dialled.bytesWritten, accepted.bytesRead], [size, size]);
   });
 
+  test(`wrap ${name}: a write that waits survives a peer that finishes first`, async () => {
+    using pair = await wrapped(open);
+    const { dialled, accepted } = pair;
+    const size = 8_000_000;
+    const written = dialled.write(new Uint8Array(size));
+    assertEquals(await Promise.race([written, sleep(50)]), undefined, "the write has to wait");
+    await accepted.closeWrite();
+    assertEquals(await dialled.read(new Uint8Array(1)), null);
+    const [, taken] = await Promise.all([readExactly(accepted, size), within(patience, written)]);
+    assertEquals(taken, size);
+  });
+
   test(`wrap ${name}: both sides finish, one after the other`, async () => {
     using pair = await wrapped(open);
     const { dialled, accepted } = pair;

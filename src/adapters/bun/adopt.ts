@@ -3,7 +3,6 @@
 import type { Transport } from "../../adapter.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { succeed } from "../../kernel/system_error.ts";
-import { layoutObstacle, readTcpInfo } from "../../kernel/tcp_info.ts";
 import { adoptSocket } from "../node/transport.ts";
 import { loadKernel } from "./kernel.ts";
 import { type BunSocket, handlers, isBunSocket, Opener, takeOver } from "./socket.ts";
@@ -14,22 +13,13 @@ export function adopt(native: object): Transport | undefined {
   if (!isBunSocket(native)) return adoptSocket(native);
   const { fd, remotePort } = native;
   if (fd < 0 || remotePort === undefined) return undefined;
-  const alone = native.listener === undefined && !peerFinished(native);
-  const transport = alone ? reload(native) : duplicate(native);
+  const plain = native.getTLSVersion() === null;
+  const movable = plain && loadKernel().kernel !== undefined || native.listener !== undefined;
+  const transport = movable ? duplicate(native) : reload(native);
   transport.collect().locate();
   // Bun does not show whether the socket is paused. From here on it is, until `pull` is called.
   transport.pause();
   return transport;
-}
-
-/** Whether the peer's FIN has come. Bun reports it once, so new handlers would wait for it in vain. */
-function peerFinished(native: BunSocket): boolean {
-  if (native.getTLSVersion() !== null) return false;
-  const { kernel } = loadKernel();
-  // Without system calls there is no way to find out.
-  if (kernel === undefined || layoutObstacle() !== undefined) return false;
-  const info = readTcpInfo(kernel, native.fd);
-  return typeof info !== "number" && info.state === "CLOSE-WAIT";
 }
 
 function reload(native: BunSocket): BunTransport {
@@ -38,9 +28,10 @@ function reload(native: BunSocket): BunTransport {
 }
 
 /**
- * All sockets of a listener share one set of handlers, so `reload` on one of them would replace the
- * handlers of the others and of the listener. Therefore the descriptor is duplicated, the duplicate gets
- * our handlers, and Bun's socket is closed, which calls its `close` handler.
+ * Bun closes a socket when the peer finishes, with what waits to be sent, unless its owner asked for
+ * `allowHalfOpen`; it reports the peer's FIN once, so new handlers would wait for it in vain; and all sockets
+ * of a listener share one set of handlers. Therefore the descriptor is duplicated, the duplicate gets our
+ * handlers, and Bun's socket is closed, which calls its `close` handler.
  */
 function duplicate(native: BunSocket): BunTransport {
   const { kernel, obstacle } = loadKernel();

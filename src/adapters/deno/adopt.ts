@@ -19,7 +19,7 @@ export function adopt(native: object): Transport | undefined {
   const transport = adoptSocket(native);
   if (transport === undefined) return undefined;
   stopBelow(native as TlsSocket);
-  keepErrors(transport, false);
+  keepErrors(transport);
   return transport;
 }
 

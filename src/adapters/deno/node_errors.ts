@@ -14,10 +14,10 @@ import { loadKernel, transfers } from "./kernel.ts";
  * tests/contract/states_test.ts tests that.
  *
  * When the peer finishes before it has sent a byte, Deno also fails writes that wait, and loses their data
- * (https://github.com/denoland/deno/blob/v2.9.5/libs/core/uv_compat/tcp.rs#L1508). So a connection of which
- * the program does not have the socket (`own`) gives none to it. Can go when such a write succeeds.
+ * (https://github.com/denoland/deno/blob/v2.9.5/libs/core/uv_compat/tcp.rs#L1508). So until then it is given
+ * none. Can go when such a write succeeds.
  */
-export function keepErrors(transport: NodeTransport, own: boolean = true): void {
+export function keepErrors(transport: NodeTransport): void {
   const { native } = transport;
   if (native.encrypted) return;
   transport.takeError = () => undefined;
@@ -33,10 +33,10 @@ export function keepErrors(transport: NodeTransport, own: boolean = true): void 
       const error = takeError(kernel, fd);
       return error < 0 ? systemError(error, "write") : undefined;
     };
-    const send = own ? transfers()?.send : undefined;
+    const send = transfers()?.send;
     if (send === undefined) return;
     transport.sendDirectly = (data) =>
-      identityOf(kernel, fd) === identity ? send(fd, data) : undefined;
+      native.bytesRead === 0 && identityOf(kernel, fd) === identity ? send(fd, data) : undefined;
   } catch {
     // The peer has gone already, so the descriptor cannot be found.
   }

@@ -43,6 +43,7 @@ export interface NodeSocket extends Emitter {
   readonly destroyed: boolean;
   readonly encrypted?: boolean;
   readonly errored: Error | null;
+  readonly bytesRead: number;
   readonly readableEncoding: string | null;
   readonly readableEnded: boolean;
   readonly writableEnded: boolean;

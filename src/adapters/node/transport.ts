@@ -346,7 +346,6 @@ export class NodeTransport implements Transport {
 
   expose(): void {
     this.#direct = false;
-    this.sendDirectly = undefined;
   }
 
   isGone(): boolean {
