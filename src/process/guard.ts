@@ -105,7 +105,7 @@ export function guard(options: GuardOptions): Guard {
       return rounds.sockets;
     },
     get stats() {
-      return { ...rounds.stats };
+      return rounds.count();
     },
     close: () => rounds.close(),
     [Symbol.dispose]: () => rounds.close(),

@@ -36,6 +36,8 @@ export class PeerWatch extends Alarm {
   /** A duplicate of the descriptor while the kernel retransmits or probes often, or -1. */
   #copy = -1;
   #gaveUp = false;
+  /** Since when the peer has not answered, by the timers' clock; `Infinity` while it does. */
+  #silentSince = Infinity;
 
   constructor(entry: Entry, timeout: number, guard: WatchingGuard) {
     super();
@@ -56,11 +58,27 @@ export class PeerWatch extends Alarm {
       // The socket is closed, or no descriptor is free. The next look tells.
       next = this.#silence.interval;
     }
-    if (next === Infinity) return this.stop();
+    if (next === Infinity) return this.lost();
     const { timers } = this.#guard;
     // Rounded, so that many connections ring at the same time.
     const grid = this.#silence.interval / 10;
     timers.arm(this, Math.ceil((timers.now() + next) / grid) * grid);
+  }
+
+  /** Looks at once if the peer has been silent for the timeout, so that what is counted is up to date. */
+  check(): void {
+    if (this.#expired) this.ring();
+  }
+
+  /** Called when the socket is gone. Keepalive may have ended it because its peer was gone. */
+  lost(): void {
+    if (this.#expired) this.#guard.ended(this.entry);
+    this.#silentSince = Infinity;
+    this.stop();
+  }
+
+  get #expired(): boolean {
+    return this.#guard.timers.now() - this.#silentSince >= this.#timeout;
   }
 
   /** Returns in how many ms to look again: `Infinity` when the socket is gone. */
@@ -74,14 +92,17 @@ export class PeerWatch extends Alarm {
     const next = this.#silence.look(info);
     if (next === 0) return this.#giveUp();
     const silence = silenceOf(info);
+    const asked = info.probes! + info.retransmits! > 0;
+    this.#silentSince = asked ? this.#guard.timers.now() - silence : Infinity;
     const half = this.#timeout / 2 - silence;
     const inFlight = info.unacknowledged! > 0;
     if (inFlight ? half > 0 : info.notSent === 0) this.#release();
     else if (half <= 0) this.#hurry();
     if (half > 0) return Math.max(half, this.#silence.interval / 2);
     if (next < Infinity) return next;
+    if (asked) return this.#silence.interval;
     // The owner has changed keepalive, so the guard sets it again.
-    if (silence > this.#expected && info.probes === 0) this.#guard.apply(entry);
+    if (silence > this.#expected) this.#guard.apply(entry);
     return Math.max(this.#timeout - silence, this.#silence.interval);
   }
 
@@ -139,6 +160,7 @@ export class PeerWatch extends Alarm {
       return hasUnread(kernel, fd);
     });
     this.#gaveUp = true;
+    this.#silentSince = Infinity;
     this.#guard.ended(this.entry);
     return unread ? this.#silence.interval : this.#end();
   }

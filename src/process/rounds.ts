@@ -97,6 +97,12 @@ export class Rounds extends Alarm implements WatchingGuard {
       .filter(({ identity }) => this.#guarded.has(identity));
   }
 
+  /** What the guard has done so far. */
+  count(): Rounds["stats"] {
+    for (const { watch } of this.#guarded.values()) watch?.check();
+    return { ...this.stats };
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -178,7 +184,7 @@ export class Rounds extends Alarm implements WatchingGuard {
       this.#guarded.delete(before);
       // Otherwise the watch keeps a duplicate until the peer has everything.
       if (watch?.hurries !== true) this.#lost.add(before);
-      watch?.stop();
+      watch?.lost();
     }
     if (now !== 0 && !this.#guarded.has(now)) this.#undecided.set(fd, Infinity);
   };

@@ -75,11 +75,13 @@ function fill(socket: Socket): void {
 }
 
 export const guardRows: Plan[] = [
-  gone("idle", async (row) => {
-    using _guarded = guarding(row);
+  gone("idle, and it is counted", async (row) => {
+    using guarded = guarding(row);
     using one = await open(row, 7001);
     await row.gone();
-    return await endOf(row, one.ended);
+    const measured = await endOf(row, one.ended);
+    if (guarded.stats.ended !== 1) throw new Error(`${guarded.stats.ended} ended`);
+    return measured;
   }),
   gone("data in flight, and it is published", async (row) => {
     const events: string[] = [];
