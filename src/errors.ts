@@ -12,10 +12,8 @@ export type Operation =
   | "accept"
   | "read"
   | "write"
-  | "close"
   | "setsockopt"
   | "getsockopt"
-  | "getsockname"
   | "finish"
   | "drain"
   | "idle";
@@ -253,7 +251,7 @@ export const temporaryCodes: ReadonlySet<string> = new Set([
 ]);
 
 /** Calls about options. When one fails, the socket is as it was. */
-const settings = new Set<Operation>(["setsockopt", "getsockopt", "getsockname"]);
+const settings = new Set<Operation>(["setsockopt", "getsockopt"]);
 
 const meanings: Record<string, string> = {
   EACCES: "permission denied",
@@ -371,16 +369,13 @@ function formatAddress(operation: Operation, address: ErrorAddress | undefined):
   const path = address.path?.replaceAll("\0", "@");
   const host = hostname?.includes(":") ? `[${hostname}]` : hostname;
   const where = path ?? `${host}:${port}`;
-  const preposition = operation === "read"
-    ? "from"
-    : operation === "accept" || operation === "listen" || operation === "drain"
-    ? "on"
-    : operation === "setsockopt" || operation === "getsockopt" || operation === "close" ||
-        operation === "idle"
-    ? "for"
-    : "to";
-  return where === "" ? "" : ` ${preposition} ${where}`;
+  return where === "" ? "" : ` ${prepositions[operation] ?? "to"} ${where}`;
 }
+
+const prepositions: Partial<Record<Operation, string>> = {
+  ...{ read: "from", accept: "on", listen: "on", drain: "on" },
+  ...{ setsockopt: "for", getsockopt: "for", idle: "for" },
+};
 
 /**
  * Gives an error that was made in a timer or an event the stack of the code that waits for it. The engine

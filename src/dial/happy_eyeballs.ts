@@ -55,14 +55,9 @@ export function race<Result extends Closable>(
   return new Race(target, dial, around);
 }
 
-/** Whether `hostname` is an IP address, so that nothing has to be looked up. */
-export function isLiteral(hostname: string): boolean {
-  return literalVersion(hostname) !== undefined;
-}
-
 /** The address to listen on: an IP literal itself, or the first address of a name. */
 export async function resolve(hostname: string): Promise<string> {
-  if (isLiteral(hostname)) return hostname;
+  if (literalVersion(hostname) !== undefined) return hostname;
   return (await system.lookup(hostname))[0]!.address;
 }
 

@@ -55,7 +55,7 @@ export class Entry implements SocketEntry {
     identity: Identity | undefined = identityOf(kernel, fd),
   ): Entry | undefined {
     if (!identity) return undefined;
-    // The first question, since other sockets than TCP's refuse it.
+    // Asked first, as only TCP sockets answer this.
     const state = readTcpState(kernel, fd);
     if (typeof state === "number") return undefined;
     const localAddr = addressOf(kernel.getsockname, fd);

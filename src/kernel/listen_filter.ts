@@ -5,6 +5,7 @@
 
 import { constants } from "./constants.ts";
 import type { Kernel } from "./kernel.ts";
+import { isLittleEndian } from "./system.ts";
 import { writeInt } from "./tcp_socket.ts";
 
 /** `struct sock_filter` in `linux/filter.h`. */
@@ -64,16 +65,16 @@ function attach(
   const view = new DataView(bytes.buffer);
   program.forEach(([code, ifTrue, ifFalse, value], index) => {
     const at = index * size;
-    view.setUint16(at, code, true);
+    view.setUint16(at, code, isLittleEndian);
     view.setUint8(at + 2, ifTrue);
     view.setUint8(at + 3, ifFalse);
-    view.setUint32(at + 4, value, true);
+    view.setUint32(at + 4, value, isLittleEndian);
   });
   // `struct sock_fprog`: the number of instructions, and the address of the first.
   const reference = new Uint8Array(16);
   const fields = new DataView(reference.buffer);
-  fields.setUint16(0, program.length, true);
-  fields.setBigUint64(8, kernel.addressOf(bytes), true);
+  fields.setUint16(0, program.length, isLittleEndian);
+  fields.setBigUint64(8, kernel.addressOf(bytes), isLittleEndian);
   const result = kernel.setsockopt(fd, constants.SOL_SOCKET!, option, reference);
   // The kernel reads `bytes` by address, so they must not be collected before this line.
   return bytes.length > 0 ? result : 0;

@@ -173,7 +173,8 @@ export function learnOurs(identify: (socket: Ours) => Identity | undefined): voi
 /** Whether a socket was opened by us, as far as our sockets were looked up. */
 export function isOurs({ identity, localAddr, remoteAddr }: Entry): boolean {
   const known = notes.identities.get(identity);
-  // A number is never given twice, so it is ours also in a duplicate that outlives our `close`. Addresses are.
+  // The kernel gives no number twice, so with that it is ours also in a duplicate that outlives our `close`.
+  // Addresses are used again, so with those it is ours only as long as our socket is open.
   if (known !== undefined && (typeof identity === "number" || isOpen(known))) return true;
   // Our listener's runtime may have accepted the connection without having reported it yet.
   return remoteAddr !== undefined && notes.listeners.some((ref) => {

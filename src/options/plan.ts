@@ -1,7 +1,7 @@
 /** Checks socket options, and brings them into the order in which they have to be set. */
 
 import { type Row, type RowName, rows } from "./table.ts";
-import type { SocketOptions } from "./types.ts";
+import type { KeepAliveOptions, SocketOptions } from "./types.ts";
 import type { Value } from "./encode.ts";
 import { keepAliveFor } from "./probing.ts";
 import { checkFlag, checkInteger, checkNumber, copyOptions, fail, type Options } from "../check.ts";
@@ -28,17 +28,14 @@ export interface SocketPlan {
   readonly deadPeerTimeout?: number | undefined;
 }
 
-export const keepAliveKeys: readonly ["idle", "interval", "count"] = ["idle", "interval", "count"];
+const keepAliveKeys: readonly string[] = ["idle", "interval", "count"];
 
 /** Keys of `SocketOptions`, in the order in which they are set. */
-export const socketKeys: readonly string[] = [
-  ...(Object.keys(rows) as RowName[])
+export const socketKeys: readonly (keyof SocketOptions)[] = [
+  ...(Object.keys(rows) as (RowName & keyof SocketOptions)[])
     .filter((name) => !name.includes(".") && rows[name].readOnly === undefined),
   "deadPeerTimeout",
 ];
-
-/** The place of each key in that order. */
-const places: ReadonlyMap<string, number> = new Map(socketKeys.map((key, place) => [key, place]));
 
 const shortestDeadPeerTimeout = 2_000;
 
@@ -52,12 +49,8 @@ export function socketPlan(
   shortest: number = shortestDeadPeerTimeout,
 ): SocketPlan {
   const entries: PlannedOption[] = [];
-  const given: (keyof SocketOptions)[] = [];
+  const given = socketKeys.filter((key) => options[key] !== undefined);
   let deadPeerTimeout: number | undefined;
-  for (const key of Object.keys(options)) {
-    if (places.has(key) && options[key] !== undefined) given.push(key as keyof SocketOptions);
-  }
-  given.sort((a, b) => places.get(a)! - places.get(b)!);
   for (const key of given) {
     const value = options[key];
     if (key === "deadPeerTimeout") {
@@ -86,7 +79,7 @@ export function keepAliveOption(
     fail(TypeError, verb, "keepAlive", "must be a boolean or an object", value);
   }
   const { idle, interval, count } = copyOptions(value, keepAliveKeys, verb, "keepAlive");
-  const check = (name: `keepAlive.${typeof keepAliveKeys[number]}`, part: unknown) =>
+  const check = (name: `keepAlive.${keyof KeepAliveOptions}`, part: unknown) =>
     part === undefined ? part : checkValue(rows[name], name, part, verb) as number;
   return {
     name: "keepAlive",

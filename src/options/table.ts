@@ -59,6 +59,7 @@ const flag = { kind: "flag", min: 0, max: 1 } as const;
 const leastTime = 1_000;
 /** The limits of Linux, which hold on every system, so that all accept the same values. */
 const seconds = { kind: "time", min: leastTime, max: 32_767_000 } as const;
+const byte = { kind: "number", max: 255 } as const;
 const bind = { ...flag, readOnly: true, bind: true } as const;
 
 /**
@@ -74,20 +75,10 @@ export const rows: Readonly<Record<RowName, Row>> = {
   },
   "keepAlive.idle": {
     ...seconds,
-    places: {
-      linux: tcp("TCP_KEEPIDLE", "s"),
-      darwin: tcp("TCP_KEEPALIVE", "s"),
-      freebsd: tcp("TCP_KEEPIDLE", "s"),
-      windows: tcp("TCP_KEEPIDLE", "s"),
-    },
+    places: { ...everywhere(tcp("TCP_KEEPIDLE", "s")), darwin: tcp("TCP_KEEPALIVE", "s") },
   },
   "keepAlive.interval": { ...seconds, places: everywhere(tcp("TCP_KEEPINTVL", "s")) },
-  "keepAlive.count": {
-    kind: "number",
-    min: 1,
-    max: 127,
-    places: everywhere(tcp("TCP_KEEPCNT")),
-  },
+  "keepAlive.count": { kind: "number", min: 1, max: 127, places: everywhere(tcp("TCP_KEEPCNT")) },
   "keepAlive": { ...flag, places: everywhere(socket("SO_KEEPALIVE")) },
   "userTimeout": {
     kind: "time",
@@ -117,18 +108,8 @@ export const rows: Readonly<Record<RowName, Row>> = {
   },
   "receiveBufferSize": { kind: "bytes", min: 1, max: int, places: everywhere(socket("SO_RCVBUF")) },
   "sendBufferSize": { kind: "bytes", min: 1, max: int, places: everywhere(socket("SO_SNDBUF")) },
-  "typeOfService": {
-    kind: "number",
-    min: 0,
-    max: 255,
-    places: everywhere(ip("IP_TOS", "IPV6_TCLASS")),
-  },
-  "hopLimit": {
-    kind: "number",
-    min: 1,
-    max: 255,
-    places: everywhere(ip("IP_TTL", "IPV6_UNICAST_HOPS")),
-  },
+  "typeOfService": { ...byte, min: 0, places: everywhere(ip("IP_TOS", "IPV6_TCLASS")) },
+  "hopLimit": { ...byte, min: 1, places: everywhere(ip("IP_TTL", "IPV6_UNICAST_HOPS")) },
   "notSentLowWaterMark": {
     kind: "bytes",
     min: 0,

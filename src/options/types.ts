@@ -118,8 +118,8 @@ export interface Timeouts {
   write: number | null;
   /**
    * Longest time without a byte in either direction while calls wait, from the last byte or, if that was
-   * later, from the begin of the first of these calls. Then all of them are a {@linkcode TimeoutError}
-   * with the operation `"idle"`. Bytes of a large write count when the peer acknowledges them (without
+   * later, from the start of the first of these calls. Then all of them reject with a
+   * {@linkcode TimeoutError} whose operation is `"idle"`. Bytes of a large write count when the peer acknowledges them (without
    * system calls: when the runtime is rid of up to 256 KiB).
    * @default null
    */
@@ -286,12 +286,12 @@ export interface ListenSettings extends SocketOptions {
 /** Options of `connect` for a Unix socket. */
 export interface UnixConnectOptions
   extends Pick<ConnectOptions, "timeout" | "deadline" | "signal"> {
-  /** The socket's file, at most 103 bytes; on Linux an abstract name after `\\0`. */
+  /** The socket's file, at most 103 bytes; on Linux an abstract name after `\0`. */
   path: string;
 }
 
 /** Options of `listen` for a Unix socket. */
 export interface UnixListenOptions extends Pick<ListenOptions, "timeout" | "backlog"> {
-  /** The socket's file, at most 103 bytes; on Linux an abstract name after `\\0`. */
+  /** The socket's file, at most 103 bytes; on Linux an abstract name after `\0`. */
   path: string;
 }

@@ -58,10 +58,10 @@ export function evict(filter: EvictCriteria | ((entry: SocketEntry) => boolean))
   }
   const matches = checkFilter(rest, verb);
   const kernel = kernelForSockets();
-  const missing = unreachable === true ? new MissingAddresses(kernel) : undefined;
+  const known = new Map<string, boolean>();
   return entries(kernel).filter((entry) =>
     entry.kind === "connection" && entry.state !== "CLOSED" && matches(entry) &&
-    (missing === undefined || missing.has(entry)) && end(kernel, entry)
+    (unreachable !== true || isMissing(kernel, entry, known)) && end(kernel, entry)
   );
 }
 
@@ -78,34 +78,23 @@ function end(kernel: Kernel, entry: Entry): boolean {
   }
 }
 
-/** Finds addresses that no interface has, by trying to bind to them, which needs no permission. */
-class MissingAddresses {
-  readonly #kernel: Kernel;
-  readonly #known: Map<string, boolean> = new Map();
+/** Whether no interface has the local address of `entry`. `known` are the answers for addresses so far. */
+function isMissing(kernel: Kernel, entry: Entry, known: Map<string, boolean>): boolean {
+  const { hostname } = entry.localAddr;
+  const missing = known.get(hostname) ?? cannotBind(kernel, hostname);
+  known.set(hostname, missing);
+  return missing;
+}
 
-  constructor(kernel: Kernel) {
-    this.#kernel = kernel;
-  }
-
-  has({ localAddr: { hostname } }: Entry): boolean {
-    let missing = this.#known.get(hostname);
-    if (missing === undefined) {
-      missing = this.#cannotBind(hostname);
-      this.#known.set(hostname, missing);
-    }
-    return missing;
-  }
-
-  #cannotBind(hostname: string): boolean {
-    const kernel = this.#kernel;
-    const address = encode(hostname, 0);
-    try {
-      kernel.close(openSocket(kernel, address, (fd) => succeed(kernel.bind(fd, address), "bind")));
-      return false;
-    } catch (error) {
-      // It is ENODEV when the interface of a link-local address is gone. With EADDRINUSE there is the
-      // address, but none of its ports is free. With EMFILE nothing can be found out, so nothing is ended.
-      return ["EADDRNOTAVAIL", "ENODEV"].includes((error as SystemError).code);
-    }
+/** Tries to bind to an address, which needs no permission. */
+function cannotBind(kernel: Kernel, hostname: string): boolean {
+  const address = encode(hostname, 0);
+  try {
+    kernel.close(openSocket(kernel, address, (fd) => succeed(kernel.bind(fd, address), "bind")));
+    return false;
+  } catch (error) {
+    // It is ENODEV when the interface of a link-local address is gone. With EADDRINUSE the address exists,
+    // but none of its ports is free. With EMFILE nothing can be found out, so nothing is ended.
+    return ["EADDRNOTAVAIL", "ENODEV"].includes((error as SystemError).code);
   }
 }

@@ -59,8 +59,8 @@ export interface Guard extends Disposable {
  * `fetch`, of servers, of database clients. Open sockets get them at once, new ones within `every` ms,
  * and those of `node:net` as soon as they are connected, where the runtime has diagnostics channels. On
  * Linux, connections inherit the options of their listener. Options are set once on each socket, so that
- * its owner can change them later. After 750 sockets at once, 3,000 in a second get them. A guard does not
- * keep the process alive.
+ * its owner can change them later. Up to 750 sockets get them at once, and more at a rate of 3,000 a second. A
+ * guard does not keep the process alive.
  *
  * Linux and macOS. In Deno it needs `--allow-ffi`. A guard sees the sockets of all threads, but it can
  * leave out this library's own only in its own thread.

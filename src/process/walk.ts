@@ -6,9 +6,9 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { adapter } from "../runtime.ts";
 
 /**
- * A new descriptor gets the lowest free number, so the open ones lie close together. A walk ends after this many
- * closed ones in a row, or for each ms between two walks one: in a longer time, more sockets may have been opened
- * at once, of which the lower numbers are closed by now.
+ * A new descriptor gets the lowest free number, so the open ones lie close together, and a walk ends where many
+ * in a row are closed. A gap grows when many sockets are opened and the older ones closed between two walks, so
+ * it may be as long as the time between them in ms, within these limits.
  */
 const [leastGap, mostGap] = [64, 1_024];
 /** A program can also choose a high number, so one of this many walks looks at all descriptors. */

@@ -22,9 +22,10 @@ export interface CallOptions {
 export function dueOf(
   { timeout, deadline }: CallOptions,
   otherwise: number | null,
+  queue: TimerQueue = timers,
 ): { due: number; limit: number } {
   const limit = timeout === undefined ? otherwise : timeout;
-  const due = limit === null ? Infinity : timers.now() + limit;
+  const due = limit === null ? Infinity : queue.now() + limit;
   if (deadline !== undefined && deadline.at < due) {
     return { due: deadline.at, limit: deadline.timeout };
   }
@@ -59,6 +60,7 @@ class Rejection {
   }
 }
 
+const none: CallOptions = {};
 const soon = Promise.resolve();
 
 /** A step that lets the call's promise wait for the next one, so that its stack shows the waiting code. */
@@ -153,23 +155,12 @@ export abstract class CallQueue<Result, C extends Call<Result>> {
     const promise = new Promise<Result>((resolve) => {
       call.resolve = resolve as typeof call.resolve;
     });
-    let limit = fallback;
-    let deadline: Deadline | undefined;
-    let signal: AbortSignal | undefined;
-    if (options !== undefined) {
-      if (options.timeout !== undefined) limit = options.timeout;
-      ({ deadline, signal } = options);
-    }
-    call.limit = limit ?? 0;
-    if (limit !== null || deadline !== undefined) {
-      let due = limit === null ? Infinity : this.timers.now() + limit;
-      if (deadline !== undefined && deadline.at < due) {
-        due = deadline.at;
-        call.limit = deadline.timeout;
-      }
-      this.timers.arm(call, due);
-    } else if (signal !== undefined) this.timers.arm(call, this.timers.now() + abortCheck);
+    const { due, limit } = dueOf(options ?? none, fallback, this.timers);
+    call.limit = limit;
+    const signal = options?.signal;
+    if (due < Infinity) this.timers.arm(call, due);
     if (signal !== undefined) {
+      if (due === Infinity) this.timers.arm(call, this.timers.now() + abortCheck);
       signal.addEventListener("abort", call);
       call.signal = signal;
     }

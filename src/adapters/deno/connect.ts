@@ -1,9 +1,10 @@
 /** Dials through `Deno.connect`. */
 
 import type { Attempt, Target } from "../../adapter.ts";
-import { isLiteral, race } from "../../dial/happy_eyeballs.ts";
+import { race } from "../../dial/happy_eyeballs.ts";
 import { ConnectQueue } from "../../dial/connect_queue.ts";
 import { identityOf } from "../../kernel/identity.ts";
+import { literalVersion } from "../../kernel/sockaddr.ts";
 import { deno, isGranted } from "./deno.ts";
 import { descriptors } from "./descriptor.ts";
 import { dialPrepared } from "./dial_prepared.ts";
@@ -26,7 +27,7 @@ const queue = new ConnectQueue(64);
  */
 export function connect(target: Target): Attempt {
   if (target.before !== undefined) return dialPrepared(target, target.before);
-  if (isLiteral(target.hostname) || !isGranted({ name: "net" })) {
+  if (literalVersion(target.hostname) !== undefined || !isGranted({ name: "net" })) {
     return queue.enter(() => dial(target));
   }
   return race(target, (hostname, _family, port) => queue.enter(() => dial({ hostname, port })));
