@@ -119,8 +119,8 @@ export interface Timeouts {
   /**
    * Longest time without a byte in either direction while calls wait, from the last byte or, if that was
    * later, from the start of the first of these calls. Then all of them reject with a
-   * {@linkcode TimeoutError} whose operation is `"idle"`. Bytes of a large write count when the peer acknowledges them (without
-   * system calls: when the runtime is rid of up to 256 KiB).
+   * {@linkcode TimeoutError} whose operation is `"idle"`. Bytes of a large write count when the peer
+   * acknowledges them (without system calls: when the runtime is rid of up to 256 KiB).
    * @default null
    */
   idle?: number | null;

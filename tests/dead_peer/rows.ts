@@ -19,15 +19,18 @@ const slack = 700;
 export const T: number = 3_000;
 const interval = 1_000;
 
+interface Limits {
+  timeout?: number;
+  accepted?: string[];
+  min?: number;
+  bound?: number;
+}
+
 export function gone(
   name: string,
   run: Plan["run"],
-  { timeout = T, accepted = dead, min = timeout - interval - 100, bound = timeout + interval }: {
-    timeout?: number;
-    accepted?: string[];
-    min?: number;
-    bound?: number;
-  } = {},
+  { timeout = T, accepted = dead, min = timeout - interval - 100, bound = timeout + interval }:
+    Limits = {},
 ): Plan {
   const expected = `${accepted === dead ? "DeadPeerError" : accepted[0]} within ${seconds(bound)}`;
   return { name, expected, accepted, min, max: bound + slack, run };
@@ -76,6 +79,18 @@ export async function keepWriting(socket: TcpConnection, every: number): Promise
   }
 }
 
+function setLate(seconds: number, limits?: Limits): Plan {
+  return gone(`data unacknowledged for ${seconds} s when it is set`, async (row) => {
+    using socket = await row.connect(7001, {});
+    const reading = read(socket);
+    await row.gone();
+    await socket.write(new Uint8Array(1000));
+    await sleep(seconds * 1_000);
+    socket.setOptions({ deadPeerTimeout: T });
+    return await endsForGood(row, socket, reading);
+  }, limits);
+}
+
 export const rows: Plan[] = [
   gone("idle", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
@@ -90,24 +105,8 @@ export const rows: Plan[] = [
     await socket.write(new Uint8Array(1000));
     return await endsForGood(row, socket, reading);
   }),
-  gone("data unacknowledged for 2 s when it is set", async (row) => {
-    using socket = await row.connect(7001, {});
-    const reading = read(socket);
-    await row.gone();
-    await socket.write(new Uint8Array(1000));
-    await sleep(2_000);
-    socket.setOptions({ deadPeerTimeout: T });
-    return await endsForGood(row, socket, reading);
-  }),
-  gone("data unacknowledged for 6 s when it is set", async (row) => {
-    using socket = await row.connect(7001, {});
-    const reading = read(socket);
-    await row.gone();
-    await socket.write(new Uint8Array(1000));
-    await sleep(6_000);
-    socket.setOptions({ deadPeerTimeout: T });
-    return await endsForGood(row, socket, reading);
-  }, { min: 5_900, bound: 7_000 }),
+  setLate(2),
+  setLate(6, { min: 5_900, bound: 7_000 }),
   gone("data unacknowledged, nobody reads", async (row) => {
     using socket = await row.connect(7001, { deadPeerTimeout: T });
     await row.gone();
