@@ -96,7 +96,7 @@ function expected(row: Record<string, string>): Record<string, string> {
       Object.entries(needs).map(([name, missing]) => [
         name,
         row.options === "no"
-          ? "EBADF getsockopt"
+          ? `EBADF ${name.startsWith("set") ? "set" : "get"}sockopt`
           : missing
           ? "UnsupportedOptionError"
           : answers[name] ?? "ok",

@@ -117,17 +117,25 @@ export class BunTransport implements Transport, Receiver {
     }
     if (taken === data.length) return taken;
     if (taken < 0) {
-      const cause = writeError();
-      this.#incoming = new Broken(this.#incoming, cause);
-      this.#outgoing.failed(cause);
+      this.#broken();
       return 0;
     }
     this.writing = true;
     return taken;
   }
 
-  closeWrite(): void | Promise<void> {
-    if (this.#session !== undefined) return this.#room().then(() => this.#shutdown());
+  /** Reports the error of the write that has just returned -1. */
+  #broken(): Error {
+    const cause = writeError();
+    this.#incoming = new Broken(this.#incoming, cause);
+    this.#outgoing.failed(cause);
+    return cause;
+  }
+
+  async closeWrite(): Promise<void> {
+    if (this.#session !== undefined) await this.#room();
+    // Bun does not tell that the peer has reset meanwhile, so a write asks the kernel why it has no peer.
+    else if (this.isGone() && this.native.write(probe) < 0) throw this.#broken();
     this.#shutdown();
   }
 
@@ -260,6 +268,8 @@ class Broken implements Incoming {
 }
 
 const nobody: Incoming & Outgoing = { data() {}, end() {}, failed() {}, drained() {} };
+
+const probe = new Uint8Array(1);
 
 /** Gets the events after the end, which do not matter. */
 const deaf: Incoming = { data() {}, end() {}, failed() {} };
