@@ -65,10 +65,11 @@ function setterFor({ name, value }: PlannedOption): Setter | undefined {
 function rowWithObstacle({ name, value }: PlannedOption): RowName | undefined {
   if (name === "keepAlive") {
     const { idle, interval, count } = value;
-    // Not in a loop over names that are put together, as each connect comes here.
-    if (idle !== undefined && kernelObstacle("keepAlive.idle")) return "keepAlive.idle";
+    // Not in a loop over names that are put together, as each connect comes here. An idle time comes last, since
+    // Node.js itself sets one.
     if (interval !== undefined && kernelObstacle("keepAlive.interval")) return "keepAlive.interval";
     if (count !== undefined && kernelObstacle("keepAlive.count")) return "keepAlive.count";
+    if (idle !== undefined && kernelObstacle("keepAlive.idle")) return "keepAlive.idle";
   }
   return kernelObstacle(name) && name;
 }

@@ -553,7 +553,7 @@ test(
       method: "linger",
       getOptions: "getOptions",
       tcpInfo: "tcpInfo",
-      interval: "keepAlive.idle",
+      interval: "keepAlive.interval",
     };
     const { runtime, version, system } = capabilities();
     for (const [name, option] of Object.entries(named)) {
