@@ -164,26 +164,26 @@ export function familyOf(kernel: Kernel, fd: number): "4" | "6" | "mapped" {
   return decoded.hostname.includes(".") ? "mapped" : "6";
 }
 
-/** `possible` is set once any socket of this process was given `linger: 0`. */
-export const resetting: { possible: boolean } = { possible: false };
+/** `possible` is set once any socket of this process was given `linger`. */
+export const lingering: { possible: boolean } = { possible: false };
 
-/** Whether closing the socket will send RST. */
-export function resetsOnClose(kernel: Kernel, fd: number): boolean {
+/** For how many s closing the socket may block: with 0 it sends RST. `undefined` when that is off. */
+export function lingerOf(kernel: Kernel, fd: number): number | undefined {
   const { SOL_SOCKET, SO_LINGER, SO_LINGER_SEC } = constants;
   const linger = new Int32Array(2);
   const into = new Uint8Array(linger.buffer);
   const length = kernel.getsockopt(fd, SOL_SOCKET!, SO_LINGER_SEC ?? SO_LINGER!, into);
-  return length === 8 && linger[0] !== 0 && linger[1] === 0;
+  return length === 8 && linger[0] !== 0 ? linger[1] : undefined;
 }
 
 /**
- * Makes `close` send RST, by an SO_LINGER of 0 s.
+ * Makes `close` send RST, by an SO_LINGER of 0 s, or with `on` 0 leave what is unsent to the kernel.
  *
  * @throws {Refusal} The kernel refuses.
  */
-export function lingerZero(kernel: Kernel, fd: number): void {
+export function lingerZero(kernel: Kernel, fd: number, on: 0 | 1 = 1): void {
   const { SOL_SOCKET, SO_LINGER, SO_LINGER_SEC } = constants;
-  const onAndZero = new Uint8Array(new Int32Array([1, 0]).buffer);
+  const onAndZero = new Uint8Array(new Int32Array([on, 0]).buffer);
   const result = kernel.setsockopt(fd, SOL_SOCKET!, SO_LINGER_SEC ?? SO_LINGER!, onAndZero);
   if (result < 0) throw refused(result);
 }

@@ -4,7 +4,7 @@
 
 import type { Kernel } from "../kernel/kernel.ts";
 import { constants } from "../kernel/constants.ts";
-import { resetting } from "../kernel/tcp_socket.ts";
+import { lingering } from "../kernel/tcp_socket.ts";
 import { type Place, type Row, type RowName, rows } from "./table.ts";
 
 /** A value in the units of the public API. */
@@ -29,7 +29,7 @@ export function setIn(
   name: RowName,
   value: Value,
 ): number {
-  if (name === "linger" && value === 0) resetting.possible = true;
+  if (name === "linger" && value !== null) lingering.possible = true;
   return kernel.setsockopt(
     fd,
     constants[place.level]!,

@@ -114,11 +114,7 @@ function checkValue(row: Row, name: string, value: unknown, verb: string): Value
       }
       return value;
     }
-    case "linger": {
-      const expected =
-        "must be 0 or null, since with more close() would block the event loop: end() waits instead";
-      return checkNumber(value, name, 0, 0, verb, expected);
-    }
+    case "linger":
     case "time": {
       // Programs set keepalive often, so the message is not made in vain.
       if (typeof value === "number" && value >= min && value <= max) return value;

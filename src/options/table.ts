@@ -96,7 +96,7 @@ export const rows: Readonly<Record<RowName, Row>> = {
   "linger": {
     kind: "linger",
     min: 0,
-    max: 0,
+    max: 32_767_000,
     null: "off",
     places: {
       linux: socket("SO_LINGER", "s"),

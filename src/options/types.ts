@@ -66,8 +66,10 @@ export interface SocketOptions {
   noDelay?: boolean;
   /**
    * With 0, `close()` discards unsent data and sends RST. With `null`, the kernel goes on sending what it
-   * has for as long as that takes. Other values are refused, since with them `close()` blocks on Linux,
-   * and with it the event loop; a connection's `end()` waits without blocking. `SO_LINGER`.
+   * has for as long as that takes. With more, rounded up to whole seconds, at most 32,767,000, closing a
+   * socket that this library did not open blocks on Linux, and with it the event loop, until the peer has
+   * everything, at most for that long. `close()` of this library's connections does not block, and `end()`
+   * waits. `SO_LINGER`.
    *
    * @default null
    */

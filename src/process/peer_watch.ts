@@ -5,7 +5,7 @@ import type { Entry } from "../kernel/entry.ts";
 import { identityOf } from "../kernel/identity.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { readTcpInfo } from "../kernel/tcp_info.ts";
-import { disconnect, hasUnread, resetsOnClose } from "../kernel/tcp_socket.ts";
+import { disconnect, hasUnread, lingerOf } from "../kernel/tcp_socket.ts";
 import { setInt } from "../options/dead_peer.ts";
 import { keepAliveFor, longestInterval } from "../options/probing.ts";
 import { quicken, relax } from "../options/quicken.ts";
@@ -139,7 +139,7 @@ export class PeerWatch extends Alarm {
     relax(kernel, open ? copy : -1, identity, this.#silence);
     this.#copy = -1;
     // In the last two cases the owner's close was to reset the connection.
-    if (open || resetsOnClose(kernel, copy) || hasUnread(kernel, copy)) kernel.close(copy);
+    if (open || lingerOf(kernel, copy) === 0 || hasUnread(kernel, copy)) kernel.close(copy);
     else new Leaving(kernel, copy, timers, this.#silence, () => false);
   }
 

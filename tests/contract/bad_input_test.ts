@@ -70,11 +70,7 @@ const socketFields: Record<string, Field> = {
   "keepAlive.count": integer(1, 127),
   "userTimeout": time(1_000, int, " or null"),
   "noDelay": flag,
-  "linger": {
-    says:
-      "must be 0 or null, since with more close() would block the event loop: end() waits instead",
-    bad: [...types(...noNumber), ...ranges(-1, 0.5, 1, 1_000, NaN, Infinity)],
-  },
+  "linger": time(0, 32_767_000, " or null"),
   "receiveBufferSize": integer(1, int, "a number of bytes"),
   "sendBufferSize": integer(1, int, "a number of bytes"),
   "typeOfService": integer(0, 255),

@@ -496,3 +496,16 @@ test("close: with linger 0 it resets", skip(noLinger), async () => {
     assertReset((await readOn(peer))[1]);
   }
 });
+
+test("close: with linger above 0 it does not block", skip(noLinger), async () => {
+  using sockets = await pair({
+    connect: { linger: 10_000, sendBufferSize: 1_000_000 },
+    listen: { receiveBufferSize: 4_096 },
+  });
+  const { client, server } = sockets;
+  await client.write(new Uint8Array(200_000));
+  const start = performance.now();
+  client.close();
+  assert(performance.now() - start < 5_000, "the event loop was blocked");
+  assertEquals(await rest(server), 200_000);
+});

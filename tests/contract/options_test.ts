@@ -107,7 +107,12 @@ const rows: Record<string, Row> = {
     raw: [[linux.userTimeout, [2 ** 31 - 1]]],
   },
   "noDelay: false": { set: { noDelay: false }, raw: [[linux.noDelay, [0]]] },
-  "linger": { set: { linger: 0 }, raw: [[linux.linger, [1, 0]]] },
+  "linger: 0": { set: { linger: 0 }, raw: [[linux.linger, [1, 0]]] },
+  "linger, rounded up to seconds": {
+    set: { linger: 3_000.5 },
+    reads: { linger: 4_000 },
+    raw: [[linux.linger, [1, 4]]],
+  },
   "receiveBufferSize": {
     set: { receiveBufferSize: 40_000 },
     reads: { receiveBufferSize: 80_000 },
