@@ -1,7 +1,7 @@
 /** Opens Unix sockets: the same connections and listeners, whose address is a path. */
 
 import type { Target } from "./adapter.ts";
-import { connectUnix, listenUnix } from "./adapters/node/unix.ts";
+import { connectUnix, listenUnix } from "./adapters/unix.ts";
 import { Connection } from "./connection/connection.ts";
 import type { TcpConnection } from "./connection/types.ts";
 import { Dialling } from "./dialling.ts";

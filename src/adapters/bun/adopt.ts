@@ -3,14 +3,14 @@
 import type { Transport } from "../../adapter.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { succeed } from "../../kernel/system_error.ts";
-import { adoptSocket } from "../node/transport.ts";
+import { adopt as adoptNode } from "../node/adopt.ts";
 import { loadKernel } from "./kernel.ts";
 import { type BunSocket, handlers, isBunSocket, Opener, takeOver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
 /** Adopts an open socket of Bun's own API or of its `node:net`. Returns `undefined` for anything else. */
 export function adopt(native: object): Transport | undefined {
-  if (!isBunSocket(native)) return adoptSocket(native);
+  if (!isBunSocket(native)) return adoptNode(native);
   const { fd, remotePort } = native;
   if (fd < 0 || remotePort === undefined) return undefined;
   const plain = native.getTLSVersion() === null;

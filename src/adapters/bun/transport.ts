@@ -11,7 +11,7 @@ import { nativeTimers } from "../../time/native_timers.ts";
 import { loadKernel } from "./kernel.ts";
 import type { TlsInformation } from "../../tls/information.ts";
 import { Early } from "../early.ts";
-import { truncation, unread } from "../node/transport.ts";
+import { brokenPipe, truncation, unread } from "../errors.ts";
 import type { BunSocket, Receiver } from "./socket.ts";
 
 /** TLS that this library has started on a socket. */
@@ -296,8 +296,4 @@ function writeError(): Error {
   if (kernel === undefined) return brokenPipe();
   const error = systemError(-kernel.errno(), "write");
   return fatal.has(error.code) ? error : brokenPipe();
-}
-
-function brokenPipe(): Error {
-  return coded("EPIPE", "write EPIPE");
 }

@@ -2,7 +2,7 @@
 
 import type { Transport } from "../../adapter.ts";
 import type { NodeSocket } from "../node/net.ts";
-import { adoptSocket } from "../node/transport.ts";
+import { adopt as adoptNode } from "../node/adopt.ts";
 import type { DenoConn } from "./deno.ts";
 import { descriptorOf, isOpen, isTcp } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
@@ -16,7 +16,7 @@ export function adopt(native: object): Transport | undefined {
     identify(native);
     return new DenoTransport(native);
   }
-  const transport = adoptSocket(native);
+  const transport = adoptNode(native);
   if (transport === undefined) return undefined;
   stopBelow(native as TlsSocket);
   keepErrors(transport);

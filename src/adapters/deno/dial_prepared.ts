@@ -11,8 +11,8 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import { coded, systemError } from "../../kernel/system_error.ts";
 import { takeError } from "../../kernel/tcp_socket.ts";
 import { now, sleep } from "../../time/native_timers.ts";
+import { adopt } from "../node/adopt.ts";
 import { net } from "../node/net.ts";
-import { adoptSocket } from "../node/transport.ts";
 import { keepErrors } from "./node_errors.ts";
 import { askForNet } from "./deno.ts";
 import { descriptors } from "./descriptor.ts";
@@ -55,7 +55,7 @@ class PreparedAttempt implements Attempt {
     const { Socket } = net();
     const socket = new Socket({ fd, allowHalfOpen: true, manualStart: true });
     descriptors().remember(socket, fd);
-    const transport = adoptSocket(socket);
+    const transport = adopt(socket);
     if (transport !== undefined) {
       keepErrors(transport);
       return transport;

@@ -1,7 +1,7 @@
 /** Keeps the errors of `node:net` sockets, which Deno loses. */
 
 import { identityOf } from "../../kernel/identity.ts";
-import { systemError } from "../../kernel/system_error.ts";
+import { succeed, systemError } from "../../kernel/system_error.ts";
 import { hasPeer, takeError } from "../../kernel/tcp_socket.ts";
 import type { NodeTransport } from "../node/transport.ts";
 import { handle } from "./handle.ts";
@@ -35,8 +35,11 @@ export function keepErrors(transport: NodeTransport): void {
     };
     const send = transfers()?.send;
     if (send === undefined) return;
-    transport.sendDirectly = (data) =>
-      native.bytesRead === 0 && identityOf(kernel, fd) === identity ? send(fd, data) : undefined;
+    transport.sendBy((data) =>
+      native.bytesRead === 0 && identityOf(kernel, fd) === identity
+        ? succeed(send(fd, data), "send")
+        : undefined
+    );
   } catch {
     // The peer has gone already, so the descriptor cannot be found.
   }

@@ -6,8 +6,9 @@
 import type { Attempt, Transport } from "../../adapter.ts";
 import { builtin } from "../../kernel/system.ts";
 import type { TlsPlan } from "../../tls/options.ts";
+import { unread } from "../errors.ts";
 import { Handshake } from "../node/tls.ts";
-import { NodeTransport, unread } from "../node/transport.ts";
+import { NodeTransport } from "../node/transport.ts";
 import { TlsTransport } from "./tls_transport.ts";
 
 type Done = (error?: unknown) => void;

@@ -9,9 +9,9 @@ import { nativeTimers } from "../../time/native_timers.ts";
 import { Settling } from "../../time/settling.ts";
 import type { TlsInformation } from "../../tls/information.ts";
 import { Early } from "../early.ts";
+import { destroyed, truncation } from "../errors.ts";
 import type { OpeningSession, TlsSocket } from "../node/tls.ts";
 import { coded } from "../../kernel/system_error.ts";
-import { destroyed, truncation } from "../node/transport.ts";
 
 /**
  * The object inside of a TLS socket over a stream. Not documented. Each method has done its work when it

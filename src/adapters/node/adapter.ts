@@ -2,11 +2,11 @@
 
 import type { Adapter } from "../../adapter.ts";
 import { list } from "../../kernel/descriptors.ts";
+import { adopt } from "./adopt.ts";
 import { connect } from "./connect.ts";
 import { handle, natives, openedHandle } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
 import { beyondListen, listen } from "./listen.ts";
-import { adoptSocket } from "./transport.ts";
 import { secure } from "./tls.ts";
 
 /** Uses `node:net`. */
@@ -19,7 +19,7 @@ export const nodeAdapter: Adapter = {
   listen,
   beyondListen,
   secure,
-  adopt: adoptSocket,
+  adopt,
   handle,
   openedHandle,
   list,

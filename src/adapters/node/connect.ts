@@ -8,7 +8,8 @@ import { coded } from "../../kernel/system_error.ts";
 import { openDialling, type Source } from "../../kernel/handshake.ts";
 import { loadKernel } from "./kernel.ts";
 import { net, type NodeSocket } from "./net.ts";
-import { NodeTransport, onread } from "./transport.ts";
+import { onread } from "./onread.ts";
+import { NodeTransport } from "./transport.ts";
 
 /** The wait of a socket for its connection or its TLS handshake, of which `open` then makes the result. */
 export class SocketAttempt<Result> implements Attempt<Result> {

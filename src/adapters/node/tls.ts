@@ -13,8 +13,10 @@ import {
 } from "../../tls/information.ts";
 import type { SecureContext } from "../../kernel/modules.ts";
 import type { TlsPlan } from "../../tls/options.ts";
+import { lost } from "../errors.ts";
 import type { NodeSocket } from "./net.ts";
-import { giveOnread, listenTo, type NodeTransport, type Session } from "./transport.ts";
+import { giveOnread } from "./onread.ts";
+import { listenTo, type NodeTransport, type Session } from "./transport.ts";
 
 /** The part of `tls.TLSSocket` that is used. */
 export interface TlsSocket extends Omit<NodeSocket, "_handle">, AnyTlsSocket {
@@ -235,9 +237,4 @@ class NodeSession implements Session, OpeningSession {
     // Not documented.
     this.#socket.resetAndClosing = true;
   }
-}
-
-/** The error for a connection that was closed during the handshake. */
-export function lost(): Error {
-  return coded("ECONNRESET", "the peer has gone before the handshake was over");
 }

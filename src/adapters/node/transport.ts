@@ -9,19 +9,27 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import { part, unshared } from "../../memory.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { Settling } from "../../time/settling.ts";
-import { coded, systemError } from "../../kernel/system_error.ts";
+import { coded } from "../../kernel/system_error.ts";
 import { lingerZero } from "../../kernel/tcp_socket.ts";
 import { handshakeRecord } from "../../tls/codes.ts";
 import type { TlsInformation } from "../../tls/information.ts";
+import { brokenPipe, destroyed, truncation, unread } from "../errors.ts";
 import { handle } from "./handle.ts";
-import { type Done, Name, net, type NodeSocket } from "./net.ts";
+import { type Done, Name, type NodeSocket } from "./net.ts";
 
 /** The key under which a socket has its transport, so that all sockets can share their listeners. */
-const owner: unique symbol = Symbol("transport");
+export const owner: unique symbol = Symbol("transport");
 
-interface OwnedSocket extends NodeSocket {
+export interface OwnedSocket extends NodeSocket {
   [owner]?: NodeTransport;
 }
+
+/**
+ * Passes bytes to the kernel and returns how many it took, without waiting; `undefined` if it cannot be used.
+ *
+ * @throws What ended the connection.
+ */
+export type Send = (data: Uint8Array, native: NodeSocket) => number | undefined;
 
 let fs: Modules["node:fs"] | undefined;
 
@@ -42,20 +50,13 @@ export interface Session {
   reset(): void;
 }
 
-/** Memory for the copy of one write, shared by all connections until a write has to wait. */
-interface Scratch {
-  readonly size: number;
-  memory: Uint8Array | undefined;
-}
-
 /**
- * How much is copied at a time. A segment on loopback holds 65,483 bytes, so a chunk of 64 KiB would end
- * with a segment of a few bytes, which made it a third slower.
+ * How much the stream gets at a time, in a copy. A segment on loopback holds 65,483 bytes, so a chunk of
+ * 64 KiB would end with a segment of a few bytes, which made it a third slower.
  */
 const chunkSize = 61_440;
-const large: Scratch = { size: chunkSize, memory: undefined };
-/** For short writes, so that one that has to wait does not keep a whole chunk. */
-const small: Scratch = { size: 4_096, memory: undefined };
+/** A chunk of at most this size is copied into memory of its own. */
+const short = 4_096;
 
 /** The longest write over TLS that Node encrypts into no more than it passes to the kernel in one turn. */
 const atOnce = 131_072;
@@ -90,27 +91,17 @@ export class NodeTransport implements Transport {
    * hides that from writes, which all fail with EPIPE.
    */
   takeError: (() => unknown) | undefined = undefined;
-  /**
-   * Sends what the kernel takes at once, and returns how many bytes, -errno, or `undefined` if it cannot be
-   * used. Set where the runtime's stream loses a write that waits. Of what the kernel does not take, the
-   * stream then gets one byte at a time, and waits with it for room.
-   */
-  sendDirectly: ((data: Uint8Array) => number | undefined) | undefined = undefined;
+  /** How to send without the stream. It would need a copy of all bytes, and costs a quarter more, too. */
+  #send: Send | undefined = runtime().name === "deno" ? undefined : writeNow;
+  /** Whether the stream loses a write that waits, so that it gets one byte at a time as long as `#send` works. */
+  #losing = false;
   /** Settles the promise of `flushed`. */
   #settled: Settling<void> | undefined = undefined;
   /** How many writes have not had their callback yet, also if the kernel has their bytes. */
   #unfinished = 0;
-  #done: Done | undefined = undefined;
-  #doneWithoutError: Done | undefined = undefined;
   /** False for TLS, which takes data without sending it, and in Deno takes no empty write. */
   readonly #plain: boolean;
   readonly #session: Session | undefined;
-  /**
-   * Whether to write to the descriptor, which needs no copy, and in Bun a write that fails closes the socket
-   * with what can still be read. Only while the program does not have `native`, which does not count such
-   * bytes (`bytesWritten`, and for `setTimeout`). Deno has no descriptor there.
-   */
-  #direct: boolean = runtime().name !== "deno";
 
   /** `native` has to be connected and paused, without other listeners. */
   constructor(native: NodeSocket, known: KnownEnds = {}, session?: Session) {
@@ -211,67 +202,50 @@ export class NodeTransport implements Transport {
     }
     if (native.writableEnded) {
       // The program has called `native.end()`. A write would destroy the socket, and what can still be read.
-      this.#failWrite(coded("EPIPE", "write EPIPE"), true);
+      this.#failWrite(brokenPipe(), true);
       return 0;
     }
     if (!this.#plain) return this.#encrypt(data);
     if (this.#hasEnded()) return 0;
-    const direct = this.#direct || this.sendDirectly !== undefined;
-    const sent = direct ? this.#send(data) : undefined;
-    if (sent !== undefined) {
-      if (sent === data.length || this.#failedWrite !== undefined) return sent;
-      const rest = this.#queue(copyOf(data, sent, this.sendDirectly === undefined ? chunkSize : 1));
-      // The kernel may have got room since.
-      this.writing &&= !this.#sent();
-      return sent + rest;
-    }
     let taken = 0;
-    while (taken < data.length) {
-      const size = Math.min(data.length - taken, chunkSize);
-      const pool = size <= small.size ? small : large;
-      pool.memory ??= allocate(pool.size);
-      pool.memory.set(size === data.length ? data : part(data, taken, taken + size));
-      native.write(pool.memory.subarray(0, size));
-      if (this.#failedWrite !== undefined) break;
-      taken += size;
-      if (!this.#sent()) {
-        // The memory belongs to that write from now on.
-        pool.memory = undefined;
-        // The callback of an empty write after all others serves for all of them.
-        this.#queue(nothing);
-        break;
-      }
-    }
+    do {
+      taken += this.#pass(taken === 0 ? data : part(data, taken));
+    } while (taken < data.length && !this.writing && this.#failedWrite === undefined);
     return taken;
   }
 
-  /**
-   * Sends what the kernel takes at once. Returns how many bytes, or `undefined` if it cannot be used. The
-   * stream would need a copy of them, since it keeps what the kernel does not take where it is. It costs a
-   * quarter more, too.
-   */
-  #send(data: Uint8Array): number | undefined {
-    const { writableLength, _handle } = this.native;
-    if (this.sendDirectly !== undefined) {
-      const sent = writableLength > 0 ? undefined : this.sendDirectly(data);
-      if (sent === undefined || sent >= 0) return sent;
-      this.#failWrite(systemError(sent, "send"), true);
-      return 0;
-    }
-    const fd = _handle?.fd ?? -1;
-    // On Windows no socket has a descriptor. A listener's program can write to what it accepts.
-    if (fd < 0 || writableLength > 0) return undefined;
-    fs ??= builtin("node:fs");
+  /** Sends what the kernel takes at once, and gives the next chunk of the rest to the stream. */
+  #pass(data: Uint8Array): number {
+    const sent = this.#sendNow(data);
+    const taken = sent ?? 0;
+    if (taken === data.length || this.#failedWrite !== undefined) return taken;
+    const most = this.#losing && sent !== undefined ? 1 : chunkSize;
+    const rest = this.#queue(copyOf(data, taken, most));
+    // The kernel may have got room since.
+    this.writing &&= !this.#sent();
+    if (this.writing) spare = undefined;
+    return taken + rest;
+  }
+
+  #sendNow(data: Uint8Array): number | undefined {
+    // A listener's program can write to what it accepts.
+    if (this.native.writableLength > 0) return undefined;
     try {
-      return fs.writeSync(fd, data, 0, data.length);
+      return this.#send?.(data, this.native);
     } catch (cause) {
-      const { errno, code } = cause as { errno?: number; code?: string };
-      // This is no error of a connection, so it comes from a replaced `node:fs`.
-      if (errno === undefined || code === "EBADF") return undefined;
       // The kernel reports an error once, so the stream would not get it.
-      if (code !== "EAGAIN") this.#failWrite(cause);
+      this.#failWrite(cause, true);
       return 0;
     }
+  }
+
+  /**
+   * Sends by `send`, as the stream loses a write that waits. Of what the kernel does not take, the stream then
+   * gets one byte at a time, and waits with it for room.
+   */
+  sendBy(send: Send): void {
+    this.#send = send;
+    this.#losing = true;
   }
 
   /** Gives a chunk to the stream, waits for its callback, and returns how many bytes have not failed at once. */
@@ -294,7 +268,7 @@ export class NodeTransport implements Transport {
     }
     const direct = session?.direct && native.writableLength === 0 && native.writableCorked === 0;
     const before = session?.sent ?? 0;
-    const taken = this.#queue(direct ? unshared(data) : copyOf(data));
+    const taken = this.#queue(direct ? unshared(data) : part(data, 0).slice(0, chunkSize));
     // The callback comes a turn of the event loop later, also when the kernel has everything.
     if (direct && taken <= atOnce) this.writing &&= session.sent < before + taken;
     return taken;
@@ -345,7 +319,8 @@ export class NodeTransport implements Transport {
   }
 
   expose(): void {
-    this.#direct = false;
+    // The socket does not count such bytes (`bytesWritten`, and for `setTimeout`).
+    if (this.#send === writeNow) this.#send = undefined;
   }
 
   isGone(): boolean {
@@ -444,24 +419,16 @@ export class NodeTransport implements Transport {
     this.#outgoing.drained();
   }
 
-  /** Returns a `done` that hides a failed write from the stream, and reports it to us. */
-  withoutError(done: Done): Done {
-    if (this.#done !== done) {
-      this.#done = done;
-      this.#doneWithoutError = (cause) => {
-        if (cause) this.#failWrite(cause);
-        done();
-      };
+  /**
+   * Called when the stream has failed to write `size` bytes. The stream must not know, as it would destroy its
+   * socket, and with it bytes that have arrived, which may be the reason that a server gives before it closes.
+   */
+  lost(size: number, cause: unknown, again: () => void, done: Done): void {
+    if (this.#losing && size === 1 && !this.#closed && !this.isGone()) {
+      return void nativeTimers().setTimeout(again, retryPause).unref();
     }
-    return this.#doneWithoutError!;
-  }
-
-  /** Calls `again` later if a write of one byte has failed though the peer is there. Returns whether it does. */
-  retries(size: number, cause: unknown, again: () => void): boolean {
-    if (!cause || size !== 1 || this.sendDirectly === undefined) return false;
-    if (this.#closed || this.isGone()) return false;
-    nativeTimers().setTimeout(again, retryPause).unref();
-    return true;
+    this.#failWrite(cause);
+    done();
   }
 
   /** Whether the kernel has ended the connection, which is reported here if writes would hide it. */
@@ -580,23 +547,31 @@ export function listenTo(
   return transport;
 }
 
-/**
- * Hides a failed write from the stream, so that reading goes on. The stream would destroy its socket, and
- * with it bytes that have arrived, which may be the reason that a server gives before it closes.
- */
+/** The `write` of a stream, which tells the transport and not the stream that it has failed. */
 function write(this: OwnedSocket, data: Uint8Array, encoding: string, done: Done): void {
   const { _write } = Object.getPrototypeOf(this) as NodeSocket;
-  const transport = this[owner]!;
-  const finished = transport.withoutError(done);
-  _write.call(
-    this,
-    data,
-    encoding,
-    transport.sendDirectly === undefined ? finished : (cause) => {
-      const again = () => write.call(this, data, encoding, done);
-      if (!transport.retries(data.length, cause, again)) finished(cause);
-    },
-  );
+  const again = () => write.call(this, data, encoding, done);
+  _write.call(this, data, encoding, (cause) => {
+    if (cause) this[owner]!.lost(data.length, cause, again, done);
+    else done();
+  });
+}
+
+/** Writes to the descriptor, which needs no copy, and in Bun a write of the stream that fails closes its socket. */
+function writeNow(data: Uint8Array, { _handle }: NodeSocket): number | undefined {
+  const fd = _handle?.fd ?? -1;
+  // On Windows no socket has a descriptor.
+  if (fd < 0) return undefined;
+  fs ??= builtin("node:fs");
+  try {
+    return fs.writeSync(fd, data, 0, data.length);
+  } catch (cause) {
+    const { errno, code } = cause as { errno?: number; code?: string };
+    // Without a number it is no error of a connection, so it comes from a replaced `node:fs`.
+    if (errno === undefined || code === "EBADF") return undefined;
+    if (code === "EAGAIN") return 0;
+    throw cause;
+  }
 }
 
 function onData(this: OwnedSocket, chunk: Uint8Array): void {
@@ -617,116 +592,36 @@ function onClose(this: OwnedSocket): void {
   this[owner]!.gone();
 }
 
-/** All sockets with `onread` receive into this memory. The reader copies its bytes before the next read. */
-let memory: Uint8Array | undefined;
-
-export function onread(): { buffer: Uint8Array; callback: typeof onRead } {
-  return { buffer: memory ??= new Uint8Array(65_536), callback: onRead };
-}
-
-/** Names of the keys under which a socket has the parts of its option `onread`. Not documented. */
-const names = ["kBuffer", "kBufferCb", "kBufferGen"];
-
-/**
- * Gives the option `onread` to a socket that is paused. Node ignores the option for TLS over an open
- * socket, where memory for each record costs more than its decryption. Returns `false` if it cannot.
- */
-export function giveOnread(native: NodeSocket): boolean {
-  const symbols = Object.getOwnPropertySymbols(native);
-  const keys = names.map((name) => symbols.find(({ description }) => description === name));
-  if (keys.includes(undefined) || native._handle?.useUserBuffer === undefined) return false;
-  const { buffer, callback } = onread();
-  for (const [i, value] of [buffer, callback, null].entries()) {
-    (native as unknown as Record<symbol, unknown>)[keys[i]!] = value;
-  }
-  native._handle.useUserBuffer(buffer);
-  // With `onread`, reading from the network has to be paused as well.
-  native.pause();
-  return true;
-}
-
-/** The callback of `onread`. Node calls it as a method of the socket, like a listener. */
-function onRead(this: OwnedSocket, size: number, buffer: Uint8Array): boolean {
-  this[owner]!.received(buffer.subarray(0, size), true);
-  return true;
-}
-
-/**
- * Makes a transport of an open `net.Socket` or `tls.TLSSocket`. Returns `undefined` when `native` is not
- * one, is not open, or is not TCP. Bytes that it has received but not emitted come first.
- *
- * @throws {TypeError} It decodes to text, so bytes may be lost already, or has the option `onread`.
- */
-export function adoptSocket(native: object): NodeTransport | undefined {
-  if (!(native instanceof net().Socket)) return undefined;
-  if (native.connecting || native.destroyed || native.remotePort === undefined) return undefined;
-  if (native.readableEncoding !== null) {
-    throw new TypeError(
-      "Cannot wrap as 'native' must not have an encoding: " +
-        `current value is ${native.readableEncoding}`,
-    );
-  }
-  if (hasOnread(native)) {
-    throw new TypeError("Cannot wrap as 'native' must not have the option 'onread'");
-  }
-  native.allowHalfOpen = true;
-  native.pause();
-  const transport = listenTo(native);
-  transport.expose();
-  return transport;
-}
-
-/** Whether the socket has the option `onread`, with which it emits no `data` events. Not documented. */
-function hasOnread(native: object): boolean {
-  return Object.getOwnPropertySymbols(native).some((symbol) =>
-    /^(kBuffer|kOnreadBuffer)$/.test(symbol.description ?? "") &&
-    Boolean((native as Record<symbol, unknown>)[symbol])
-  );
-}
+/** Memory for the copy of a long write, shared by all connections until a write has to wait and keeps it. */
+let spare: Uint8Array | undefined;
 
 /** A copy of the next chunk of `data` from `start` on. */
-function copyOf(data: Uint8Array, start: number = 0, most: number = chunkSize): Uint8Array {
-  return part(data, start).slice(0, most);
+function copyOf(data: Uint8Array, start: number, most: number): Uint8Array {
+  const chunk = part(data, start, Math.min(start + most, data.length));
+  if (chunk.length <= short) return chunk.slice();
+  spare ??= new Uint8Array(chunkSize);
+  spare.set(chunk);
+  return spare.subarray(0, chunk.length);
 }
 
-/** Allocates a `Buffer`. Of any other array, streams would make a view at every write. */
-function allocate(size: number): Uint8Array {
-  return builtin("node:buffer").Buffer.allocUnsafeSlow(size);
-}
-
-// The two functions below ask the binding, since the socket would keep the address a second time.
-
+/** Our own address. */
 function localAddr(native: NodeSocket): NetAddr | undefined {
-  const name = new Name();
-  if (native._handle?.getsockname?.(name) === 0) return address(name.address, name.port);
-  return address(native.localAddress, native.localPort);
+  return address(native, "getsockname") ?? known(native.localAddress, native.localPort);
 }
 
 /** The peer's address, or `undefined` when the peer has gone already. */
 export function remoteAddr(native: NodeSocket): NetAddr | undefined {
-  const name = new Name();
-  if (native._handle?.getpeername?.(name) === 0) return address(name.address, name.port);
-  return address(native.remoteAddress, native.remotePort);
+  return address(native, "getpeername") ?? known(native.remoteAddress, native.remotePort);
 }
 
-function address(hostname: string | undefined, port: number | undefined): NetAddr | undefined {
-  if (hostname === undefined || port === undefined) return undefined;
-  return netAddr(hostname, port);
+/** Asks the binding, since the socket would keep the address a second time. */
+function address({ _handle }: NodeSocket, ask: "getsockname" | "getpeername"): NetAddr | undefined {
+  const name = new Name();
+  return _handle?.[ask]?.(name) === 0 ? known(name.address, name.port) : undefined;
+}
+
+function known(hostname: string | undefined, port: number | undefined): NetAddr | undefined {
+  return hostname === undefined || port === undefined ? undefined : netAddr(hostname, port);
 }
 
 function ignore(): void {}
-
-/** The error for FIN without `close_notify`: the stream may have been cut (RFC 8446 section 6.1). */
-export function truncation(): Error {
-  return coded("ECONNRESET", "the stream ended without close_notify");
-}
-
-/** The error for bytes that came before TLS: they must not be taken for bytes that TLS protected. */
-export function unread(): Error {
-  return coded("ERR_TLS_EARLY", "bytes arrived before TLS began, and nobody has read them");
-}
-
-/** The error for a socket that the program has closed without `close` of its connection. */
-export function destroyed(): Error {
-  return coded("ECANCELED", "the socket was destroyed");
-}

@@ -2,7 +2,7 @@ import net from "node:net";
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Transport } from "../../../../src/adapter.ts";
-import { adoptSocket } from "../../../../src/adapters/node/transport.ts";
+import { adopt } from "../../../../src/adapters/node/adopt.ts";
 import { sleep, until } from "../../../contract/support.ts";
 
 interface Ends extends Disposable {
@@ -54,7 +54,7 @@ test("net.Socket: what it held before it was adopted comes first, then the end",
   const { ours, peer } = sockets;
   peer.write(new Uint8Array(5_000));
   await until(() => ours.readableLength === 5_000, "the bytes are held");
-  const transport = adoptSocket(ours)!;
+  const transport = adopt(ours)!;
   const told = listenIn(transport);
   peer.end(new Uint8Array(1));
   await sleep(20);
@@ -69,7 +69,7 @@ test("net.Socket: what it held before it was adopted comes first, then the end",
 test("net.Socket: what has arrived when a write fails is read before the error", async () => {
   using sockets = await ends();
   const { ours, peer } = sockets;
-  const transport = adoptSocket(ours)!;
+  const transport = adopt(ours)!;
   const told = listenIn(transport);
   peer.write(new Uint8Array(1));
   transport.pull();
@@ -95,7 +95,7 @@ test("net.Socket: what has arrived when a write fails is read before the error",
 test("net.Socket: a write that has to wait says so, and when it is over", async () => {
   using sockets = await ends();
   const { ours, peer } = sockets;
-  const transport = adoptSocket(ours)!;
+  const transport = adopt(ours)!;
   const told = listenIn(transport);
   peer.pause();
   const data = new Uint8Array(2 ** 25);
@@ -112,7 +112,7 @@ test("net.Socket: a write that has to wait says so, and when it is over", async 
 test("net.Socket: a short write that the kernel takes is over at once", async () => {
   using sockets = await ends();
   const { ours, peer } = sockets;
-  const transport = adoptSocket(ours)!;
+  const transport = adopt(ours)!;
   listenIn(transport);
   let arrived = "";
   peer.on("data", (chunk) => arrived += chunk);
@@ -129,7 +129,7 @@ test("net.Socket: a short write that the kernel takes is over at once", async ()
 test("net.Socket: after close it tells nothing, and a late error harms nobody", async () => {
   using sockets = await ends();
   const { ours, peer } = sockets;
-  const transport = adoptSocket(ours)!;
+  const transport = adopt(ours)!;
   const told = listenIn(transport);
   transport.pull();
   transport.close();
@@ -141,13 +141,13 @@ test("net.Socket: after close it tells nothing, and a late error harms nobody", 
 });
 
 test("net.Socket: only an open TCP socket that yields bytes is adopted", async () => {
-  assertEquals(adoptSocket({}), undefined);
-  assertEquals(adoptSocket(new net.Socket()), undefined);
+  assertEquals(adopt({}), undefined);
+  assertEquals(adopt(new net.Socket()), undefined);
   using sockets = await ends();
   const { ours, peer } = sockets;
   ours.setEncoding("utf8");
-  assertThrows(() => adoptSocket(ours), TypeError, "current value is utf8");
-  listenIn(adoptSocket(peer)!);
+  assertThrows(() => adopt(ours), TypeError, "current value is utf8");
+  listenIn(adopt(peer)!);
   peer.destroy();
-  assertEquals(adoptSocket(peer), undefined);
+  assertEquals(adopt(peer), undefined);
 });

@@ -1,18 +1,19 @@
 /** Unix sockets through `node:net`, in all three runtimes. */
 
-import type { Attempt, ListenerTransport, Transport } from "../../adapter.ts";
-import type { NetAddr, UnixAddr } from "../../kernel/address.ts";
-import type { Stats } from "../../kernel/modules.ts";
-import { AF_UNIX, encodeUnix, SOCK_STREAM } from "../../kernel/sockaddr.ts";
-import { builtin, host } from "../../kernel/system.ts";
-import { coded, systemError } from "../../kernel/system_error.ts";
-import { sleep } from "../../time/native_timers.ts";
-import { Settling } from "../../time/settling.ts";
-import { loadKernel } from "../bun/kernel.ts";
-import { SocketAttempt } from "./connect.ts";
-import { NodeListenerTransport, openServer } from "./listen.ts";
-import { net, type NodeServer } from "./net.ts";
-import { destroyed, listenTo } from "./transport.ts";
+import type { Attempt, ListenerTransport, Transport } from "../adapter.ts";
+import type { NetAddr, UnixAddr } from "../kernel/address.ts";
+import type { Stats } from "../kernel/modules.ts";
+import { AF_UNIX, encodeUnix, SOCK_STREAM } from "../kernel/sockaddr.ts";
+import { builtin, host } from "../kernel/system.ts";
+import { coded, systemError } from "../kernel/system_error.ts";
+import { sleep } from "../time/native_timers.ts";
+import { Settling } from "../time/settling.ts";
+import { loadKernel } from "./bun/kernel.ts";
+import { SocketAttempt } from "./node/connect.ts";
+import { NodeListenerTransport, openServer } from "./node/listen.ts";
+import { net, type NodeServer } from "./node/net.ts";
+import { listenTo } from "./node/transport.ts";
+import { destroyed } from "./errors.ts";
 
 /** How long a process may take between binding its socket and listening, ms. */
 const starting = 20;
