@@ -22,8 +22,8 @@ async function watched(port: number, options: Partial<ConnectOptions>) {
   for (const socket of all) socket.write(new Uint8Array(16_384)).catch(() => {});
   // The first look at a connection finds its descriptor. The looks after it are measured.
   await sleep((options.deadPeerTimeout ?? 0) + 3_000);
-  // The watch looks in bursts, which shorter rounds would miss.
-  const busy = await load(2 * deadPeerTimeout);
+  // The watch looks in bursts, which a shorter time could miss.
+  const busy = await load(2 * (options.deadPeerTimeout ?? 2_500));
   for (const socket of all) socket.reset();
   await sleep(1_000);
   return { idle, busy };
