@@ -54,10 +54,9 @@ export function diagnoseAttempt(attempt: Attempt<unknown> | undefined, timers: T
 /** Describes what the kernel knows about this attempt. */
 function judgeAttempt(fd: number | undefined): string {
   // A diagnosis must not print a warning, as the program did not ask for it.
-  const { kernel } = adapter().loadKernel(true);
-  if (fd === undefined || kernel === undefined || layoutObstacle() !== undefined) {
-    return "no answer yet";
-  }
+  const { kernel, obstacle } = adapter().loadKernel(true);
+  if (obstacle !== undefined) return `no answer yet; ${outOfReach(obstacle)}`;
+  if (fd === undefined || layoutObstacle() !== undefined) return "no answer yet";
   const info = readTcpInfo(kernel, fd);
   if (typeof info === "number" || info.state === "CLOSED") return "no answer yet";
   if (info.state !== "SYN-SENT") {

@@ -222,7 +222,7 @@ export function checkTimeouts(options: unknown): Partial<Timeouts> {
 /** Checks the options of a `read`, `write` or `accept`. It copies no keys, as it runs at every call. */
 export function checkCall(
   options: unknown,
-  verb: "read" | "write" | "accept" | "end" | "drain" | "shut down",
+  verb: "read" | "write" | "accept" | "end" | "drain" | "shut down" | "start TLS",
 ): CallOptions {
   checkPlain(options, verb);
   for (const key in options as object) {

@@ -83,7 +83,8 @@ function read(der: Uint8Array): PeerCertificate {
     subjectAltName,
     validFrom: new Date(certificate.validFrom),
     validTo: new Date(certificate.validTo),
-    serialNumber,
+    // Whole bytes: Deno leaves out a zero at the begin.
+    serialNumber: serialNumber.padStart(serialNumber.length + serialNumber.length % 2, "0"),
     fingerprint256,
     raw,
   };

@@ -54,7 +54,7 @@ export async function startTls(
   const plan = server
     ? checkServerTls(rest, verb, undefined)
     : checkTls(rest, verb, undefined, connection.peerName);
-  const checked = checkCall(limits, "read");
+  const checked = checkCall(limits, verb);
   const what = { operation: "connect", address: connection.remoteAddr } as const;
   mustBeInTime(checked, what);
   const { due, limit: timeout } = dueOf(checked, connection.timeouts.read);

@@ -312,6 +312,7 @@ for (const [name, given, wanted, accepted] of clients) {
       using _client = dialled as TcpConnection;
       using server = await accepting;
       assertEquals(server.tls?.peerCertificate?.subject, accepted);
+      assertEquals(server.tls?.peerCertificate?.serialNumber, "0130");
       return;
     }
     // With TLS 1.3 a client is done before the server has seen its certificate.

@@ -90,6 +90,8 @@ const reason = process.versions.bun === undefined
 
 test("diagnosis: says so when the kernel is out of reach", skip(reason), async () => {
   const script = testFile("../dead_peer/programs/timeout.ts");
-  const { output } = await spawnRuntime(without, [script]);
+  using address = await hangingAddress();
+  const { output } = await spawnRuntime(without, [script, String(address.port)]);
   assertMatch(output, /: what the kernel knows is out of reach: \S+/);
+  assertMatch(output, /: no answer yet; what the kernel knows is out of reach: \S+/);
 });
