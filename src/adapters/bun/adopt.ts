@@ -5,7 +5,7 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import { succeed } from "../../kernel/system_error.ts";
 import { adopt as adoptNode } from "../node/adopt.ts";
 import { loadKernel } from "./kernel.ts";
-import { type BunSocket, handlers, isBunSocket, Opener, takeOver } from "./socket.ts";
+import { type BunSocket, handlers, isBunSocket, takeOver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
 /** Adopts an open socket of Bun's own API or of its `node:net`. Returns `undefined` for anything else. */
@@ -53,15 +53,8 @@ function duplicate(native: BunSocket): BunTransport {
 
 /** Makes a transport of a duplicate of the descriptor. */
 export function secondOf(kernel: Kernel, fd: number): BunTransport {
-  const second = new Second();
-  takeOver(succeed(kernel.dup(fd), "dup"), second).catch(() => {});
-  return second.transport!;
-}
-
-class Second extends Opener {
-  transport: BunTransport | undefined = undefined;
-
-  open(socket: BunSocket): void {
-    this.transport = new BunTransport(socket);
-  }
+  let second: BunTransport | undefined;
+  const open = (socket: BunSocket) => void (second = new BunTransport(socket));
+  takeOver(succeed(kernel.dup(fd), "dup"), { open }).catch(() => {});
+  return second!;
 }

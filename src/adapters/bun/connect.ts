@@ -17,7 +17,7 @@ import { knownAddress } from "../../kernel/sockaddr.ts";
 import { Settling } from "../../time/settling.ts";
 import { connect as connectNode } from "../node/connect.ts";
 import { loadKernel } from "./kernel.ts";
-import { type BunSocket, Opener, takeOver } from "./socket.ts";
+import { type BunSocket, type Receiver, takeOver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
 /** Dials. Without system calls (on Windows) Bun's `node:net` does it, whose attempts can be aborted. */
@@ -29,7 +29,7 @@ export function connect(target: Target): Attempt {
 }
 
 /** One handshake. */
-class Dial extends Opener implements Attempt, Outgoing {
+class Dial implements Attempt, Outgoing, Receiver {
   readonly #settling = new Settling<Transport>();
   readonly opened: Promise<Transport> = this.#settling.promise;
   readonly #remote: NetAddr | undefined;
@@ -37,7 +37,6 @@ class Dial extends Opener implements Attempt, Outgoing {
   #over = false;
 
   constructor(kernel: Kernel, address: string, port: number, before?: BeforeHandshake) {
-    super();
     this.#remote = knownAddress(address, port);
     try {
       takeOver(startHandshake(kernel, address, port, before), this).catch((cause) =>

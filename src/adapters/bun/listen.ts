@@ -12,7 +12,7 @@ import { knownAddress } from "../../kernel/sockaddr.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
 import { closeReport } from "../node/listen.ts";
 import { loadKernel } from "./kernel.ts";
-import { type BunSocket, handlers, Opener, type Receiver } from "./socket.ts";
+import { type BunSocket, handlers, type Receiver } from "./socket.ts";
 import { BunTransport } from "./transport.ts";
 
 /** The part of Bun's listener that is used. */
@@ -41,7 +41,7 @@ interface BunListen {
 }
 
 /** A listener of Bun's. Bun accepts each connection at once, and cannot wait until `pull` is called. */
-class BunListenerTransport extends Opener implements ListenerTransport {
+class BunListenerTransport implements ListenerTransport, Receiver {
   readonly native: BunListener;
   readonly addr: NetAddr;
   /** The local address of all connections, if they have the same. */
@@ -52,7 +52,6 @@ class BunListenerTransport extends Opener implements ListenerTransport {
   readonly #reportClose: () => void = closeReport(() => this.#closed ? undefined : this.#incoming);
 
   constructor(options: { fd: number } | BunListenAddress) {
-    super();
     const { Bun } = globalThis as unknown as { Bun: BunListen };
     this.native = Bun.listen({ ...options, allowHalfOpen: true, data: this, socket: handlers });
     this.#fd = this.native.fd;

@@ -35,23 +35,23 @@ export function isBunSocket(native: object): native is BunSocket {
   return tag === "[object TCPSocket]" || tag === "[object TLSSocket]";
 }
 
-/** Methods that the events of a socket call. */
+/** Methods that the events of a socket call, as far as the receiver has them. */
 export interface Receiver {
-  open(socket: BunSocket): void;
-  received(chunk: Uint8Array): void;
-  ended(): void;
-  writable(): void;
-  closed(cause: unknown): void;
+  open?(socket: BunSocket): void;
+  received?(chunk: Uint8Array): void;
+  ended?(): void;
+  writable?(): void;
+  closed?(cause: unknown): void;
 }
 
 /** Shared by all sockets. `socket.data` is the receiver of the event. */
 export const handlers = {
-  open: (socket: BunSocket): void => socket.data.open(socket),
-  data: (socket: BunSocket, chunk: Uint8Array): void => socket.data.received(chunk),
-  end: (socket: BunSocket): void => socket.data.ended(),
-  drain: (socket: BunSocket): void => socket.data.writable(),
-  close: (socket: BunSocket, cause?: Error): void => socket.data.closed(cause),
-  error: (socket: BunSocket, cause: Error): void => socket.data.closed(cause),
+  open: (socket: BunSocket): void => socket.data.open?.(socket),
+  data: (socket: BunSocket, chunk: Uint8Array): void => socket.data.received?.(chunk),
+  end: (socket: BunSocket): void => socket.data.ended?.(),
+  drain: (socket: BunSocket): void => socket.data.writable?.(),
+  close: (socket: BunSocket, cause?: Error): void => socket.data.closed?.(cause),
+  error: (socket: BunSocket, cause: Error): void => socket.data.closed?.(cause),
 };
 
 interface BunConnect {
@@ -70,13 +70,4 @@ interface BunConnect {
 export function takeOver(fd: number, receiver: Receiver): Promise<BunSocket> {
   const { Bun } = globalThis as unknown as { Bun: BunConnect };
   return Bun.connect({ fd, allowHalfOpen: true, data: receiver, socket: handlers });
-}
-
-/** A receiver that gets `open` only, since the transport made there is the receiver from then on. */
-export abstract class Opener implements Receiver {
-  abstract open(socket: BunSocket): void;
-  received(): void {}
-  ended(): void {}
-  writable(): void {}
-  closed(): void {}
 }

@@ -113,10 +113,6 @@ class Handshake implements Attempt, Receiver {
     this.#native?.terminate();
   }
 
-  open(): void {}
-  received(): void {}
-  writable(): void {}
-
   closed(cause: unknown): void {
     this.#fail(cause ?? lost());
   }
@@ -207,11 +203,6 @@ class Wire implements Receiver {
   /** How many bytes of data the records of the last chunk can have brought, and how many were handed out. */
   #brought = 0;
   #passed = 0;
-
-  open(): void {}
-  ended(): void {}
-  writable(): void {}
-  closed(): void {}
 
   /** Called when encrypted bytes have come from the network. */
   received(chunk: Uint8Array): void {

@@ -4,14 +4,14 @@ import type { Incoming, KnownEnds, Outgoing, Transport } from "../../adapter.ts"
 import type { NetAddr } from "../../kernel/address.ts";
 import { addressOf } from "../../kernel/identity.ts";
 import { netAddr, nowhere } from "../../kernel/sockaddr.ts";
-import { coded, systemError } from "../../kernel/system_error.ts";
+import { systemError } from "../../kernel/system_error.ts";
 import { hasPeer, hasRoom } from "../../kernel/tcp_socket.ts";
 import { free } from "../../memory.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
 import { loadKernel } from "./kernel.ts";
 import type { TlsInformation } from "../../tls/information.ts";
 import { Early } from "../early.ts";
-import { brokenPipe, truncation, unread } from "../errors.ts";
+import { brokenPipe, destroyed, truncation, unread } from "../errors.ts";
 import type { BunSocket, Receiver } from "./socket.ts";
 
 /** TLS that this library has started on a socket. */
@@ -36,6 +36,7 @@ export class BunTransport implements Transport, Receiver {
   #outgoing: Outgoing = nobody;
   #paused = false;
   #finished = false;
+  #failedWrite: Error | undefined = undefined;
   readonly #session: Session | undefined;
 
   constructor(native: BunSocket, session?: Session) {
@@ -126,8 +127,7 @@ export class BunTransport implements Transport, Receiver {
 
   /** Reports the error of the write that has just returned -1. */
   #broken(): Error {
-    const cause = writeError();
-    this.#incoming = new Broken(this.#incoming, cause);
+    const cause = this.#failedWrite = writeError();
     this.#outgoing.failed(cause);
     return cause;
   }
@@ -214,12 +214,12 @@ export class BunTransport implements Transport, Receiver {
   ended(): void {
     const incoming = this.#incoming;
     if (incoming !== deaf && incoming !== nobody && this.#session?.cut) {
-      const cause = truncation();
-      incoming.failed(cause);
-      return this.#outgoing.failed(cause);
+      return this.#fail(truncation());
     }
     if (!(incoming instanceof Early)) this.#incoming = deaf;
-    incoming.end();
+    // After a failed write Bun reports a normal end.
+    if (this.#failedWrite === undefined) incoming.end();
+    else incoming.failed(this.#failedWrite);
   }
 
   writable(): void {
@@ -237,33 +237,13 @@ export class BunTransport implements Transport, Receiver {
       if (!this.#finished) this.#outgoing.failed(brokenPipe());
     } else {
       // Without a cause, it was the program that closed `native`.
-      cause ??= coded("ECANCELED", "the socket was closed");
-      this.#incoming.failed(cause);
-      this.#outgoing.failed(cause);
+      this.#fail(cause ?? destroyed());
     }
   }
-}
 
-/** Turns an end of reading into the error of a failed write, after which Bun reports a normal end. */
-class Broken implements Incoming {
-  readonly #incoming: Incoming;
-  readonly #cause: Error;
-
-  constructor(incoming: Incoming, cause: Error) {
-    this.#incoming = incoming;
-    this.#cause = cause;
-  }
-
-  data(chunk: Uint8Array, lent: boolean): void {
-    this.#incoming.data(chunk, lent);
-  }
-
-  end(): void {
-    this.#incoming.failed(this.#cause);
-  }
-
-  failed(): void {
-    this.#incoming.failed(this.#cause);
+  #fail(cause: unknown): void {
+    this.#incoming.failed(this.#failedWrite ?? cause);
+    this.#outgoing.failed(cause);
   }
 }
 
