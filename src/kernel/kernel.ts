@@ -27,6 +27,15 @@ export interface Kernel {
   /** Starts the handshake and returns 0 or -errno: usually -EINPROGRESS, as `socket` does not block. */
   connect(fd: number, address: Uint8Array): number;
   listen(fd: number, backlog: number): number;
+  /**
+   * Sends as much as the kernel takes at once. Returns how many bytes, 0 when it would have to wait, or
+   * -errno. Only on systems on which it was tested.
+   */
+  readonly send?: ((fd: number, data: Uint8Array) => number) | undefined;
+  /** Receives what the kernel has. Returns as `send` does, and 0 also at the end. */
+  readonly receive?: ((fd: number, into: Uint8Array) => number) | undefined;
+  /** Whether a write would not have to wait, as the socket has room or has failed. */
+  isWritable(fd: number): boolean;
   shutdown(fd: number, how: number): number;
   close(fd: number): number;
   /** Returns a second descriptor (close-on-exec) for the same socket, or -errno. */

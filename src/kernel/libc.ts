@@ -5,13 +5,14 @@
 import type { Kernel, KernelAccess } from "./kernel.ts";
 import type { Obstacle } from "./obstacle.ts";
 import { AF_INET, SOCK_STREAM } from "./sockaddr.ts";
-import { host, type KnownSystem, knownSystem, systemName } from "./system.ts";
+import { errnoName } from "./system_error.ts";
+import { host, isLittleEndian, type KnownSystem, knownSystem, systemName } from "./system.ts";
 
 /** Parameter types: 32 bits, 64 bits, memory. Each runtime's binding translates these words. */
 export type CType = "i32" | "u32" | "i64" | "buffer";
 
 /**
- * Every function that is bound. All return `int`.
+ * Every function that is bound. All return `int`, for which no chunk that is sent or received is too large.
  *
  * `fcntl` is variadic: its third argument is passed in a register, but on Apple's arm64 as the first
  * one on the stack. So it is called with nine arguments: the third and the ninth, which is the first
@@ -27,6 +28,9 @@ export const signatures: Readonly<Record<CFunction, readonly CType[]>> = {
   bind: ["i32", "buffer", "u32"],
   connect: ["i32", "buffer", "u32"],
   listen: ["i32", "i32"],
+  send: ["i32", "buffer", "i64", "i32"],
+  recv: ["i32", "buffer", "i64", "i32"],
+  poll: ["buffer", "i64", "i32"],
   shutdown: ["i32", "i32"],
   close: ["i32"],
   dup: ["i32"],
@@ -47,6 +51,10 @@ export interface Libc {
   bind(fd: number, address: Uint8Array, size: number): number;
   connect(fd: number, address: Uint8Array, size: number): number;
   listen(fd: number, backlog: number): number;
+  /** For 64 bits Deno calls fast only with a bigint: https://github.com/denoland/deno/pull/23983 */
+  send(fd: number, data: Uint8Array, size: bigint, flags: number): number;
+  recv(fd: number, into: Uint8Array, size: bigint, flags: number): number;
+  poll(descriptors: Uint8Array, count: bigint, ms: number): number;
   shutdown(fd: number, how: number): number;
   close(fd: number): number;
   dup(fd: number): number;
@@ -120,12 +128,10 @@ export function noLibrary(): Obstacle | undefined {
 }
 
 /**
- * Flags for `send` and `recv`: MSG_DONTWAIT, and MSG_NOSIGNAL, which `recv` ignores. `undefined` on
- * systems on which direct transfers were never tested.
+ * Flags for `send` and `recv`: MSG_DONTWAIT, and MSG_NOSIGNAL, which `recv` ignores. On other systems direct
+ * transfers were never tested.
  */
-export function transferFlags(): number | undefined {
-  return knownSystem() === "linux" ? 0x40 | 0x4000 : undefined;
-}
+const transferFlags: Partial<Record<KnownSystem, number>> = { linux: 0x40 | 0x4000 };
 
 /** Flags beside the type by which `socket()` opens a non-blocking, close-on-exec one in one call. */
 const socketFlags: Partial<Record<KnownSystem, number>> = {
@@ -144,6 +150,7 @@ const F_SETFL = 4;
 const FD_CLOEXEC = 1n;
 const O_NONBLOCK_DARWIN = 4n;
 const STDERR = 2;
+const POLLOUT = 4;
 
 /** Makes the system calls with what `load` returns, or says why there are none. */
 export function kernelThrough(load: () => Libc): KernelAccess {
@@ -159,6 +166,16 @@ export function kernelThrough(load: () => Libc): KernelAccess {
 export function kernelOf(libc: Libc): Kernel {
   const size = new Uint32Array(1);
   const flags = socketFlags[knownSystem() as KnownSystem];
+  const dontWait = transferFlags[knownSystem() as KnownSystem];
+  const transfer = (call: Libc["send"]) => (fd: number, data: Uint8Array) => {
+    const size = call(fd, data, BigInt(data.length), dontWait!);
+    if (size >= 0) return size;
+    const error = libc.errno();
+    return errnoName(error) === "EAGAIN" ? 0 : -error;
+  };
+  /** `struct pollfd`, of which the last two bytes are for the answer. */
+  const pollfd = new Uint8Array(8);
+  const fields = new DataView(pollfd.buffer);
   const orErrno = (result: number) => result < 0 ? -libc.errno() : result;
   const length = (result: number) => result < 0 ? -libc.errno() : size[0]!;
   const control = (fd: number, command: number, value: bigint) =>
@@ -189,6 +206,13 @@ export function kernelOf(libc: Libc): Kernel {
     bind: (fd, address) => orErrno(libc.bind(fd, address, address.length)),
     connect: (fd, address) => orErrno(libc.connect(fd, address, address.length)),
     listen: (fd, backlog) => orErrno(libc.listen(fd, backlog)),
+    send: dontWait === undefined ? undefined : transfer(libc.send),
+    receive: dontWait === undefined ? undefined : transfer(libc.recv),
+    isWritable(fd) {
+      fields.setInt32(0, fd, isLittleEndian);
+      fields.setInt16(4, POLLOUT, isLittleEndian);
+      return libc.poll(pollfd, 1n, 0) > 0;
+    },
     shutdown: (fd, how) => orErrno(libc.shutdown(fd, how)),
     close: (fd) => orErrno(libc.close(fd)),
     dup: (fd) => orErrno(control(fd, F_DUPFD_CLOEXEC[knownSystem()!]!, 0n)),

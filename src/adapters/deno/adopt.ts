@@ -6,7 +6,7 @@ import { adopt as adoptNode } from "../node/adopt.ts";
 import type { DenoConn } from "./deno.ts";
 import { descriptorOf, isOpen, isTcp } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
-import { keepErrors } from "./node_errors.ts";
+import { applyWorkarounds } from "./node_workarounds.ts";
 import { DenoTransport } from "./transport.ts";
 
 /** Adopts an open connection of Deno's own API or of its `node:net`. Returns `undefined` for the rest. */
@@ -19,7 +19,7 @@ export function adopt(native: object): Transport | undefined {
   const transport = adoptNode(native);
   if (transport === undefined) return undefined;
   stopBelow(native as TlsSocket);
-  keepErrors(transport);
+  applyWorkarounds(transport);
   return transport;
 }
 

@@ -13,10 +13,10 @@ import { takeError } from "../../kernel/tcp_socket.ts";
 import { now, sleep } from "../../time/native_timers.ts";
 import { adopt } from "../node/adopt.ts";
 import { net } from "../node/net.ts";
-import { keepErrors } from "./node_errors.ts";
+import { applyWorkarounds } from "./node_workarounds.ts";
 import { askForNet } from "./deno.ts";
 import { descriptors } from "./descriptor.ts";
-import { hasEnded, loadKernel } from "./kernel.ts";
+import { loadKernel } from "./kernel.ts";
 
 /** Dials every address of the name, as RFC 8305 says. */
 export function dialPrepared(target: Target, before: BeforeHandshake): Attempt {
@@ -44,7 +44,7 @@ class PreparedAttempt implements Attempt {
     const kernel = this.#kernel;
     const fd = this.#fd = startHandshake(kernel, address, port, before);
     const start = now();
-    while (this.#fd >= 0 && !hasEnded(fd)) await pause(now() - start);
+    while (this.#fd >= 0 && !kernel.isWritable(fd)) await pause(now() - start);
     if (this.#fd < 0) throw coded("ECANCELED", "the attempt was called off");
     this.#fd = -1;
     const error = takeError(kernel, fd);
@@ -57,7 +57,7 @@ class PreparedAttempt implements Attempt {
     descriptors().remember(socket, fd);
     const transport = adopt(socket);
     if (transport !== undefined) {
-      keepErrors(transport);
+      applyWorkarounds(transport);
       return transport;
     }
     socket.destroy();

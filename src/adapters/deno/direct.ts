@@ -8,9 +8,10 @@
  * already right into the caller's memory (`deno task bench --only bulk`).
  */
 
+import type { Kernel } from "../../kernel/kernel.ts";
 import type { DenoConn } from "./deno.ts";
 import { descriptorOf } from "./handle.ts";
-import { type Transfers, transfers } from "./kernel.ts";
+import { loadKernel } from "./kernel.ts";
 
 /** Finding the descriptor costs about as much time as this many direct transfers save. */
 const worthwhile = 16;
@@ -22,7 +23,7 @@ const worthwhile = 16;
 export class Direct {
   readonly #conn: DenoConn;
   #fd = -1;
-  #transfers: Transfers | undefined = undefined;
+  #kernel: Kernel | undefined = undefined;
   #uses = 0;
 
   constructor(conn: DenoConn) {
@@ -31,12 +32,12 @@ export class Direct {
 
   /** Sends what the kernel takes at once. Returns how many bytes; 0 also when it cannot be used (yet). */
   send(data: Uint8Array): number {
-    return this.#ready() ? this.#transfers!.send(this.#fd, data) : 0;
+    return this.#ready() ? this.#kernel!.send!(this.#fd, data) : 0;
   }
 
   /** Receives what the kernel has. Returns how many bytes; 0 also at the end, and if it cannot be used. */
   receive(into: Uint8Array): number {
-    return this.#ready() ? this.#transfers!.receive(this.#fd, into) : 0;
+    return this.#ready() ? this.#kernel!.receive!(this.#fd, into) : 0;
   }
 
   #ready(): boolean {
@@ -44,8 +45,8 @@ export class Direct {
   }
 
   #find(): boolean {
-    this.#transfers = transfers();
-    if (this.#transfers === undefined) return false;
+    this.#kernel = loadKernel().kernel;
+    if (this.#kernel?.send === undefined) return false;
     try {
       this.#fd = descriptorOf(this.#conn);
       return true;

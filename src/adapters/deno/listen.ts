@@ -11,7 +11,7 @@ import { listenOnDescriptor, open } from "../node/listen.ts";
 import { askForNet, deno, type DenoConn, type DenoListener } from "./deno.ts";
 import { descriptors } from "./descriptor.ts";
 import { loadKernel } from "./kernel.ts";
-import { keepErrors } from "./node_errors.ts";
+import { applyWorkarounds } from "./node_workarounds.ts";
 import { DenoTransport } from "./transport.ts";
 
 /**
@@ -115,7 +115,7 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   if (reusePort) {
     // In node:net a missing permission would be an uncaught exception.
     askForNet(plan);
-    return await open({ host: hostname, port, reusePort, backlog }, keepErrors);
+    return await open({ host: hostname, port, reusePort, backlog }, applyWorkarounds);
   }
   const tcpBacklog = backlog === undefined ? {} : { tcpBacklog: backlog };
   // The socket is made within the call, and gets the lowest free descriptor.
@@ -132,7 +132,7 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
  * that a search could not tell which one is meant. Deno leaves the backlog as it is.
  */
 async function adoptDescriptor(fd: number, backlog?: number): Promise<ListenerTransport> {
-  const transport = await listenOnDescriptor(fd, backlog, keepErrors);
+  const transport = await listenOnDescriptor(fd, backlog, applyWorkarounds);
   const { kernel } = loadKernel();
   if (kernel !== undefined) descriptors().remember(transport.native, fd);
   if (backlog !== undefined) kernel?.listen(fd, backlog);

@@ -45,13 +45,8 @@ export class DenoTransport implements Transport {
   #ahead = 0;
   /** Whether the chunk that is being read belongs to the receiver. */
   #given = false;
-  /** The bytes that are being written. The first `#written` of them are done. */
-  #out: Uint8Array | undefined = undefined;
-  #written = 0;
-  #scratch: Uint8Array | undefined = undefined;
-  /** These two are made at the first write that is not direct. */
-  #onWritten: ((size: number) => void) | undefined = undefined;
-  #onWriteError: ((cause: unknown) => void) | undefined = undefined;
+  /** How many bytes of the current write Deno has not written yet. */
+  #unsent = 0;
   /** Settles the promise of `flushed`, which waits for the end of the current write. */
   #settled: Settling<void> | undefined = undefined;
   #writeFailure: { cause: unknown } | undefined = undefined;
@@ -117,12 +112,38 @@ export class DenoTransport implements Transport {
       return 0;
     }
     this.writing = true;
-    this.#out = this.#copy(sent === 0 ? data : part(data, sent));
-    this.#written = 0;
-    this.#onWritten ??= (size) => this.#wrote(size);
-    this.#onWriteError ??= (cause) => this.#writeError(cause);
-    this.native.write(this.#out).then(this.#onWritten, this.#onWriteError);
-    return sent + this.#out.length;
+    const size = Math.min(data.length - sent, chunkSize);
+    const memory = size <= smallest
+      ? small.pop() ?? new Uint8Array(smallest)
+      : large.pop() ?? new Uint8Array(chunkSize);
+    memory.set(size === data.length ? data : part(data, sent, sent + size));
+    void this.#writeOut(memory, size);
+    return sent + size;
+  }
+
+  /** Writes the first `size` bytes of `memory`, and gives it back. */
+  async #writeOut(memory: Uint8Array, size: number): Promise<void> {
+    this.#unsent = size;
+    let failure: { cause: unknown } | undefined;
+    try {
+      do {
+        this.#unsent -= await this.native.write(memory.subarray(size - this.#unsent, size));
+      } while (this.#unsent > 0 && !this.#closed);
+    } catch (cause) {
+      failure = { cause };
+    }
+    const pool = memory.length === smallest ? small : large;
+    if (pool.length < 64) pool.push(memory);
+    if (this.#closed) {
+      const whole = this.#unsent === 0;
+      if (this.writing) this.#shut(this.#cut || !whole);
+      if (whole) this.#settled?.resolve();
+      else this.#settled?.reject(failure?.cause ?? coded("ECANCELED", "closed"));
+      return;
+    }
+    this.writing = false;
+    if (failure === undefined) this.#outgoing.drained();
+    else this.#failWrite(failure.cause);
   }
 
   #directly(): Direct {
@@ -183,7 +204,7 @@ export class DenoTransport implements Transport {
   }
 
   #shut(cut: boolean): void {
-    const lost = this.writing ? this.#out!.length - this.#written : 0;
+    const lost = this.writing ? this.#unsent : 0;
     this.writing = false;
     // In TLS the peer notices by itself when a stream is cut off.
     if (cut && this.native.setNoDelay !== undefined) {
@@ -275,56 +296,11 @@ export class DenoTransport implements Transport {
     this.close();
   }
 
-  #wrote(size: number): void {
-    this.#written += size;
-    if (this.#closed) {
-      const whole = this.#written === this.#out!.length;
-      if (this.writing) this.#shut(this.#cut || !whole);
-      if (whole) this.#settled?.resolve();
-      else this.#settled?.reject(coded("ECANCELED", "closed"));
-      return this.#giveBack();
-    }
-    if (this.#written < this.#out!.length) {
-      this.native.write(this.#out!.subarray(this.#written))
-        .then(this.#onWritten, this.#onWriteError);
-      return;
-    }
-    this.writing = false;
-    this.#giveBack();
-    this.#outgoing.drained();
-  }
-
-  #writeError(cause: unknown): void {
-    if (this.#closed && this.writing) this.#shut(true);
-    this.#giveBack();
-    if (this.#closed) return this.#settled?.reject(cause);
-    this.writing = false;
-    this.#failWrite(cause);
-  }
-
   #failWrite(cause: unknown): void {
     // EPIPE says only that the error was reported to an earlier call.
     const { name, code } = cause as { name?: string; code?: string };
     if (name !== "BrokenPipe" && code !== "EPIPE") this.#writeFailure = { cause };
     this.#outgoing.failed(cause);
-  }
-
-  #copy(data: Uint8Array): Uint8Array {
-    const size = Math.min(data.length, chunkSize);
-    const scratch = this.#scratch = size <= smallest
-      ? small.pop() ?? new Uint8Array(smallest)
-      : large.pop() ?? new Uint8Array(chunkSize);
-    scratch.set(size === data.length ? data : part(data, 0, size));
-    return scratch.subarray(0, size);
-  }
-
-  #giveBack(): void {
-    const scratch = this.#scratch;
-    this.#out = undefined;
-    if (scratch === undefined) return;
-    this.#scratch = undefined;
-    const pool = scratch.length === smallest ? small : large;
-    if (pool.length < 64) pool.push(scratch);
   }
 }
 

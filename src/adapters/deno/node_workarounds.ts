@@ -1,11 +1,11 @@
-/** Keeps the errors of `node:net` sockets, which Deno loses. */
+/** Keeps what the sockets of Deno's `node:net` lose: errors, and writes that wait. */
 
 import { identityOf } from "../../kernel/identity.ts";
 import { succeed, systemError } from "../../kernel/system_error.ts";
 import { hasPeer, takeError } from "../../kernel/tcp_socket.ts";
 import type { NodeTransport } from "../node/transport.ts";
 import { handle } from "./handle.ts";
-import { loadKernel, transfers } from "./kernel.ts";
+import { loadKernel } from "./kernel.ts";
 
 /**
  * The kernel reports an error once, and Deno tries each write twice and reports the second error only,
@@ -17,7 +17,7 @@ import { loadKernel, transfers } from "./kernel.ts";
  * (https://github.com/denoland/deno/blob/v2.9.5/libs/core/uv_compat/tcp.rs#L1508). So until then it is given
  * none. Can go when such a write succeeds.
  */
-export function keepErrors(transport: NodeTransport): void {
+export function applyWorkarounds(transport: NodeTransport): void {
   const { native } = transport;
   if (native.encrypted) return;
   transport.takeError = () => undefined;
@@ -33,7 +33,7 @@ export function keepErrors(transport: NodeTransport): void {
       const error = takeError(kernel, fd);
       return error < 0 ? systemError(error, "write") : undefined;
     };
-    const send = transfers()?.send;
+    const { send } = kernel;
     if (send === undefined) return;
     transport.sendBy((data) =>
       native.bytesRead === 0 && identityOf(kernel, fd) === identity
