@@ -13,12 +13,12 @@
  * Without `--write` JSON and SVG go to .cache/bench/.
  */
 
-import { spawn } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { Child } from "./bench/child.ts";
 import { buildLanguages } from "./bench/languages/build.ts";
 import type { Alone } from "./bench/measure.ts";
 import type { Ports } from "./bench/peer.ts";
@@ -33,7 +33,7 @@ import { json } from "./lib/json.ts";
 import { machine } from "./lib/machine.ts";
 import { fill } from "./lib/markdown.ts";
 import { must, run } from "./lib/process.ts";
-import { find, type Runtime, versions } from "./lib/runtimes.ts";
+import { find, flags, names, type Runtime, versions } from "./lib/runtimes.ts";
 import { npmInstall } from "./lib/tools.ts";
 
 const tables = [
@@ -41,11 +41,7 @@ const tables = [
   ...["importing", "scaling", "reuse_port", "dead_peer", "descriptor", "guard", "tls", "tls_bulk"],
   "languages",
 ];
-const flags = {
-  deno: ["run", "-A", "--no-check", "--v8-flags=--expose-gc"],
-  bun: [],
-  node: ["--no-warnings", "--expose-gc"],
-};
+const exposeGc = { deno: ["--v8-flags=--expose-gc"], bun: [], node: ["--expose-gc"] };
 
 const { values } = parseArgs({
   options: {
@@ -66,10 +62,8 @@ if (unknown !== undefined) {
   );
 }
 
-const runtimes: Runtime[] = [];
-for (const name of ["deno", "bun", "node"] as const) {
-  if (values.runtime === undefined || values.runtime === name) runtimes.push(await find(name));
-}
+const chosen = names.filter((name) => values.runtime === undefined || values.runtime === name);
+const runtimes = await Promise.all(chosen.map((name) => find(name)));
 const directory = resolve(".cache/bench");
 await npmInstall(
   directory,
@@ -78,7 +72,9 @@ await npmInstall(
 if (only.includes("importing")) await must(process.execPath, ["task", "npm"]);
 const languages = only.includes("languages") ? await buildLanguages() : {};
 
-const server = await startServer();
+// The other end, which always runs under Bun.
+const server = new Child([(await find("bun")).binary, "scripts/bench/server.ts"]);
+const ports: Ports = JSON.parse(await server.line());
 const start = performance.now();
 const about = {
   machine: machine(),
@@ -142,20 +138,6 @@ function minutesSince(start: number): string {
   return ((performance.now() - start) / 60_000).toFixed(1);
 }
 
-/** Starts the other end, which always runs under Bun. */
-async function startServer(): Promise<{ ports: Ports; stop(): void }> {
-  const { binary } = await find("bun");
-  const child = spawn(binary, ["scripts/bench/server.ts"], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const line = await new Promise<string>((resolve, reject) => {
-    child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
-    child.stdout.once("data", (data) => resolve(String(data)));
-  });
-  return { ports: JSON.parse(line), stop: () => void child.kill("SIGKILL") };
-}
-
 /** Runs the worker, with more `flags` of the runtime or `under` another program. */
 async function work<Result>(
   { name, binary }: Runtime,
@@ -163,10 +145,9 @@ async function work<Result>(
   job: Partial<Job> = {},
   how: { flags?: string[]; under?: string[] } = {},
 ): Promise<Result> {
-  const { ports } = server;
   const { quick } = values;
   const all: Job = { ports, packages: directory, languages, quick, ...job };
-  const own = [...flags[name], ...how.flags ?? []];
+  const own = [...flags[name], ...exposeGc[name], ...how.flags ?? []];
   const line = [binary, ...own, "scripts/bench/worker.ts", table, JSON.stringify(all)];
   const [program = "", ...args] = [...how.under ?? [], ...line];
   const { code, output } = await run(program, args, { timeout: 180_000 });

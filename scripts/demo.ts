@@ -3,14 +3,12 @@
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { run } from "./lib/process.ts";
-import { find } from "./lib/runtimes.ts";
+import { findAll, flags } from "./lib/runtimes.ts";
 
 const act = fileURLToPath(new URL("./demo/act.ts", import.meta.url));
-const flags = { deno: ["run", "-A", "--no-check"], bun: [], node: ["--no-warnings"] };
 
 let failed = false;
-for (const name of ["deno", "bun", "node"] as const) {
-  const { binary, version } = await find(name);
+for (const { name, binary, version } of await findAll()) {
   console.log(`\n── ${name} ${version} ${"─".repeat(60 - name.length - version.length)}`);
   const { code } = await run(binary, [...flags[name], act], { show: true, timeout: 60_000 });
   if (code !== 0) failed = true;

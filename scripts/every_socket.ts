@@ -10,31 +10,18 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { HiddenResult } from "../tests/recipes/hidden.ts";
-import { jsrProblem, stdArgs } from "./lib/jsr.ts";
 import { machine } from "./lib/machine.ts";
 import { fill, table } from "./lib/markdown.ts";
+import { resultsOf } from "./lib/measuring.ts";
 import { must } from "./lib/process.ts";
-import { find, type Runtime } from "./lib/runtimes.ts";
+import { findAll } from "./lib/runtimes.ts";
 import { clients } from "./lib/tools.ts";
 
 const { values } = parseArgs({ options: { limit: { type: "string", default: "60000" } } });
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const limit = Number(values.limit);
-const std = stdArgs(await jsrProblem());
-const resolve = new URL("../tests/std/resolve.ts", import.meta.url).href;
-const folder = await clients();
-
-async function measure({ name, binary }: Runtime): Promise<HiddenResult[]> {
-  const flags = name === "deno" ? ["run", "-A", "--no-check", ...std] : [];
-  const script = "tests/recipes/programs/print_hidden.ts";
-  const output = await must(binary, [...flags, script, String(limit)], {
-    env: {
-      HOLDFAST_CLIENTS: folder,
-      NODE_OPTIONS: name === "node" ? `--import=${resolve} --no-warnings` : undefined,
-    },
-  });
-  return JSON.parse(output.trim().split("\n").at(-1)!) as HiddenResult[];
-}
+const command: [string, string] = ["tests/recipes/programs/print_hidden.ts", values.limit];
+const env = { HOLDFAST_CLIENTS: await clients() };
 
 function cell(result: HiddenResult | undefined): string {
   if (result === undefined) return "";
@@ -45,29 +32,22 @@ function cell(result: HiddenResult | undefined): string {
   return `${(ms / 1_000).toFixed(1)} s`;
 }
 
-const head = [
-  "runtime",
-  "connection of",
-  "in flight",
-  "guarded",
-  "idle",
-  "guarded",
-  "slow, guarded",
+const columns: [head: string, situation: HiddenResult["situation"], guarded: boolean][] = [
+  ["in flight", "in flight", false],
+  ["guarded", "in flight", true],
+  ["idle", "idle", false],
+  ["guarded", "idle", true],
+  ["slow, guarded", "slow", true],
 ];
+const head = ["runtime", "connection of", ...columns.map(([head]) => head)];
 const rows: string[][] = [];
-for (const name of ["deno", "bun", "node"] as const) {
-  const runtime = await find(name);
-  const results = await measure(runtime);
-  for (const client of [...new Set(results.map(({ name }) => name))].sort()) {
-    const of = (situation: HiddenResult["situation"], guarded: boolean) =>
-      cell(
-        results.find((result) =>
-          result.name === client && result.situation === situation && result.guarded === guarded
-        ),
-      );
-    const cells = [of("in flight", false), of("in flight", true), of("idle", false)];
-    cells.push(of("idle", true), of("slow", true));
-    rows.push([`${name} ${runtime.version}`, `\`${client}\``, ...cells]);
+for (const runtime of await findAll()) {
+  const results = await resultsOf<HiddenResult[]>(runtime, command, env);
+  for (const [client, some] of Object.entries(Object.groupBy(results, ({ name }) => name)).sort()) {
+    const cells = columns.map(([, situation, guarded]) =>
+      cell(some!.find((one) => one.situation === situation && one.guarded === guarded))
+    );
+    rows.push([`${runtime.name} ${runtime.version}`, `\`${client}\``, ...cells]);
   }
 }
 const file = "docs/every_socket.md";

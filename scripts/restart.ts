@@ -6,17 +6,17 @@
  *     deno task restart
  */
 
-import { arch, cpus, release } from "node:os";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { type Command, rolling, successor } from "../tests/process/rolling.ts";
+import { machine } from "./lib/machine.ts";
 import { fill, table } from "./lib/markdown.ts";
 import { must } from "./lib/process.ts";
-import { find } from "./lib/runtimes.ts";
+import { findAll, type Runtime } from "./lib/runtimes.ts";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 
-const runtimes = await Promise.all((["deno", "bun", "node"] as const).map((name) => find(name)));
+const runtimes = await findAll();
 const restarts = 10;
 
 const head = ["servers", "restarts", "made", "refused", "reset", "lost", "longest"];
@@ -39,12 +39,11 @@ async function row(label: string, commands: readonly Command[]): Promise<void> {
   );
 }
 
-const command = ({ name, binary }: (typeof runtimes)[number]) => successor(name, binary);
+const command = ({ name, binary }: Runtime) => successor(name, binary);
 for (const runtime of runtimes) await row(`${runtime.name} ${runtime.version}`, [command(runtime)]);
 await row("Deno, then Bun, then Node.js, and again", runtimes.map(command));
 
 const file = "docs/restart.md";
-const machine = `Linux ${release()} ${arch()}, ${cpus().length} cores`;
-await fill(file, "table", `Measured on ${machine}.\n\n${table(head, rows)}`);
+await fill(file, "table", `Measured on ${machine()}.\n\n${table(head, rows)}`);
 await must(process.execPath, ["fmt", file]);
 process.exitCode = failed ? 1 : 0;

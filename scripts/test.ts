@@ -21,7 +21,7 @@ import { format, seconds } from "./lib/counts.ts";
 import { jsrProblem } from "./lib/jsr.ts";
 import { packageTargets } from "./lib/package.ts";
 import { record } from "./lib/platforms.ts";
-import type { Runtime } from "./lib/runtimes.ts";
+import { names } from "./lib/runtimes.ts";
 import { runTargets } from "./lib/suite.ts";
 import { type Skipped, sourceTargets, type Target } from "./lib/targets.ts";
 
@@ -37,7 +37,6 @@ const { values } = parseArgs({
     record: { type: "boolean", default: false },
   },
 });
-const names: Runtime["name"][] = ["deno", "bun", "node"];
 const chosen = names.filter((name) => values.runtime === undefined || values.runtime === name);
 if (chosen.length === 0) {
   throw new TypeError(

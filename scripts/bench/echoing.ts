@@ -22,8 +22,14 @@ export function dial(
 export async function listening(
   options: Partial<ListenSettings>,
 ): Promise<RawListener> {
-  const listener = await listen({ hostname: "127.0.0.1", port: 0, timeout: 30_000, ...options });
-  const accepted: TcpConnection[] = [];
+  return keeping(await listen({ hostname: "127.0.0.1", port: 0, timeout: 30_000, ...options }));
+}
+
+/** A listener that keeps the connections that it has accepted. */
+export function keeping(
+  listener: { addr: { port: number }; accept(): Promise<{ close(): void }> },
+): RawListener {
+  const accepted: { close(): void }[] = [];
   return {
     port: listener.addr.port,
     async accept(count) {

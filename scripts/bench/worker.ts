@@ -8,6 +8,7 @@
 import { createRequire } from "node:module";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
+import { flags } from "../lib/runtimes.ts";
 import type { Languages } from "./languages/build.ts";
 import { alone, type Contest } from "./measure.ts";
 import { Peer, type Ports } from "./peer.ts";
@@ -45,7 +46,6 @@ interface TableModule {
   rounds?: number;
 }
 
-const flags = { deno: ["run", "-A", "--no-check"], bun: [], node: ["--no-warnings"] };
 const [table = "", text = ""] = process.argv.slice(2);
 const job: Job = JSON.parse(text);
 const runtime = process.versions.deno ? "deno" : process.versions.bun ? "bun" : "node";

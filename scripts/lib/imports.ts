@@ -58,28 +58,19 @@ export function upwardImports(sources: Sources): string[] {
   });
 }
 
-/** Finds files that import each other in a circle (Tarjan's algorithm). Returns a line for each circle. */
+/** Finds files that import each other in a circle. Returns a line for each circle. */
 export function circles(sources: Sources): string[] {
   const imports = importsOf(sources);
   const found: string[] = [];
-  const order = new Map<string, number>();
-  const lowest = new Map<string, number>();
-  const stack: string[] = [];
-  const visit = (path: string): void => {
-    order.set(path, order.size);
-    lowest.set(path, order.get(path)!);
-    stack.push(path);
-    for (const other of imports.get(path) ?? []) {
-      if (!imports.has(other)) continue;
-      if (!order.has(other)) visit(other);
-      if (stack.includes(other)) {
-        lowest.set(path, Math.min(lowest.get(path)!, lowest.get(other)!));
-      }
-    }
-    if (lowest.get(path) !== order.get(path)) return;
-    const circle = stack.splice(stack.indexOf(path));
-    if (circle.length > 1) found.push(`import each other in a circle: ${circle.sort().join(", ")}`);
+  const seen = new Set<string>();
+  /** `way` has the files that lead to this one, each of which imports the next. */
+  const visit = (path: string, way: readonly string[]): void => {
+    const start = way.indexOf(path);
+    if (start >= 0) found.push(`import each other in a circle: ${way.slice(start).join(", ")}`);
+    if (seen.has(path)) return;
+    seen.add(path);
+    for (const other of imports.get(path) ?? []) visit(other, [...way, path]);
   };
-  for (const path of imports.keys()) if (!order.has(path)) visit(path);
+  for (const path of imports.keys()) visit(path, []);
   return found;
 }

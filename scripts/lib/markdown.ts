@@ -22,12 +22,15 @@ export function sections(all: Section[]): string {
   ).join("");
 }
 
-/** Replaces the text between the two comments of that name. */
+/** A page with `text` between its two comments of that name. */
+export function filled(page: string, name: string, text: string): string {
+  const [before, , after] = page.split(new RegExp(`<!-- /?${name} -->\\n`));
+  if (after === undefined) throw new Error(`There is no place for the ${name} in:\n${page}`);
+  return `${before}<!-- ${name} -->\n\n${text}\n<!-- /${name} -->\n${after}`;
+}
+
 export async function fill(file: string, name: string, text: string): Promise<void> {
-  const marks = new RegExp(`<!-- /?${name} -->\\n`);
-  const [before, , after] = (await readFile(file, "utf8")).split(marks);
-  if (after === undefined) throw new Error(`${file} has no place for the ${name}`);
-  await writeFile(file, `${before}<!-- ${name} -->\n\n${text}\n<!-- /${name} -->\n${after}`);
+  await writeFile(file, filled(await readFile(file, "utf8"), name, text));
 }
 
 /** Formats columns of these widths for the terminal. */

@@ -2,52 +2,34 @@
 
 import { readFile } from "node:fs/promises";
 import { type Place, type Row, rows } from "../../src/options/table.ts";
-import { table } from "./markdown.ts";
+import { fill, filled, table } from "./markdown.ts";
 
 const file = "docs/options.md";
-const start = "<!-- deno-fmt-ignore-start -->\n\n";
-const end = "\n<!-- deno-fmt-ignore-end -->";
-const systems = ["linux", "darwin", "freebsd", "windows"] as const;
+const systems = { linux: "Linux", darwin: "macOS", freebsd: "FreeBSD", windows: "Windows" };
 
-/** The page as it is, and as it should be. */
-export async function optionsPage(): Promise<{ file: string; text: string; wanted: string }> {
-  const text = await readFile(file, "utf8");
-  const from = text.indexOf(start);
-  const to = text.indexOf(end);
-  if (from < 0 || to < from) throw new Error(`${file} has no place for the table`);
-  const wanted = text.slice(0, from + start.length) + optionTable() + text.slice(to);
-  return { file, text, wanted };
+export async function fillOptionsPage(): Promise<void> {
+  await fill(file, "options", optionTable());
 }
 
 /** A rule of `deno task check`. */
 export async function optionsPageIsCurrent(): Promise<string[]> {
-  const { file, text, wanted } = await optionsPage();
-  return text === wanted ? [] : [`${file} differs from the rows; run: deno task docs`];
+  const page = await readFile(file, "utf8");
+  const current = filled(page, "options", optionTable()) === page;
+  return current ? [] : [`${file} differs from the rows; run: deno task docs`];
 }
 
 function optionTable(): string {
-  const lines = Object.entries(rows).map((
-    [name, row],
-  ) => [
-    `\`${name}\``,
-    type(row),
-    range(row),
-    ...systems.map((system) => place(row.places[system])),
-  ]);
-  const head = ["option", "type", "range", "Linux", "macOS", "FreeBSD", "Windows"];
-  return table(head, lines);
+  const columns = Object.keys(systems) as (keyof typeof systems)[];
+  const lines = Object.entries(rows).map(([name, row]) => {
+    const places = columns.map((system) => place(row.places[system]));
+    return [`\`${name}\``, type(row), range(row), ...places];
+  });
+  return table(["option", "type", "range", ...Object.values(systems)], lines);
 }
 
 function type({ kind, readOnly }: Row): string {
-  const words = {
-    flag: "boolean",
-    time: "ms",
-    linger: "ms",
-    bytes: "bytes",
-    number: "number",
-    name: "name",
-  };
-  return readOnly ? `${words[kind]}, read-only` : words[kind];
+  const word = { flag: "boolean", time: "ms", linger: "ms" }[kind as string] ?? kind;
+  return readOnly ? `${word}, read-only` : word;
 }
 
 function range({ kind, min, max, ...row }: Row): string {

@@ -16,7 +16,20 @@ export interface Runtime {
   through?: string[];
 }
 
-/** Deno, which runs this script, and Bun and Node. */
+export const names: readonly Runtime["name"][] = ["deno", "bun", "node"];
+
+/** The arguments before the name of a script, with which nothing prompts or prints a warning. */
+export const flags: Readonly<Record<Runtime["name"], readonly string[]>> = {
+  deno: ["run", "-A", "--no-check"],
+  bun: [],
+  node: ["--no-warnings"],
+};
+
+export function findAll(): Promise<Runtime[]> {
+  return Promise.all(names.map((name) => find(name)));
+}
+
+/** Deno, which runs this script, or Bun or Node. */
 export async function find(name: Runtime["name"], version?: string): Promise<Runtime> {
   version ??= versions[name];
   if (name === "deno") {

@@ -1,6 +1,5 @@
 /** Tells as data what this runtime on this system can do. */
 
-import type { ListenPlan } from "../kernel/listening.ts";
 import { deadPeerObstacle } from "./dead_peer.ts";
 import { type RowName, rows } from "./table.ts";
 import { runtime, systemName } from "../kernel/system.ts";
@@ -11,7 +10,7 @@ import type { Obstacle } from "../kernel/obstacle.ts";
 import { adapter } from "../runtime.ts";
 import { type BeforeName, beforeNames, beforeObstacle } from "./dial.ts";
 import { tcpInfoObstacle } from "./tcp_info.ts";
-import { checkSocketOptions } from "./validate.ts";
+import { checkListen, checkSocketOptions } from "./validate.ts";
 
 /**
  * Names in {@linkcode Capabilities}: socket options, bind-time options, and calls that need the kernel.
@@ -30,7 +29,7 @@ export type CapabilityName =
 
 /** How one option is set and read. */
 export interface Capability {
-  /** How it is set. With `"none"`, using it is an `UnsupportedOptionError`. */
+  /** How it is set. With `"none"`, using it throws an `UnsupportedOptionError`. */
   readonly set: Road;
   /** How it is read. */
   readonly get: Road;
@@ -161,25 +160,16 @@ function samples(name: RowName): PlannedOption[] {
 
 /** For each bind-time option a value that is not the default. */
 const binds = {
-  reuseAddress: { reuseAddress: false },
-  reusePort: { reusePort: true },
-  ipv6Only: { hostname: "::", ipv6Only: true },
-  backlog: { backlog: 64 },
+  reuseAddress: { port: 0, reuseAddress: false },
+  reusePort: { port: 0, reusePort: true },
+  ipv6Only: { port: 0, hostname: "::", ipv6Only: true },
+  backlog: { port: 0, backlog: 64 },
   fd: { fd: 3 },
 } as const;
 
 function ofBind(name: keyof typeof binds): Capability {
-  const plan: ListenPlan = {
-    hostname: "0.0.0.0",
-    port: 0,
-    reuseAddress: true,
-    reusePort: false,
-    ipv6Only: undefined,
-    backlog: undefined,
-    fd: undefined,
-    ...binds[name],
-  };
-  const { road, obstacle } = supportOfListen(plan);
+  const { listen } = checkListen({ ...binds[name], timeout: null });
+  const { road, obstacle } = supportOfListen(listen);
   const readable = name in rows && kernelObstacle(name as RowName) === undefined;
   return { set: road, get: readable ? "ffi" : "none", ...because(obstacle) };
 }

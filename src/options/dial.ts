@@ -27,7 +27,7 @@ export type BeforeName = typeof beforeNames[number];
 
 export const dialKeys: readonly string[] = [...beforeNames, "retry"];
 
-/** On these depend the scale of the window, the header of the SYN and the first round trips. */
+/** Set before the handshake: the window's scale, the SYN's header and the first round trips depend on them. */
 const early = new Set<RowName>([
   "receiveBufferSize",
   "sendBufferSize",

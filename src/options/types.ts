@@ -83,7 +83,7 @@ export interface SocketOptions {
   sendBufferSize?: number;
   /**
    * Type of service (IPv4) or traffic class (IPv6), 0-255. The two lowest bits are for congestion
-   * notification, and the kernel does not change them. `IP_TOS`, `IPV6_TCLASS`; RFC 2474.
+   * notification: the kernel keeps its own. `IP_TOS`, `IPV6_TCLASS`; RFC 2474.
    */
   typeOfService?: number;
   /** Time to live (IPv4) or hop limit (IPv6) of packets sent, 1-255. `IP_TTL`, `IPV6_UNICAST_HOPS`. */

@@ -5,39 +5,32 @@ import { resolve } from "node:path";
 import { run } from "../../lib/process.ts";
 
 const folder = "scripts/bench/languages";
-const manifest = ["--manifest-path", `${folder}/tokio/Cargo.toml`];
+const out = ".cache/languages";
+const cargo = "cargo build --quiet --release --locked";
+/** The command that builds each program, and its file. */
+const builds: Record<keyof Languages, [command: string, file: string]> = {
+  Go: [`go build -o ${out}/go ${folder}/net.go`, "go"],
+  tokio: [
+    `${cargo} --target-dir ${out} --manifest-path ${folder}/tokio/Cargo.toml`,
+    "release/beside",
+  ],
+};
 
 /** Files of the programs. */
 export type Languages = Record<"Go" | "tokio", string>;
 
 /** The programs that could be built. Prints why another could not. */
 export async function buildLanguages(): Promise<Partial<Languages>> {
-  const out = resolve(".cache/languages");
   await mkdir(out, { recursive: true });
-  const builds = {
-    Go: { command: ["go", "build", "-o", `${out}/go`, `${folder}/net.go`], file: `${out}/go` },
-    tokio: {
-      command: [
-        "cargo",
-        "build",
-        "--quiet",
-        "--release",
-        "--locked",
-        "--target-dir",
-        out,
-        ...manifest,
-      ],
-      file: `${out}/release/beside`,
-    },
-  };
   const built: Partial<Languages> = {};
   await Promise.all(
-    Object.entries(builds).map(async ([language, { command: [program = "", ...args], file }]) => {
+    Object.entries(builds).map(async ([language, [command, file]]) => {
+      const [program = "", ...args] = command.split(" ");
       const { code, output } = await run(program, args).catch((error) => ({
         code: null,
         output: String(error.code ?? error),
       }));
-      if (code === 0) built[language as keyof Languages] = file;
+      if (code === 0) built[language as keyof Languages] = resolve(out, file);
       else console.log(`skipped: ${language} cannot be built: ${output.trim()}`);
     }),
   );

@@ -122,17 +122,10 @@ export const raw: Raw = {
     });
   },
   listen() {
-    const accepted = new Accepted<Socket<undefined>>();
-    const { port } = Bun.listen<undefined>({
-      hostname,
-      port: 0,
-      socket: { open: (socket) => accepted.push(socket), data() {} },
-    });
-    return Promise.resolve({
-      port,
-      accept: (count) => accepted.wait(count),
-      drop: () => accepted.take().forEach((socket) => socket.end()),
-    });
+    const accepted = new Accepted<Socket<undefined>>((socket) => socket.end());
+    const socket = { open: (one: Socket<undefined>) => accepted.push(one), data() {} };
+    accepted.port = Bun.listen<undefined>({ hostname, port: 0, socket }).port;
+    return Promise.resolve(accepted);
   },
   // Bun's own sockets have no web streams.
   streams: netStreams,

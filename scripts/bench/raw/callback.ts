@@ -2,7 +2,7 @@
 
 import net from "node:net";
 import { Duplex } from "node:stream";
-import type { Streams } from "./api.ts";
+import type { RawListener, Streams } from "./api.ts";
 
 /** A connection of `node:net`. */
 export function dialNet(port: number, noDelay: boolean = true): Promise<net.Socket> {
@@ -82,18 +82,23 @@ export class Trips {
   }
 }
 
-/** Connections that a listener has accepted. */
-export class Accepted<Socket> {
+/** A listener whose connections are pushed, and each closed by `close`. */
+export class Accepted<Socket> implements RawListener {
+  port = 0;
+  readonly #close: (socket: Socket) => unknown;
   readonly #sockets: Socket[] = [];
   #asked = 0;
   #done: () => void = () => {};
+
+  constructor(close: (socket: Socket) => unknown) {
+    this.#close = close;
+  }
 
   push(socket: Socket): void {
     if (this.#sockets.push(socket) === this.#asked) this.#done();
   }
 
-  /** Resolves when `count` more connections have come. */
-  wait(count: number): Promise<void> {
+  accept(count: number): Promise<void> {
     this.#asked += count;
     return new Promise((resolve) => {
       this.#done = resolve;
@@ -101,9 +106,8 @@ export class Accepted<Socket> {
     });
   }
 
-  /** Forgets all connections. */
-  take(): Socket[] {
+  drop(): void {
     this.#asked = 0;
-    return this.#sockets.splice(0);
+    this.#sockets.splice(0).forEach(this.#close);
   }
 }

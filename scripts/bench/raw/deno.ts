@@ -1,6 +1,6 @@
 /** `Deno.connect` and `Deno.listen`. */
 
-import { take, trip } from "../echoing.ts";
+import { keeping, take, trip } from "../echoing.ts";
 import { many } from "../peer.ts";
 import { ca } from "../../../tests/support/certificate.ts";
 import type { Raw, RawBytes, Streams } from "./api.ts";
@@ -83,19 +83,7 @@ export const raw: Raw = {
       conn.close();
     };
   },
-  listen() {
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const accepted: Conn[] = [];
-    return Promise.resolve({
-      port: listener.addr.port,
-      async accept(count) {
-        for (let i = 0; i < count; i++) accepted.push(await listener.accept());
-      },
-      drop() {
-        for (const conn of accepted.splice(0)) conn.close();
-      },
-    });
-  },
+  listen: () => Promise.resolve(keeping(Deno.listen({ hostname: "127.0.0.1", port: 0 }))),
   leastRead(conn, into) {
     // Deno cannot cancel a read, so giving it up takes memory of its own and another promise.
     const own = new Uint8Array(1_024);

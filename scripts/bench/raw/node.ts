@@ -96,17 +96,14 @@ export const raw: Raw = {
     });
   },
   async listen() {
-    const accepted = new Accepted<net.Socket>();
+    const accepted = new Accepted<net.Socket>((socket) => socket.destroy());
     const server = net.createServer((socket) => {
       socket.on("error", () => {});
       accepted.push(socket);
     });
     await new Promise<void>((resolve) => server.listen(0, host, resolve));
-    return {
-      port: (server.address() as net.AddressInfo).port,
-      accept: (count) => accepted.wait(count),
-      drop: () => accepted.take().forEach((socket) => socket.destroy()),
-    };
+    accepted.port = (server.address() as net.AddressInfo).port;
+    return accepted;
   },
   streams: netStreams,
   async keepAlive(port) {

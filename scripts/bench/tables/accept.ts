@@ -23,13 +23,13 @@ function asleep(): void {
   Atomics.wait(hold, 0, 0, 8);
 }
 
-async function repeat({ port, accept }: RawListener, peer: Peer): Promise<void> {
+async function repeat(listener: RawListener, peer: Peer): Promise<void> {
   for (let i = 0; i < bursts; i++) {
-    const dialled = peer.dial(port, burst);
+    const dialled = peer.dial(listener.port, burst);
     // The command is sent, and then the queue fills.
     await new Promise((resolve) => setImmediate(resolve));
     asleep();
-    await Promise.all([accept(burst), dialled]);
+    await Promise.all([listener.accept(burst), dialled]);
   }
 }
 

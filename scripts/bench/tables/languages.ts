@@ -5,8 +5,8 @@
 
 import process from "node:process";
 import type { TcpConnection } from "../../../mod.ts";
+import { Child } from "../child.ts";
 import { dial, echoing, inLanes, listening } from "../echoing.ts";
-import { Program } from "../languages/program.ts";
 import { compare, type Costs, type Side, sleep } from "../measure.ts";
 import { openReading } from "../memory.ts";
 import type { Peer } from "../peer.ts";
@@ -20,18 +20,25 @@ const lanes = 8;
 const each = 125;
 const idle = 5_000;
 
+interface Program {
+  child: Child;
+  /** The port on which it accepts. */
+  port: number;
+}
+
 type Programs = [name: string, program: Program][];
 
 /** What the two limits are called. */
 const limits: Record<string, string> = { Go: "Go, deadlines", tokio: "tokio, timeout" };
 
 export async function run({ peer, raw, rounds, languages }: Tools): Promise<Row[]> {
-  const programs: Programs = await Promise.all(
-    Object.entries(languages).map(async ([name, file]) => [
-      name,
-      await new Program(file, peer.ports).ready(),
-    ]),
-  );
+  const programs: Programs = [];
+  for (const [name, file] of Object.entries(languages)) {
+    // It has one thread for all connections, as JavaScript does.
+    const env = { GOMAXPROCS: "1" };
+    const child = new Child([file, String(peer.ports.echo), String(peer.ports.sink)], env);
+    programs.push([name, { child, port: Number(await child.line()) }]);
+  }
   if (programs.length === 0) return [];
   try {
     // Memory is measured first, since what other jobs have freed would be used again and not show.
@@ -74,12 +81,12 @@ export async function run({ peer, raw, rounds, languages }: Tools): Promise<Row[
       ...memory,
     ];
   } finally {
-    for (const [, program] of programs) program.stop();
+    for (const [, { child }] of programs) child.stop();
   }
 }
 
-function side(name: string, program: Program, command: string, count: number): Side {
-  return { name, run: () => program.do(command, count), cpu: program.cpu };
+function side(name: string, { child }: Program, command: string, count: number): Side {
+  return { name, run: () => child.ask(`${command} ${count}`), cpu: child.cpu };
 }
 
 /**
@@ -105,7 +112,7 @@ async function accepting(peer: Peer, programs: Programs) {
   const setup = async () => {
     await peer.drop();
     ours.drop();
-    for (const [, program] of programs) await program.do("drop");
+    for (const [, { child }] of programs) await child.ask("drop 0");
   };
   const sides: Side[] = [
     {
@@ -113,12 +120,11 @@ async function accepting(peer: Peer, programs: Programs) {
       setup,
       run: () => Promise.all([ours.accept(operations), peer.dial(ours.port, operations)]),
     },
-    ...programs.map(([name, program]) => ({
-      ...side(`accept, ${name}`, program, "accept", operations),
-      setup,
-      run: () =>
-        Promise.all([program.do("accept", operations), peer.dial(program.port, operations)]),
-    })),
+    ...programs.map(([name, program]) => {
+      const accept = side(`accept, ${name}`, program, "accept", operations);
+      const run = () => Promise.all([accept.run(), peer.dial(program.port, operations)]);
+      return { ...accept, setup, run };
+    }),
   ];
   return { sides, operations };
 }
@@ -144,9 +150,9 @@ async function memoryRows(peer: Peer, programs: Programs): Promise<Row[]> {
     connections.push(...await openReading(count, open));
   });
   for (const connection of connections) connection.close();
-  for (const [name, program] of programs) {
-    await grown(name, () => program.rss(), (count) => program.do("idle", count));
-    await program.do("drop");
+  for (const [name, { child }] of programs) {
+    await grown(name, () => child.rss(), (count) => child.ask(`idle ${count}`));
+    await child.ask("drop 0");
   }
   return rows;
 }

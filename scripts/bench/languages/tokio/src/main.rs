@@ -39,8 +39,11 @@ async fn trips(mut stream: TcpStream, count: usize, limited: bool) -> io::Result
     Ok(stream)
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> io::Result<()> {
+fn main() -> io::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve())
+}
+
+async fn serve() -> io::Result<()> {
     let ports: Vec<u16> = std::env::args().skip(1).map(|port| port.parse().unwrap()).collect();
     let (echo, sink) = (ports[0], ports[1]);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
