@@ -7,6 +7,7 @@ import process from "node:process";
 import { type Counts, none, seconds } from "./counts.ts";
 import { parse, type TestResult } from "./junit.ts";
 import { run, type RunResult } from "./process.ts";
+import { compileCache } from "./runtimes.ts";
 import type { Target } from "./targets.ts";
 
 export interface FileResult {
@@ -89,9 +90,7 @@ function nodeEnv({ runtime, nodeImports = [] }: Target): Record<string, string |
   const isNode = runtime.name === "node";
   return {
     NODE_OPTIONS: isNode ? nodeImports.map((url) => `--import=${url}`).join(" ") : undefined,
-    // Without this cache, Node would strip the types of every file in each of hundreds of processes, some of
-    // which tests in Deno and Bun start.
-    NODE_COMPILE_CACHE: resolve(".cache/node"),
+    ...compileCache(),
   };
 }
 

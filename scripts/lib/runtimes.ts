@@ -64,3 +64,11 @@ async function fromNpm(name: string, version: string): Promise<string> {
   await writeFile(memory, path);
   return path;
 }
+
+/**
+ * Without this cache, Node would strip the types of every file in each of hundreds of processes, some of which
+ * tests in Deno and Bun start.
+ */
+export function compileCache(): { NODE_COMPILE_CACHE: string } {
+  return { NODE_COMPILE_CACHE: resolve(".cache/node") };
+}

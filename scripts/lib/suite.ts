@@ -99,7 +99,9 @@ export async function runTargets(
         const { counts, ms } = result;
         const ok = failed ? "FAIL" : "ok  ";
         progress.print([
-          `  ${ok} ${label}  ${name}  ${format(counts)}  ${seconds(ms)}${again ? "  (alone)" : ""}`,
+          `  ${ok} ${label}  ${name}  ${format(counts)}  ${seconds(ms)} (CPU ${
+            seconds(result.cpu)
+          })${again ? "  (alone)" : ""}`,
           ...result.rows.map((row) => `       ${row}`),
           ...result.tests.filter(({ status }) => status === "failed")
             .map(({ name, detail }) => indent(`- ${name}\n${indent(detail, 4)}`, 7)),

@@ -6,7 +6,7 @@ import { glob, readFile } from "node:fs/promises";
 import process from "node:process";
 import { stdArgs } from "./jsr.ts";
 import { must, run } from "./process.ts";
-import { find, type Runtime } from "./runtimes.ts";
+import { compileCache, find, type Runtime } from "./runtimes.ts";
 import { clients } from "./tools.ts";
 
 /** Test files, and the runtime that runs them. */
@@ -192,6 +192,12 @@ export async function sourceTargets(
     await must(process.execPath, ["cache", ...files]);
   }
   const runtimes = await Promise.all(names.map((name) => find(name)));
+  // Otherwise each of the processes that start first compiles this library.
+  const node = runtimes.find(({ name }) => name === "node");
+  if (node !== undefined) {
+    const program = ["--import", nodeResolver, "--import", "./tests/contract/support.ts"];
+    await must(node.binary, [...program, "--eval", "0"], { env: compileCache() });
+  }
   const python = await run("python3", ["-c", "import ssl"]).catch(() => ({ code: 1 }));
   if (python.code !== 0) console.log("note: nothing is run with OpenSSL, which needs python3");
   return runtimes.flatMap((runtime) =>
