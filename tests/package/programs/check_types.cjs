@@ -16,6 +16,8 @@ const parsed = new Map();
 function check(project) {
   const config = ts.parseJsonConfigFileContent(project, ts.sys, directory);
   const host = ts.createCompilerHost(config.options);
+  // As in `tsc`, and unlike in editors, which show the comments.
+  host.jsDocParsingMode = ts.JSDocParsingMode.ParseForTypeErrors;
   const { getSourceFile } = host;
   host.getSourceFile = (file, how, ...rest) => {
     if (!foreign.test(file)) return getSourceFile(file, how, ...rest);
