@@ -19,7 +19,7 @@ registerHooks({
     const [path, from] = file === undefined
       ? [specifier, context.parentURL]
       : [file, import.meta.url];
-    if (!/^\.{1,2}\/.*\.ts$/.test(path)) return nextResolve(specifier, context);
+    if (!/^(\.{1,2}\/|file:).*\.ts$/.test(path)) return nextResolve(specifier, context);
     return { url: new URL(path, from).href, format: "module-typescript", shortCircuit: true };
   },
 });
