@@ -511,6 +511,32 @@ test("after writes that had to wait, the end is one on both sides", async () => 
   );
 });
 
+test("close before a closed window ends the stream when there is room", async () => {
+  const small = onlySupported({ sendBufferSize: 16_384, receiveBufferSize: 16_384 });
+  await within(
+    patience,
+    // For some of these sizes, the end has no room at first.
+    Promise.all(Array.from({ length: 24 }, async (_, i) => {
+      using listener = await secureListener({}, small);
+      const dialled = dial(listener, { ca }, small);
+      using server = await listener.accept();
+      const client = await dialled;
+      const size = 60_000 + 777 * i;
+      const sent = (async () => {
+        for (let at = 0; at < size;) {
+          at += await client.write(new Uint8Array(Math.min(16_384, size - at)));
+        }
+        client.close();
+      })();
+      const into = new Uint8Array(8_192);
+      let got = 0;
+      for (let count; (count = await server.read(into)) !== null; got += count) await sleep(60);
+      await sent;
+      assertEquals(got, size);
+    })),
+  );
+});
+
 test("closeWrite has a limit, also when only the message of the end has no room", async () => {
   const small = onlySupported({ sendBufferSize: 16_384, receiveBufferSize: 16_384 });
   /** Writes until `most` bytes were taken, or a write has to wait. Returns how many were taken. */

@@ -52,6 +52,8 @@ const smallest = 1_024;
 const largest = 65_536;
 /** How long `close` waits for the kernel to take what was written, and reads messages of TLS, ms. */
 const settling = 20;
+/** How often it waits so long when only `close_notify` has no room. */
+const patience = 100;
 
 /** Holds what is received directly. */
 const encrypted = new Uint8Array(largest);
@@ -285,7 +287,14 @@ export class TlsTransport implements Transport, OpeningSession {
     if (this.#ended && this.#finished && !this.writing) return this.#shut(false);
     // Messages of TLS itself that were not read would make `close` a reset.
     this.#readMore();
-    nativeTimers().setTimeout(() => this.#shut(this.writing), settling);
+    this.#settle(patience);
+  }
+
+  #settle(times: number): void {
+    nativeTimers().setTimeout(() => {
+      if (times > 1 && this.#finished && this.writing && !this.#over) this.#settle(times - 1);
+      else this.#shut(this.writing);
+    }, settling);
   }
 
   #shut(cut: boolean): void {

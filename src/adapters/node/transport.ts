@@ -66,6 +66,8 @@ const retryPause = 5;
 
 /** How long `close` waits over TLS for the kernel to take what was written, ms. */
 const settling = 20;
+/** How often it waits so long when `close_notify` has no room. */
+const patience = 100;
 
 const nothing = new Uint8Array(0);
 
@@ -355,10 +357,11 @@ export class NodeTransport implements Transport {
     if (native.readableLength === 0) native.resume();
     const { setImmediate, setTimeout } = nativeTimers();
     // On a busy machine the time may be over before the event loop has turned often enough.
-    let turns = 4;
+    let turns = 4 + patience;
     const turn = () => {
-      if (--turns === 0 || native.writableFinished) return destroy();
-      setImmediate(turn);
+      if (--turns === 0 || native.writableFinished || native.destroyed) return destroy();
+      if (turns > patience) setImmediate(turn);
+      else setTimeout(turn, settling);
     };
     setTimeout(turn, settling);
   }
