@@ -47,7 +47,8 @@ async function packageJson(): Promise<Record<string, unknown>> {
     files: ["esm", "types"],
     sideEffects: ["./esm/guard.js"],
     engines: { node: ">=20.19" },
-    peerDependencies: { koffi: `^${versions.koffi}` },
+    // Wide, since npm does not install the package beside a koffi that is not in it.
+    peerDependencies: { koffi: `>=${versions.oldestKoffi}` },
     peerDependenciesMeta: { koffi: { optional: true } },
   };
 }

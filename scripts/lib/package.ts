@@ -62,18 +62,25 @@ export async function packageTargets(
         elsewhere: { platform, through },
       };
     });
-    const withKoffi = join(directory, "with-koffi");
-    await cp(project, withKoffi, { recursive: true });
-    await cp(join(await koffi(), "node_modules"), join(withKoffi, "node_modules"), {
-      recursive: true,
-    });
+    const withKoffi = async (version: string) => {
+      const cwd = join(directory, `koffi-${version}`);
+      await cp(project, cwd, { recursive: true });
+      await cp(join(await koffi(version), "node_modules"), join(cwd, "node_modules"), {
+        recursive: true,
+      });
+      return cwd;
+    };
+    const oldKoffi = await withKoffi(versions.oldestKoffi);
+    const newKoffi = await withKoffi(versions.koffi);
     const targets: (Target | Skipped)[] = [
       // Not over TLS, which the sources show on the same runtimes.
       ...[deno, bun, node].map((runtime) => contract(project, runtime)),
       ...olderNodes.map((runtime) => contract(project, runtime, " without koffi"))
         .flatMap((target) => inAllVariants(target)),
-      // Nor here, since koffi changes nothing about TLS.
-      ...olderNodes.map((runtime) => contract(withKoffi, runtime, " with koffi")),
+      // Nor here, since koffi changes nothing about TLS. The oldest Node.js has the oldest koffi.
+      ...olderNodes.map((runtime, i) =>
+        contract(i === 0 ? oldKoffi : newKoffi, runtime, " with koffi")
+      ),
     ];
     targets.push(...elsewhere.filter((one) => "reason" in one || one.files.length > 0));
 

@@ -12,8 +12,8 @@ import { must } from "./process.ts";
 /** The directory with the tools' `node_modules`. */
 export const tools = (): Promise<string> => installed(versions.tools);
 
-/** The directory with koffi's `node_modules`. */
-export const koffi = (): Promise<string> => installed({ koffi: versions.koffi });
+/** The directory with the `node_modules` of one version of koffi. */
+export const koffi = (version: string): Promise<string> => installed({ koffi: version });
 
 /** The directory with the clients' `node_modules`. */
 export const clients = (): Promise<string> => installed(versions.clients);
