@@ -143,6 +143,8 @@ export const states: Record<string, (ends: Ends) => Promise<unknown> | void> = {
 
 /** A limit that only a call that waits for the peer exceeds. */
 const short = { timeout: 150 };
+/** The same for a call that may need several turns of the event loop, which a busy machine delays. */
+const longer = { write: 600 };
 
 /** What can be done to a connection. */
 export const operations: Record<string, (ends: Ends) => unknown> = {
@@ -156,7 +158,7 @@ export const operations: Record<string, (ends: Ends) => unknown> = {
     return written;
   },
   "closeWrite": ({ socket }) => {
-    socket.setTimeouts({ write: 150 });
+    socket.setTimeouts(longer);
     return socket.closeWrite();
   },
   "closeWrite, close": ({ socket }) => {
@@ -170,12 +172,12 @@ export const operations: Record<string, (ends: Ends) => unknown> = {
     return finished;
   },
   "closeWrite twice": async ({ socket }) => {
-    socket.setTimeouts({ write: 150 });
+    socket.setTimeouts(longer);
     await socket.closeWrite();
     return await socket.closeWrite();
   },
   "closeWrite, then write": async ({ socket }) => {
-    socket.setTimeouts({ write: 150 });
+    socket.setTimeouts(longer);
     await socket.closeWrite().catch(() => {});
     return await socket.write(one());
   },
