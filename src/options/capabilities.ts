@@ -67,18 +67,13 @@ export function capabilities(): Capabilities {
   const natives = adapter().natives();
   const options: Partial<Record<CapabilityName, Capability>> = {};
   for (const name of Object.keys(rows) as RowName[]) options[name] = ofRow(name);
-  const deadPeer = deadPeerObstacle();
-  options.deadPeerTimeout = deadPeer === undefined
-    ? { set: "ffi", get: "none" }
-    : missing(deadPeer);
+  options.deadPeerTimeout = byKernel("ffi", "none", deadPeerObstacle());
   for (const name of Object.keys(binds) as (keyof typeof binds)[]) options[name] = ofBind(name);
   for (const name of beforeNames) options[name] = ofBefore(name);
-  const info = tcpInfoObstacle();
-  options.tcpInfo = info === undefined ? { set: "none", get: "ffi" } : missing(info);
-  const reset = natives.reset ? undefined : kernelObstacle("linger");
-  options.reset = reset === undefined
-    ? { set: natives.reset ? "native" : "ffi", get: "none" }
-    : missing(reset);
+  options.tcpInfo = byKernel("none", "ffi", tcpInfoObstacle());
+  options.reset = natives.reset
+    ? capability("native", "none")
+    : byKernel("ffi", "none", kernelObstacle("linger"));
   return {
     runtime: runtimeName,
     version,
@@ -139,10 +134,10 @@ function onlySupportedKeepAlive(value: KeepAlive): Pick<SocketOptions, "keepAliv
 function ofRow(name: RowName): Capability {
   const obstacle = kernelObstacle(name);
   const get = obstacle === undefined ? "ffi" : "none";
-  if (rows[name].readOnly) return { set: "none", get, ...because(obstacle) };
+  if (rows[name].readOnly) return capability("none", get, obstacle);
   const supports = samples(name).map((entry) => supportOf(entry, adapter().natives()));
   const { road } = supports.find(({ road }) => road !== "none") ?? supports[0]!;
-  return { set: road, get, ...because(obstacle) };
+  return capability(road, get, obstacle);
 }
 
 /** Examples of options that set `name`. A keepalive value can be set with the others, or alone. */
@@ -170,24 +165,25 @@ const binds = {
 function ofBind(name: keyof typeof binds): Capability {
   const { listen } = checkListen({ ...binds[name], timeout: null });
   const { road, obstacle } = supportOfListen(listen);
-  const readable = name in rows && kernelObstacle(name as RowName) === undefined;
-  return { set: road, get: readable ? "ffi" : "none", ...because(obstacle) };
+  const unread = name in rows ? kernelObstacle(name as RowName) : undefined;
+  const get = name in rows && unread === undefined ? "ffi" : "none";
+  return capability(road, get, obstacle ?? unread);
 }
 
 /** System calls are preferred, also in a runtime that can bind a source address itself. */
 function ofBefore(name: BeforeName): Capability {
   const obstacle = beforeObstacle(name);
-  if (obstacle !== undefined) return missing(obstacle);
-  const native = adapter().loadKernel().kernel === undefined;
-  return { set: native ? "native" : "ffi", get: "none" };
+  const native = obstacle === undefined && adapter().loadKernel().kernel === undefined;
+  return byKernel(native ? "native" : "ffi", "none", obstacle);
 }
 
-function missing(obstacle: Obstacle): Capability {
-  return { set: "none", get: "none", ...because(obstacle) };
+function byKernel(set: Road, get: Road, obstacle: Obstacle | undefined): Capability {
+  return obstacle === undefined ? capability(set, get) : capability("none", "none", obstacle);
 }
 
-function because(obstacle: Obstacle | undefined): { reason?: string } {
-  if (obstacle === undefined) return {};
-  const { reason, remedy } = obstacle;
-  return { reason: remedy === undefined ? reason : `${reason}; ${remedy}` };
+function capability(set: Road, get: Road, obstacle?: Obstacle): Capability {
+  if (set !== "none" && get !== "none") return { set, get };
+  const only = { reason: `it can only be ${set === "none" ? "read" : "set"}` };
+  const { reason, remedy }: Obstacle = obstacle ?? only;
+  return { set, get, reason: remedy === undefined ? reason : `${reason}; ${remedy}` };
 }

@@ -5,7 +5,6 @@ import net, { type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
-  capabilities,
   connect,
   getOptions,
   guard,
@@ -21,6 +20,7 @@ import { skip } from "../support/skip.ts";
 import { together } from "../support/together.ts";
 import { webServer } from "../support/web.ts";
 import {
+  cannotSet,
   hangingAddress,
   pair,
   patience,
@@ -285,7 +285,7 @@ test(
 
 test(
   "a dead peer is counted also when no descriptor is free at that moment",
-  skip(capabilities().options.deadPeerTimeout.reason ?? noNamespace),
+  skip(cannotSet("deadPeerTimeout") ?? noNamespace),
   async () => {
     const setUp = [
       "ip link set lo up",
@@ -340,7 +340,7 @@ const losesNothing = together(whens, async (when) => {
 for (const when of whens) {
   test(
     `a server that closes ${when} loses nothing for a client that reads late`,
-    skip(capabilities().options.deadPeerTimeout.reason),
+    skip(cannotSet("deadPeerTimeout")),
     () => losesNothing(when),
   );
 }

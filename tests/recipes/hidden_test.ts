@@ -6,7 +6,7 @@
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
-import { capabilities } from "@holdfast/tcp";
+import { cannotSet } from "../contract/support.ts";
 import { noNamespaces } from "../dead_peer/namespaces.ts";
 import { skip } from "../support/skip.ts";
 import { type HiddenResult, measureHidden, timeout } from "./hidden.ts";
@@ -17,7 +17,7 @@ const slack = 2_000;
 const noClients = process.env["HOLDFAST_CLIENTS"] === undefined
   ? "needs clients from npm: 'deno task test' installs them"
   : undefined;
-const reason = capabilities().options.deadPeerTimeout.reason ?? noClients ?? noNamespaces();
+const reason = cannotSet("deadPeerTimeout") ?? noClients ?? noNamespaces();
 
 function judge({ name, situation, outcome, ms, repeats, failure }: HiddenResult): void {
   const what = `${name}, ${situation}: ${failure ?? `${outcome} after ${ms} ms`}`;
