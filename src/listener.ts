@@ -189,9 +189,10 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
   readonly #prepare: Prepare;
   readonly #timers: TimerQueue;
   readonly #calls: Accepts;
-  /** Connections that came before a call asked for them, and errors, which calls get after these. */
+  /** Connections that came before a call asked for them. */
   readonly #arrived: Connection[] = [];
-  readonly #errors: Error[] = [];
+  /** The first error that came while no call waited. The next call gets it, after those connections. */
+  #missed: Error | undefined = undefined;
   /**
    * Connections that were returned and are open, in no order. It is not a set: V8 keeps the old tables of a
    * set that changes, and with them connections that are closed, until a full collection.
@@ -277,7 +278,8 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
       if (this.#arrived.length + 1 === this.#maxPending) this.#pull();
       return Promise.resolve(this.#handOut(first));
     }
-    const error = this.#errors.shift();
+    const error = this.#missed;
+    this.#missed = undefined;
     if (error !== undefined) return Promise.reject(error);
     const promise = this.#calls.enter(this.#calls.take(), options, this.timeouts.accept);
     this.#pull();
@@ -396,7 +398,7 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     if (this.#closed) return;
     const error = toSocketError(cause, "accept", this.addr);
     const call = this.#calls.head;
-    if (call === undefined) return void this.#errors.push(error);
+    if (call === undefined) return void (this.#missed ??= error);
     this.#calls.leave(call);
     call.reject(error);
     if (this.#calls.head !== undefined) this.#pull();

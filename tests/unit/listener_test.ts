@@ -103,6 +103,18 @@ test("iteration: loops that wait side by side all end with the listener", async 
   await Promise.all([outcome, second]);
 });
 
+test("iteration: errors that came while it waited after one count as one", async () => {
+  const { clock, transport, listener, outcome, fail } = setUp();
+  for (let i = 0; i < 9; i++) await fail("EMFILE");
+  clock.advance(5);
+  await settled();
+  clock.advance(10);
+  await settled();
+  assertEquals([clock.running, transport.pulls], [0, 2]);
+  listener.close();
+  await outcome;
+});
+
 test("iteration: any other error ends the loop and closes the listener", async () => {
   const { listener, outcome, fail } = setUp();
   const rejected = assertRejects(() => outcome, Error, "EINVAL");

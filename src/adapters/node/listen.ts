@@ -12,6 +12,7 @@ import { knownAddress } from "../../kernel/sockaddr.ts";
 import { host, systemName } from "../../kernel/system.ts";
 import { coded } from "../../kernel/system_error.ts";
 import { verifyTcp } from "../../kernel/tcp_socket.ts";
+import { notTcp } from "./handle.ts";
 import { loadKernel } from "./kernel.ts";
 import { net, type NodeListenOptions, type NodeServer, type NodeSocket } from "./net.ts";
 import { listenTo, type NodeTransport, remoteAddr } from "./transport.ts";
@@ -99,12 +100,12 @@ export function closeReport(incoming: () => IncomingConnections | undefined): ()
 export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   const { hostname, port, backlog, ipv6Only, reusePort, fd } = plan;
   if (fd !== undefined) {
+    verify(fd, true);
     try {
       return await listenOnDescriptor(fd, backlog);
     } catch (error) {
       // libuv says EINVAL whatever is wrong with a descriptor, so this finds a better error.
-      const { kernel } = loadKernel();
-      if (kernel !== undefined) verifyTcp(kernel, fd);
+      if (!(error instanceof TypeError)) verify(fd);
       throw error;
     }
   }
@@ -116,6 +117,12 @@ export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   }
   const address = await resolve(hostname);
   return await withListening(kernel, plan, address, (fd) => listenOnDescriptor(fd, backlog));
+}
+
+/** Throws if a descriptor is no TCP socket. With `quiet` it loads nothing that prints a warning. */
+function verify(fd: number, quiet?: boolean): void {
+  const { kernel } = loadKernel(quiet);
+  if (kernel !== undefined) verifyTcp(kernel, fd);
 }
 
 /** Makes a listener of a descriptor that listens. The listener owns it from now on. */
@@ -140,7 +147,7 @@ export async function open(
   const bound = server.address();
   if (typeof bound !== "object" || bound === null) {
     server.close();
-    throw coded("EAFNOSUPPORT", "no TCP socket");
+    throw notTcp();
   }
   const { address: hostname, port } = bound;
   // All connections have it, if it is known. An inherited socket may show another one.

@@ -1,6 +1,7 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { openListening, withListening } from "../../../src/kernel/listening.ts";
+import { AF_UNIX, encodeUnix, SOCK_STREAM } from "../../../src/kernel/sockaddr.ts";
 import { kindOf } from "../../../src/kernel/tcp_socket.ts";
 import { adapter } from "../../../src/runtime.ts";
 
@@ -38,4 +39,13 @@ test("one that the runtime closed before it failed is not closed again", async (
   await assertRejects(() => taken, Error, "not taken");
   assert(kernel!.getsockname(other, new Uint8Array(128)) > 0);
   kernel!.close(other);
+});
+
+test("a Unix socket that listens is refused as a descriptor, and not closed", async () => {
+  const fd = kernel!.socket(AF_UNIX, SOCK_STREAM, 0);
+  kernel!.bind(fd, encodeUnix(`\0holdfast-${fd}`));
+  kernel!.listen(fd, 1);
+  await assertRejects(() => adapter().listen({ ...plan, fd }), TypeError, "is not TCP");
+  assertEquals(kindOf(kernel!, fd), "listener");
+  kernel!.close(fd);
 });
