@@ -272,14 +272,11 @@ export class Rounds extends Alarm implements WatchingGuard {
     if (code === "EBADF") return true;
     this.#allowance--;
     this.stats.seen++;
-    this.stats[code === undefined ? "applied" : "failed"]++;
-    publish("holdfast.guard", () => ({
-      event: code === undefined ? "applied" : "failed",
-      socket: entry,
-      code,
-    }));
-    if (code !== undefined) return true;
-    this.#guard(entry);
+    const event = code === undefined ? "applied" : "failed";
+    this.stats[event]++;
+    if (code === undefined) this.#guard(entry);
+    // Comes last, since a subscriber may close the guard.
+    publish("holdfast.guard", () => ({ event, socket: entry, code }));
     return true;
   }
 

@@ -1,3 +1,4 @@
+import diagnostics from "node:diagnostics_channel";
 import { once } from "node:events";
 import net, { type AddressInfo } from "node:net";
 import { test } from "node:test";
@@ -37,6 +38,29 @@ test(
     accepted[0].destroy();
     server.close();
     assertEquals([asked, queue.size], [2, 0]);
+  },
+);
+
+test(
+  "a guard that a subscriber closes leaves nothing behind",
+  skip(deadPeerObstacle()?.reason),
+  async () => {
+    const server = net.createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port: remotePort } = server.address() as AddressInfo;
+    const before = timers.size;
+    const guarded = guard({ match: { remotePort }, deadPeerTimeout: 3_600_000, every: 10 });
+    const close = () => guarded.close();
+    diagnostics.subscribe("holdfast.guard", close);
+    const client = net.connect(remotePort, "127.0.0.1");
+    const [accepted] = await once(server, "connection");
+    await until(() => guarded.stats.applied === 1, "the guard has seen it");
+    const left = [guarded.sockets.length, timers.size - before];
+    diagnostics.unsubscribe("holdfast.guard", close);
+    client.destroy();
+    accepted.destroy();
+    server.close();
+    assertEquals(left, [0, 0]);
   },
 );
 
