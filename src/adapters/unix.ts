@@ -3,12 +3,15 @@
 import type { Attempt, ListenerTransport, Transport } from "../adapter.ts";
 import type { NetAddr, UnixAddr } from "../kernel/address.ts";
 import type { Stats } from "../kernel/modules.ts";
+import { openDescriptors } from "../kernel/descriptors.ts";
 import { AF_UNIX, encodeUnix, SOCK_STREAM } from "../kernel/sockaddr.ts";
 import { builtin, host } from "../kernel/system.ts";
 import { coded, systemError } from "../kernel/system_error.ts";
 import { sleep } from "../time/native_timers.ts";
 import { Settling } from "../time/settling.ts";
 import { loadKernel } from "./bun/kernel.ts";
+import { list } from "./deno/descriptor.ts";
+import { loadKernel as loadDenoKernel } from "./deno/kernel.ts";
 import { SocketAttempt } from "./node/connect.ts";
 import { NodeListenerTransport, openServer } from "./node/listen.ts";
 import { net, type NodeServer } from "./node/net.ts";
@@ -213,6 +216,7 @@ async function open(path: string, backlog: number | undefined): Promise<Listener
   }
   try {
     const server = await openServer({ path: notPort(path), backlog, exclusive: true });
+    if (host().versions.deno !== undefined) keepFromChildren(notPort(path));
     return new UnixListener(server, path);
   } catch (cause) {
     const { code } = cause as { code?: string };
@@ -221,6 +225,21 @@ async function open(path: string, backlog: number | undefined): Promise<Listener
     const missing = code === "EACCES" &&
       fileOf(path.slice(0, path.lastIndexOf("/") + 1) || ".") === undefined;
     throw missing ? coded("ENOENT", `listen ENOENT: no such directory ${path}`) : cause;
+  }
+}
+
+/**
+ * Deno lets child processes inherit the listening socket. One that outlives this process would keep it, and
+ * the path would seem to be in use. Can go when Deno's `node:net` sets FD_CLOEXEC.
+ */
+function keepFromChildren(path: string): void {
+  const { kernel } = loadDenoKernel();
+  if (kernel === undefined) return;
+  const address = String(encodeUnix(path));
+  const found = new Uint8Array(128);
+  for (const fd of openDescriptors(kernel, list)) {
+    const length = kernel.getsockname(fd, found);
+    if (length > 0 && String(found.subarray(0, length)) === address) kernel.closeOnExec(fd);
   }
 }
 

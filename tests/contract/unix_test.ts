@@ -1,11 +1,12 @@
 /** Unix sockets: the same calls and limits, with a path as the address. */
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import {
   existsSync,
   linkSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -54,6 +55,13 @@ function place(): { path: string } & Disposable {
 /** Writes until that fails. */
 async function writeOn(socket: UnixConnection): Promise<never> {
   for (;;) await socket.write(new Uint8Array(10));
+}
+
+/** The inode of the socket that is bound to `path`, according to the kernel's table. */
+function inodeOf(path: string): string {
+  const name = path.replace("\0", "@");
+  const lines = readFileSync("/proc/net/unix", "utf8").split("\n");
+  return lines.find((line) => line.endsWith(` ${name}`))!.trim().split(/\s+/)[6]!;
 }
 
 async function pairOn(path: string) {
@@ -412,4 +420,13 @@ test("unix: what is TCP's is refused by name", skip(noUnix), async () => {
   // There is no RST on Unix sockets, so the stream ends.
   both.server.reset();
   assertEquals(await both.client.read(new Uint8Array(1)), null);
+});
+
+test("a child process does not inherit a Unix listener", skip(noAbstract ?? noKernel), async () => {
+  using directory = place();
+  for (const path of [directory.path, `\0holdfast-${process.pid}`]) {
+    using _listener = await listen({ path, timeout: patience });
+    const { stdout } = spawnSync("ls", ["-l", "/proc/self/fd"], { encoding: "utf8" });
+    assert(!stdout.includes(`socket:[${inodeOf(path)}]`), stdout);
+  }
 });
