@@ -116,7 +116,8 @@ export interface TcpConnection {
   end(options?: CallOptions): Promise<void>;
   /**
    * Resolves when the connection is closed: to the error that ended it, or to `undefined` after `close`,
-   * `end` or `reset`. Never rejects. An error is noticed when a call fails or the runtime reports it.
+   * `end` or `reset`. Never rejects. An error is noticed when a call fails or the runtime reports it. A
+   * connection that both sides have finished still has to be closed, except by the end of both streams.
    */
   readonly closed: Promise<Error | undefined>;
   /**
