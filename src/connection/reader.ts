@@ -42,27 +42,56 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
   }
 
   /** Reads what is there, at most `into.length` bytes. Resolves to `null` when the peer has finished. */
-  read(into: Uint8Array, options: CallOptions | undefined): Promise<number | null> {
-    const refusal = this.refusal(options);
-    if (refusal !== undefined) return Promise.reject(refusal.reason);
-    if (into.length === 0) return Promise.resolve(0);
-    if (this.#backlog.size > 0 && this.head === undefined && !over) {
-      return Promise.resolve(this.#fill(into));
-    }
-    return this.#wait(into, undefined, options);
+  read(into: Uint8Array, options: CallOptions | undefined): Promise<Result> {
+    return this.#call(into, undefined, options);
   }
 
   /**
    * Passes one chunk to `take`, and resolves to how many bytes that took, or to `null` when the peer has
    * finished. What it does not take stays for the next call.
    */
-  readChunk(take: Take, options?: CallOptions): Promise<number | null> {
+  readChunk(take: Take, options?: CallOptions): Promise<Result> {
+    return this.#call(undefined, take, options);
+  }
+
+  #call(
+    into: Uint8Array | undefined,
+    take: Take | undefined,
+    options: CallOptions | undefined,
+  ): Promise<Result> {
     const refusal = this.refusal(options);
     if (refusal !== undefined) return Promise.reject(refusal.reason);
+    if (into?.length === 0) return Promise.resolve(0);
     if (this.#backlog.size > 0 && this.head === undefined && !over) {
-      return Promise.resolve(this.#pass(take));
+      return Promise.resolve(this.#give(into, take));
     }
-    return this.#wait(undefined, take, options);
+    const size = into?.length ?? 0;
+    if (this.#backlog.size === 0) {
+      if (this.#ended) return Promise.resolve(null);
+      if (
+        size >= worthReceiving && this.head === undefined && this.failure === undefined && !over
+      ) {
+        const received = this.transport.receive?.(into!) ?? 0;
+        this.bytesRead += received;
+        spend(received);
+        if (received > 0) {
+          this.idle?.moved();
+          return Promise.resolve(received);
+        }
+        if (this.#ended) return Promise.resolve(null);
+      }
+      if (this.failure !== undefined) return Promise.reject(this.error());
+    }
+    const call = this.take();
+    call.into = into;
+    call.take = take;
+    const promise = this.enter(call, options, this.timeout);
+    if (over || this.#backlog.size > 0) this.turn();
+    else {
+      this.transport.hold?.(this.referenced);
+      this.transport.pull(size);
+    }
+    return promise;
   }
 
   /** Called when bytes have arrived. The waiting calls get them first, and the rest is kept. */
@@ -81,7 +110,6 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
     this.bytesRead += size;
     spend(size);
     this.leave(call);
-    call.into = undefined;
     call.resolve(size);
     if (size < chunk.length) {
       if (lent) this.#keep(chunk.slice(size), 0);
@@ -104,7 +132,6 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
     this.#serve();
     for (let call = this.head; call !== undefined; call = this.head) {
       this.leave(call);
-      call.into = undefined;
       call.resolve(null);
     }
   }
@@ -139,8 +166,13 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
     return new ReadCall(this);
   }
 
-  override left(call: ReadCall): void {
-    call.into = undefined;
+  override leave(call: ReadCall): void {
+    super.leave(call);
+    // The call is kept for the next read, and must not keep the caller's memory.
+    call.into = call.take = undefined;
+  }
+
+  override left(): void {
     this.#rest();
   }
 
@@ -152,40 +184,6 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
   override reference(on: boolean): void {
     super.reference(on);
     this.transport.hold?.(on && this.head !== undefined);
-  }
-
-  #wait(
-    into: Uint8Array | undefined,
-    take: Take | undefined,
-    options: CallOptions | undefined,
-  ): Promise<Result> {
-    const size = into?.length ?? 0;
-    if (this.#backlog.size === 0) {
-      if (this.#ended) return Promise.resolve(null);
-      if (
-        size >= worthReceiving && this.head === undefined && this.failure === undefined && !over
-      ) {
-        const received = this.transport.receive?.(into!) ?? 0;
-        this.bytesRead += received;
-        spend(received);
-        if (received > 0) {
-          this.idle?.moved();
-          return Promise.resolve(received);
-        }
-        if (this.#ended) return Promise.resolve(null);
-      }
-      if (this.failure !== undefined) return Promise.reject(this.error());
-    }
-    const call = this.take();
-    call.into = into;
-    call.take = take;
-    const promise = this.enter(call, options, this.timeout);
-    if (over || this.#backlog.size > 0) this.turn();
-    else {
-      this.transport.hold?.(this.referenced);
-      this.transport.pull(size);
-    }
-    return promise;
   }
 
   protected override resume(): void {
@@ -202,7 +200,6 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
       const call = this.head;
       if (call?.into?.length !== 0) return call;
       this.leave(call);
-      call.into = undefined;
       call.reject(changed("read", "into"));
     }
   }
@@ -213,8 +210,7 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
       if (call === undefined) return;
       const { into, take } = call;
       this.leave(call);
-      call.into = undefined;
-      call.resolve(into === undefined ? this.#pass(take!) : this.#fill(into));
+      call.resolve(this.#give(into, take));
     }
   }
 
@@ -230,14 +226,11 @@ export class Reader extends Direction<Result, ReadCall> implements Incoming {
     }
   }
 
-  #fill(into: Uint8Array): number {
-    const size = this.#backlog.fill(into, this.transport);
-    this.#taken(size);
-    return size;
-  }
-
-  #pass(take: Take): number {
-    const size = this.#backlog.pass(take);
+  /** Gives a call what is kept, and returns how many bytes it took. */
+  #give(into: Uint8Array | undefined, take: Take | undefined): number {
+    const size = into === undefined
+      ? this.#backlog.pass(take!)
+      : this.#backlog.fill(into, this.transport);
     this.#taken(size);
     return size;
   }

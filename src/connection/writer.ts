@@ -185,7 +185,6 @@ export class Writer extends Direction<number, WriteCall> implements Outgoing {
       } else {
         this.leave(call);
         call.resolve(call.offset);
-        this.#clear(call);
         // FIN is sent now. Calls after it were refused.
       }
     }
@@ -210,6 +209,19 @@ export class Writer extends Direction<number, WriteCall> implements Outgoing {
     this.bytesWritten -= bytes;
   }
 
+  override take(): WriteCall {
+    const call = super.take();
+    call.size = call.offset = 0;
+    call.fin = false;
+    return call;
+  }
+
+  override leave(call: WriteCall): void {
+    super.leave(call);
+    // The call is kept for the next write, and must not keep the caller's memory.
+    call.data = nothing;
+  }
+
   create(): WriteCall {
     return new WriteCall(this);
   }
@@ -221,13 +233,6 @@ export class Writer extends Direction<number, WriteCall> implements Outgoing {
   override left(call: WriteCall): void {
     if (call.fin) this.#fin = undefined;
     if (call.offset > 0 && call.offset < call.size) this.#cut = true;
-    this.#clear(call);
-  }
-
-  #clear(call: WriteCall): void {
-    call.data = nothing;
-    call.size = call.offset = 0;
-    call.fin = false;
   }
 
   protected override resume(): void {

@@ -236,3 +236,11 @@ test("reader: what a chunk's taker leaves comes first for the calls behind it", 
   assertEquals(await Promise.all(behind), [[2, 3], [4]]);
   assertEquals(reader.bytesRead, 4);
 });
+
+test("reader: after a failure, no memory of the caller is kept", async () => {
+  const { reader } = setUp();
+  const failing = reader.read(new Uint8Array(1), undefined);
+  reader.failed(new Error());
+  await assertRejects(() => failing, Error);
+  assertEquals(reader.take().into, undefined);
+});

@@ -37,6 +37,15 @@ test("writer: after a failure, the bytes of an earlier write are not counted for
   assertEquals((await assertRejects(() => late, TimeoutError)).bytesWritten, 0);
 });
 
+test("writer: after a failure, no memory of the caller is kept", async () => {
+  const { wire, writer } = setUp();
+  wire.room = 0;
+  const failing = writer.write(bytes(1, 2, 3), undefined);
+  wire.outgoing.failed(new Error());
+  await assertRejects(() => failing, Error);
+  assertEquals(writer.take().data.length, 0);
+});
+
 test("writer: a subscriber to dead peers that closes the connection does not hide the error", async () => {
   const { wire, writer } = setUp();
   wire.room = 0;
