@@ -368,4 +368,6 @@ test("what cannot be guarded is refused at once", skip(noKernel), () => {
   for (const [options, Class, message] of rows) {
     assertThrows(() => guard(options as GuardOptions), Class, message);
   }
+  // As any time, it may be longer than the runtimes' timers can wait.
+  guard({ keepAlive: true, match: { remotePort: 1 }, every: 2 ** 31 }).close();
 });
