@@ -7,13 +7,12 @@ import { Connection } from "./connection/connection.ts";
 import type { TcpConnection } from "./connection/types.ts";
 import { SocketError, temporaryCodes, type TimeoutErrorOptions, toSocketError } from "./errors.ts";
 import type { KernelOptions, ListenTimeouts, SocketOptions } from "./options/types.ts";
-import { hold, letGo, release } from "./time/hold.ts";
 import { Member, noteClosed, noteOpened, type Ours } from "./options/ours.ts";
 import { resetOrClose } from "./options/support.ts";
 import { type Drainable, Draining, settles } from "./draining.ts";
 import { timeoutError } from "./events.ts";
 import { getOptions, setOptions } from "./options/any_socket.ts";
-import { Alarm, type TimerQueue, timers as sharedTimers } from "./time/timers.ts";
+import { type TimerQueue, timers as sharedTimers } from "./time/timers.ts";
 import { checkCall } from "./options/validate.ts";
 
 /** What has become of a listener's connections. */
@@ -172,13 +171,19 @@ class Accepts extends CallQueue<TcpConnection, Call<TcpConnection>> {
   }
 }
 
-/** The wait of an iteration after a lack of descriptors or memory. */
-class Pause extends Alarm {
-  end!: () => void;
-  readonly ended: Promise<void> = new Promise((resolve) => this.end = resolve);
+/** The waits of iterations after a lack of descriptors or memory. */
+class Pauses extends CallQueue<void, Call<void>> {
+  create(): Call<void> {
+    return new Call(this);
+  }
 
-  override ring(): void {
-    this.end();
+  describe(): Omit<TimeoutErrorOptions, "timeout"> {
+    return { operation: "accept" };
+  }
+
+  override expired(call: Call<void>): void {
+    this.leave(call);
+    call.resolve();
   }
 }
 
@@ -203,10 +208,9 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
   #drainedDry = false;
   #accepted = 0;
   #dropped = 0;
-  readonly #pauses = new Set<Pause>();
+  readonly #pauses: Pauses;
   readonly #shared: boolean;
   #came = 0;
-  #referenced = true;
   #closed = false;
   #deadPeerTimeout: number | undefined;
 
@@ -226,6 +230,7 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     this.#prepare = prepare;
     this.#timers = timers;
     this.#calls = new Accepts(transport, timers);
+    this.#pauses = new Pauses(timers);
     transport.start(this);
     transport.unref();
     noteOpened(this);
@@ -421,24 +426,23 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     if (this.#closed) return;
     this.#closed = true;
     noteClosed(this);
-    this.#calls.rejectAll(() => this.#error("ECANCELED"));
-    this.#calls.dispose();
-    for (const pause of this.#pauses) pause.end();
+    for (const waiting of [this.#calls, this.#pauses]) {
+      waiting.rejectAll(() => this.#error("ECANCELED"));
+      waiting.dispose();
+    }
     this.#draining?.stop();
     this.#transport.close();
     for (const connection of this.#arrived.splice(0)) connection.close();
   }
 
   ref(): void {
-    if (!this.#referenced) this.#pauses.forEach(hold);
     this.#calls.reference(true);
-    this.#referenced = true;
+    this.#pauses.reference(true);
   }
 
   unref(): void {
-    if (this.#referenced) this.#pauses.forEach(release);
     this.#calls.reference(false);
-    this.#referenced = false;
+    this.#pauses.reference(false);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<TcpConnection> {
@@ -457,7 +461,8 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
             throw error;
           }
         }
-        await this.#pause(pause);
+        // Closing the listener ends the wait.
+        await this.#pauses.enter(this.#pauses.take(), undefined, pause).catch(() => {});
         pause = Math.min(2 * pause, 1_000);
       }
       return over;
@@ -474,19 +479,6 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
         return this;
       },
     };
-  }
-
-  /** Waits for `ms`, or until the listener is closed. */
-  async #pause(ms: number): Promise<void> {
-    const pause = new Pause();
-    if (this.#referenced) hold();
-    this.#pauses.add(pause);
-    this.#timers.arm(pause, this.#timers.now() + ms);
-    await pause.ended;
-    this.#timers.remove(pause);
-    this.#pauses.delete(pause);
-    if (this.#referenced) release();
-    if (this.#closed) letGo();
   }
 
   #error(code: string): SocketError {

@@ -11,6 +11,26 @@ import { net, type NodeSocket } from "./net.ts";
 import { onread } from "./onread.ts";
 import { NodeTransport } from "./transport.ts";
 
+/** Dials every address of the name, as RFC 8305 says. */
+export function connect({ hostname, port, before, source }: Target): Attempt {
+  const target = { hostname: withScopeName(hostname, "ENETUNREACH"), port };
+  const local = source?.localAddress;
+  return race(target, (address, family, port) => {
+    try {
+      // Node has EINVAL for it.
+      if (local !== undefined && literalVersion(local) !== family) {
+        throw coded("EAFNOSUPPORT", `bind EAFNOSUPPORT ${local}`);
+      }
+      const how = before === undefined
+        ? { source }
+        : { fd: openDialling(loadKernel().kernel!, address, before) };
+      return new NodeAttempt(address, port, how);
+    } catch (cause) {
+      return { opened: Promise.reject(cause), abort() {} };
+    }
+  });
+}
+
 /** The wait of a socket for its connection or its TLS handshake, of which `open` then makes the result. */
 export class SocketAttempt<Result> implements Attempt<Result> {
   readonly opened: Promise<Result>;
@@ -40,26 +60,6 @@ export class SocketAttempt<Result> implements Attempt<Result> {
   fd(): number | undefined {
     return this.#socket._handle?.fd;
   }
-}
-
-/** Dials every address of the name, as RFC 8305 says. */
-export function connect({ hostname, port, before, source }: Target): Attempt {
-  const target = { hostname: withScopeName(hostname, "ENETUNREACH"), port };
-  const local = source?.localAddress;
-  return race(target, (address, family, port) => {
-    try {
-      // Node has EINVAL for it.
-      if (local !== undefined && literalVersion(local) !== family) {
-        throw coded("EAFNOSUPPORT", `bind EAFNOSUPPORT ${local}`);
-      }
-      const how = before === undefined
-        ? { source }
-        : { fd: openDialling(loadKernel().kernel!, address, before) };
-      return new NodeAttempt(address, port, how);
-    } catch (cause) {
-      return { opened: Promise.reject(cause), abort() {} };
-    }
-  });
 }
 
 class NodeAttempt extends SocketAttempt<Transport> {

@@ -96,6 +96,23 @@ export function closeReport(incoming: () => IncomingConnections | undefined): ()
   };
 }
 
+/** The option of `plan` that Node's own `listen` cannot set, if any. */
+export function beyondListen(
+  { fd, reuseAddress, reusePort }: ListenPlan,
+): keyof ListenPlan | undefined {
+  if (fd !== undefined) return systemName() === "windows" ? "fd" : undefined;
+  // libuv sets SO_REUSEADDR on every listener.
+  if (!reuseAddress) return "reuseAddress";
+  if (reusePort && !hasReusePort()) return "reusePort";
+  return undefined;
+}
+
+/** Node has it from 22.12 and 23.1 on: https://nodejs.org/api/net.html#serverlistenoptions-callback */
+function hasReusePort(): boolean {
+  const [major = 0, minor = 0] = host().versions.node!.split(".").map(Number);
+  return major >= 24 || major === 23 && minor >= 1 || major === 22 && minor >= 12;
+}
+
 /** Listens as `plan` says; through the kernel where Node's own `listen` cannot. */
 export async function listen(plan: ListenPlan): Promise<ListenerTransport> {
   const { hostname, port, backlog, ipv6Only, reusePort, fd } = plan;
@@ -187,21 +204,4 @@ function isDenied(): boolean {
   const { permission, allowedNodeEnvironmentFlags } = host();
   return permission?.has("net") === false &&
     allowedNodeEnvironmentFlags?.has("--allow-net") === true;
-}
-
-/** The option of `plan` that Node's own `listen` cannot set, if any. */
-export function beyondListen(
-  { fd, reuseAddress, reusePort }: ListenPlan,
-): keyof ListenPlan | undefined {
-  if (fd !== undefined) return systemName() === "windows" ? "fd" : undefined;
-  // libuv sets SO_REUSEADDR on every listener.
-  if (!reuseAddress) return "reuseAddress";
-  if (reusePort && !hasReusePort()) return "reusePort";
-  return undefined;
-}
-
-/** Node has it from 22.12 and 23.1 on: https://nodejs.org/api/net.html#serverlistenoptions-callback */
-function hasReusePort(): boolean {
-  const [major = 0, minor = 0] = host().versions.node!.split(".").map(Number);
-  return major >= 24 || major === 23 && minor >= 1 || major === 22 && minor >= 12;
 }
