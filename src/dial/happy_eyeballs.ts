@@ -63,6 +63,7 @@ export async function resolve(hostname: string): Promise<string> {
 
 class Race<Result extends Closable> implements Attempt<Result> {
   readonly opened: Promise<Result>;
+  waitsFor: string | undefined = "the name is not resolved yet";
   readonly #dial: Dial<Result>;
   readonly #around: Surroundings;
   readonly #running = new Set<Attempt<Result>>();
@@ -79,6 +80,7 @@ class Race<Result extends Closable> implements Attempt<Result> {
     this.#around = around;
     this.opened = this.#settling.promise;
     around.lookup(target.hostname).then((addresses) => {
+      this.waitsFor = undefined;
       if (addresses.length === 0) return this.#fail(notFound(target.hostname));
       this.#addresses = interleave(addresses);
       this.#next();

@@ -62,6 +62,15 @@ test("happy eyeballs: an IP literal is dialled at once, without a lookup", () =>
   }
 });
 
+test("happy eyeballs: until the lookup is done, it says that it waits for that", async () => {
+  const scene = arrange([v4(1)]);
+  const race = scene.race();
+  assertEquals(race.waitsFor, "the name is not resolved yet");
+  scene.lookup.resolve([v4(1)]);
+  await settle();
+  assertEquals(race.waitsFor, undefined);
+});
+
 test("happy eyeballs: families alternate, beginning with the preferred one", async () => {
   const scene = arrange([v6(1), v6(2), v6(3), v4(1), v4(2)]);
   scene.start();
