@@ -3,9 +3,10 @@
  * addresses of open descriptors. Where the result would not be certain, nothing is found.
  */
 
-import type { Kernel } from "./kernel.ts";
+import type { Kernel, KernelAccess } from "./kernel.ts";
 import type { NetAddr } from "./address.ts";
 import { type Identity, identityOf } from "./identity.ts";
+import { unsupported } from "./obstacle.ts";
 import { AF_INET, AF_INET6, familyIn, isMapped, parse, SOCKADDR_SIZE, value4 } from "./sockaddr.ts";
 import { builtin, type KnownSystem, knownSystem } from "./system.ts";
 import { closed, kindOf, verifyTcp } from "./tcp_socket.ts";
@@ -29,6 +30,21 @@ interface Found {
  * numbers are tried before all descriptors are.
  */
 const nearby = 32;
+
+/**
+ * Returns a function that returns the search, which needs system calls.
+ *
+ * @throws {UnsupportedOptionError} By that function: there are none.
+ */
+export function searchBy(loadKernel: () => KernelAccess, list: ListDirectory): () => Descriptors {
+  let kept: Descriptors | undefined;
+  return () => {
+    if (kept !== undefined) return kept;
+    const { kernel, obstacle } = loadKernel();
+    if (kernel === undefined) throw unsupported("fd", obstacle);
+    return kept = new Descriptors(kernel, list);
+  };
+}
 
 /** Looks for descriptors of this process. */
 export class Descriptors {

@@ -3,17 +3,11 @@
  */
 
 import type { Handle, NativeSetters } from "../../adapter.ts";
-import { Descriptors, list } from "../../kernel/descriptors.ts";
+import { list, searchBy } from "../../kernel/descriptors.ts";
 import { closed, verifyTcp } from "../../kernel/tcp_socket.ts";
-import {
-  type Finder,
-  handle as nodeHandle,
-  notTcp,
-  openedHandle as nodeOpened,
-} from "../node/handle.ts";
+import { handle as nodeHandle, notTcp, openedHandle as nodeOpened } from "../node/handle.ts";
 import { loadKernel } from "./kernel.ts";
 import { type BunSocket, isBunSocket } from "./socket.ts";
-import { unsupported } from "../../kernel/obstacle.ts";
 
 /**
  * The setters of Bun's own sockets. `setKeepAlive` also takes an idle time, which is not used, as it sets
@@ -34,13 +28,16 @@ interface BunServer {
   readonly address: { readonly address: string; readonly port: number } | string;
 }
 
+/** Finds descriptors of servers and of sockets of `http.Server`, which do not show them. */
+const descriptors = searchBy(loadKernel, list);
+
 /** The handle of one of Bun's sockets, or `undefined` for anything else. */
 export function handle(native: object): Handle | undefined {
   if (/^\[object (Debug)?HTTPS?Server\]$/.test(Object.prototype.toString.call(native))) {
     return { kind: "listener", fd: () => serverDescriptor(native as BunServer) };
   }
   const socket = native as BunSocket;
-  return handleOf(socket, () => descriptor(socket)) ?? nodeHandle(native, finder());
+  return handleOf(socket, () => descriptor(socket)) ?? nodeHandle(native, descriptors);
 }
 
 /** The handle of a socket that has just been opened here. */
@@ -78,20 +75,9 @@ function serverDescriptor(server: BunServer): number {
   const { address, port } = server;
   if (typeof address === "string") throw notTcp();
   if (port === 0) throw closed();
-  const { kernel, obstacle } = loadKernel();
-  if (kernel === undefined) throw unsupported("fd", obstacle);
-  return finder()!.listener(server, { transport: "tcp", hostname: address.address, port });
+  return descriptors().listener(server, { transport: "tcp", hostname: address.address, port });
 }
 
 function check(done: boolean): void {
   if (!done) throw closed();
-}
-
-let descriptors: Descriptors | undefined;
-
-/** Finds descriptors of `http.Server` and its sockets, which do not show them. */
-function finder(): Finder | undefined {
-  const { kernel } = loadKernel();
-  if (kernel === undefined) return undefined;
-  return descriptors ??= new Descriptors(kernel, list);
 }

@@ -4,20 +4,12 @@
  * addresses. Can go when Deno shows them.
  */
 
-import { unsupported } from "../../kernel/obstacle.ts";
-import { Descriptors } from "../../kernel/descriptors.ts";
+import { type Descriptors, searchBy } from "../../kernel/descriptors.ts";
 import { deno, isGranted } from "./deno.ts";
 import { loadKernel } from "./kernel.ts";
 
-let kept: Descriptors | undefined;
-
-/** The search for descriptors. @throws {UnsupportedOptionError} There are no system calls. */
-export function descriptors(): Descriptors {
-  if (kept !== undefined) return kept;
-  const { kernel, obstacle } = loadKernel();
-  if (kernel === undefined) throw unsupported("fd", obstacle);
-  return kept = new Descriptors(kernel, list);
-}
+/** The search for descriptors. */
+export const descriptors: () => Descriptors = searchBy(loadKernel, list);
 
 /** Lists a directory, or throws. Never prompts. */
 export function list(path: string): string[] {

@@ -8,7 +8,7 @@ import { unsupported } from "../../kernel/obstacle.ts";
 import { constants } from "../../kernel/constants.ts";
 import { Refusal } from "../../kernel/system_error.ts";
 import { closed, readInt, refused, writeInt } from "../../kernel/tcp_socket.ts";
-import { type Finder, handle as nodeHandle, openedHandle as nodeOpened } from "../node/handle.ts";
+import { handle as nodeHandle, openedHandle as nodeOpened } from "../node/handle.ts";
 import { core, type DenoConn, type DenoListener } from "./deno.ts";
 import { descriptors } from "./descriptor.ts";
 import { loadKernel } from "./kernel.ts";
@@ -31,7 +31,7 @@ interface DenoServer {
 /** The handle of one of Deno's sockets, or `undefined` for anything else. */
 export function handle(native: object): Handle | undefined {
   if (resourceId(native) === undefined) {
-    return isServer(native) ? serverHandle(native) : nodeHandle(native, finder);
+    return isServer(native) ? serverHandle(native) : nodeHandle(native, descriptors);
   }
   const { addr } = native as DenoListener;
   const conn = native as DenoConn;
@@ -47,7 +47,9 @@ export function openedHandle(native: object): Handle {
     const conn = native as DenoConn;
     return connectionHandle(conn, () => openedDescriptor(conn));
   }
-  return "addr" in native ? listenerHandle(native as DenoListener) : nodeOpened(native, finder);
+  return "addr" in native
+    ? listenerHandle(native as DenoListener)
+    : nodeOpened(native, descriptors);
 }
 
 /**
@@ -160,11 +162,6 @@ function serverHandle(server: DenoServer): Handle {
   };
   return { kind: "listener", fd };
 }
-
-const finder: Finder = {
-  connection: (owner, local, remote) => descriptors().connection(owner, local, remote),
-  listener: (owner, address) => descriptors().listener(owner, address),
-};
 
 /** Throws if the connection is closed: then it refuses even the value that it has. */
 function mustTakeNoDelay(conn: DenoConn, fd: number): void {

@@ -4,7 +4,7 @@
  */
 
 import type { Handle, NativeSetters } from "../../adapter.ts";
-import type { NetAddr } from "../../kernel/address.ts";
+import type { Descriptors } from "../../kernel/descriptors.ts";
 import type { UnsupportedOptionError } from "../../errors.ts";
 import { unsupported } from "../../kernel/obstacle.ts";
 import { builtin, host, runtime, systemName } from "../../kernel/system.ts";
@@ -12,11 +12,8 @@ import { Refusal } from "../../kernel/system_error.ts";
 import { closed } from "../../kernel/tcp_socket.ts";
 import { type Binding, net, type NodeServer, type NodeSocket } from "./net.ts";
 
-/** Finds the descriptor of a socket whose object does not have it. */
-export interface Finder {
-  connection(owner: object, local: NetAddr, remote: NetAddr): number;
-  listener(owner: object, address: NetAddr): number;
-}
+/** Finds descriptors in runtimes whose objects do not have them. */
+type Search = (() => Descriptors) | undefined;
 
 /** Whether `setKeepAlive` takes interval and count: https://github.com/nodejs/node/pull/63825 */
 function tunes(): boolean {
@@ -41,29 +38,29 @@ export function natives(): NativeSetters {
 }
 
 /** The handle of a `node:net` object, or `undefined` for anything else. */
-export function handle(native: object, finder?: Finder): Handle | undefined {
+export function handle(native: object, search?: Search): Handle | undefined {
   const { Socket, Server } = net();
-  if (native instanceof Socket) return socketHandle(native, finder, tcpBinding);
-  if (native instanceof Server) return serverHandle(native, finder);
+  if (native instanceof Socket) return socketHandle(native, search, tcpBinding);
+  if (native instanceof Server) return serverHandle(native, search);
   // Bun's http.Server is a class of its own.
   const { Server: HttpServer } = builtin<ReturnType<typeof net>>("node:http")!;
-  return native instanceof HttpServer ? serverHandle(native, finder) : undefined;
+  return native instanceof HttpServer ? serverHandle(native, search) : undefined;
 }
 
 /** The handle of a socket or server that has just been opened here. */
-export function openedHandle(native: object, finder?: Finder): Handle {
-  if (native instanceof net().Socket) return socketHandle(native, finder, openBinding);
+export function openedHandle(native: object, search?: Search): Handle {
+  if (native instanceof net().Socket) return socketHandle(native, search, openBinding);
   const server = native as NodeServer;
   // The setters of a connection work on a listening socket too.
-  return { ...serverHandle(server, finder), ...settersOf(() => server._handle!) };
+  return { ...serverHandle(server, search), ...settersOf(() => server._handle!) };
 }
 
 function socketHandle(
   socket: NodeSocket,
-  finder: Finder | undefined,
+  search: Search,
   binding: (socket: NodeSocket) => Binding,
 ): Handle {
-  const fd = () => socketDescriptor(socket, finder);
+  const fd = () => socketDescriptor(socket, search);
   if (isUnbound(socket)) return { kind: "connection", fd };
   return { kind: "connection", fd, ...settersOf(() => binding(socket)) };
 }
@@ -91,20 +88,20 @@ function isUnbound(socket: NodeSocket): boolean {
   return socket._handle === null && !socket.destroyed && socket.remotePort !== undefined;
 }
 
-function serverHandle(server: NodeServer, finder: Finder | undefined): Handle {
-  return { kind: "listener", fd: () => serverDescriptor(server, finder) };
+function serverHandle(server: NodeServer, search: Search): Handle {
+  return { kind: "listener", fd: () => serverDescriptor(server, search) };
 }
 
-function serverDescriptor(server: NodeServer, finder: Finder | undefined): number {
+function serverDescriptor(server: NodeServer, search: Search): number {
   if (!server.listening) throw closed("the server does not listen");
   const address = server.address();
   if (address === null || typeof address === "string") throw notTcp();
   const fd = server._handle?.fd;
   if (fd !== undefined && fd >= 0) return fd;
   if (isPrimarys(server)) throw unsupported("fd", elsewhere);
-  if (finder === undefined) throw noDescriptor();
+  if (search === undefined) throw noDescriptor();
   const { address: hostname, port } = address;
-  return finder.listener(server, { transport: "tcp", hostname, port });
+  return search().listener(server, { transport: "tcp", hostname, port });
 }
 
 const elsewhere = {
@@ -120,16 +117,16 @@ function isPrimarys({ _handle }: NodeServer): boolean {
   return typeof _handle === "object" && _handle !== null && Object.hasOwn(_handle, "getsockname");
 }
 
-function socketDescriptor(socket: NodeSocket, finder: Finder | undefined): number {
+function socketDescriptor(socket: NodeSocket, search: Search): number {
   const binding: Binding = isUnbound(socket) ? {} : tcpBinding(socket);
   const { fd } = binding;
   if (fd !== undefined && fd >= 0) return fd;
   const { localAddress, localPort, remoteAddress, remotePort } = socket;
   if (
-    finder === undefined || localAddress === undefined || localPort === undefined ||
+    search === undefined || localAddress === undefined || localPort === undefined ||
     remoteAddress === undefined || remotePort === undefined
   ) throw noDescriptor();
-  return finder.connection(
+  return search().connection(
     socket,
     { transport: "tcp", hostname: localAddress, port: localPort },
     { transport: "tcp", hostname: remoteAddress, port: remotePort },
