@@ -91,6 +91,8 @@ function nodeEnv({ runtime, nodeImports = [] }: Target): Record<string, string |
   return {
     NODE_OPTIONS: isNode ? nodeImports.map((url) => `--import=${url}`).join(" ") : undefined,
     ...compileCache(),
+    // Node 20 parses these certificates whenever it starts, which takes more CPU time than all the rest of that.
+    NODE_EXTRA_CA_CERTS: undefined,
   };
 }
 
