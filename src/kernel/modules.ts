@@ -80,6 +80,7 @@ export interface Modules {
       cert: string | undefined;
       key: string | undefined;
       minVersion: string;
+      sessionIdContext: string;
     }): SecureContext;
   };
   /** It also knows the numbers that libuv has on Windows. */

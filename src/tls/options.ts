@@ -156,7 +156,7 @@ export function checkTls(
     );
   }
   return {
-    ...shared(given, verb, name, clientContext),
+    ...shared(given, verb, name, given.ca !== undefined),
     server: false,
     name: peer ?? "",
     serverName: peer && literalVersion(peer) === undefined ? peer : undefined,
@@ -190,7 +190,7 @@ export function checkServerTls(
   }
   const minVersion = version(given, verb, name);
   return {
-    ...shared(given, verb, name, contextOf),
+    ...shared(given, verb, name, !requestCert),
     server: true,
     requestCert,
     sni: sni && (async (asked) => {
@@ -201,7 +201,8 @@ export function checkServerTls(
       if (!cert || !key) {
         throw new TypeError(`Cannot ${verb} as sni's result has no cert or no key`);
       }
-      return contextOf({ cert, key, ca: given.ca }, minVersion, verb, (key) => `sni.${key}`);
+      const made = { cert, key, ca: given.ca };
+      return contextOf(made, minVersion, verb, (key) => `sni.${key}`, !requestCert);
     }),
   };
 }
@@ -212,12 +213,7 @@ function naming(within: string | undefined): Naming {
   return (key) => within === undefined ? key : `${within}.${key}`;
 }
 
-function shared(
-  given: Options,
-  verb: string,
-  name: Naming,
-  make: typeof contextOf,
-): Plan {
+function shared(given: Options, verb: string, name: Naming, reuse: boolean): Plan {
   const { alpnProtocols } = given;
   if (alpnProtocols !== undefined) {
     // The length of each is sent as one byte (RFC 7301 section 3.1).
@@ -229,7 +225,7 @@ function shared(
     }
   }
   return {
-    context: make(given, version(given, verb, name), verb, name),
+    context: contextOf(given, version(given, verb, name), verb, name, reuse),
     alpnProtocols: alpnProtocols as readonly string[] | undefined,
     rejectUnauthorized: flag(given, "rejectUnauthorized", verb, name) ?? true,
   };
@@ -244,36 +240,38 @@ function flag(given: Options, key: string, verb: string, name: Naming): boolean 
   return given[key] === undefined ? undefined : checkFlag(given[key], name(key), verb);
 }
 
-/** The contexts of the last clients, by what they were made of. */
+/** The last contexts, by what they were made of. */
 const recent: { readonly from: readonly unknown[]; readonly context: SecureContext }[] = [];
 const mostRecent = 8;
 
 /**
- * Returns the same context for all clients with the same options. A context of its own would cost a
- * connection up to a fifth of its CPU time, and in Bun a third of its memory. Without `ca` nothing is
- * shared, since a program can change what its runtime trusts.
+ * Returns a context, with `reuse` the same for the same certificates. A context of its own would cost a
+ * connection up to a fifth of its CPU time, and in Bun a third of its memory. A program can change what its
+ * runtime trusts, so a client without `ca` gets its own. So does a server that asks for certificates, since a
+ * client that resumes a session is not asked again, and its session must come from the same server.
  */
-function clientContext(
+function contextOf(
   given: Options,
   minVersion: string,
   verb: string,
   name: Naming,
+  reuse: boolean,
 ): SecureContext {
+  if (!reuse) return newContext(given, minVersion, verb, name);
   const { ca, cert, key } = given;
-  if (ca === undefined) return contextOf(given, minVersion, verb, name);
   const from = [minVersion, cert, key].concat(ca);
   const known = recent.find((one) =>
     one.from.length === from.length && one.from.every((part, i) => part === from[i])
   );
   if (known !== undefined) return known.context;
-  const context = contextOf(given, minVersion, verb, name);
+  const context = newContext(given, minVersion, verb, name);
   recent.unshift({ from, context });
   recent.splice(mostRecent);
   return context;
 }
 
 /** Reads the certificates and the key, so that a mistake in them is noticed before anything is opened. */
-function contextOf(given: Options, minVersion: string, verb: string, name: Naming): SecureContext {
+function newContext(given: Options, minVersion: string, verb: string, name: Naming): SecureContext {
   const { cert, key } = given;
   const ca = given.ca === undefined || Array.isArray(given.ca) ? given.ca : [given.ca];
   const pem = Object.entries({ cert, key }).concat(
@@ -301,6 +299,8 @@ function contextOf(given: Options, minVersion: string, verb: string, name: Namin
       cert: cert as string | undefined,
       key: key as string | undefined,
       minVersion,
+      // Without one, Node refuses clients that resume a session, if it asks them for a certificate.
+      sessionIdContext: "holdfast",
     });
   } catch (cause) {
     const { message } = cause as Error;

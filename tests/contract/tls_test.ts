@@ -330,6 +330,23 @@ for (const [name, given, wanted, accepted] of clients) {
   });
 }
 
+test("client certificates: of a client that resumes its session", async () => {
+  using listener = await secureListener({ requestCert: true, ca: otherCa });
+  const { hostname: host, port } = listener.addr;
+  const options = { host, port, ca, ...clientPair, maxVersion: "TLSv1.2" } as const;
+  let session: Buffer | undefined;
+  for (let i = 0; i < 2; i++) {
+    const accepting = listener.accept();
+    const client = tls.connect({ ...options, session });
+    await within(patience, once(client, "secureConnect"));
+    // Deno's has none.
+    session = client.getSession?.();
+    using server = await accepting;
+    assertEquals(server.tls?.peerCertificate?.subject, "CN=a client");
+    client.destroy();
+  }
+});
+
 test("versions that do not meet are EPROTO", async () => {
   const server = tls.createServer({ cert, key, maxVersion: "TLSv1.2" }).listen(0, "127.0.0.1");
   server.on("tlsClientError", () => {});
