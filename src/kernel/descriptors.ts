@@ -5,11 +5,12 @@
 
 import type { Kernel, KernelAccess } from "./kernel.ts";
 import type { NetAddr } from "./address.ts";
+import { constants } from "./constants.ts";
 import { type Identity, identityOf } from "./identity.ts";
 import { unsupported } from "./obstacle.ts";
 import { AF_INET, AF_INET6, familyIn, isMapped, parse, SOCKADDR_SIZE, value4 } from "./sockaddr.ts";
 import { builtin, type KnownSystem, knownSystem } from "./system.ts";
-import { closed, kindOf, verifyTcp } from "./tcp_socket.ts";
+import { closed, kindOf, readInt, verifyTcp } from "./tcp_socket.ts";
 
 /** Returns the names in a directory, or throws when it may not. */
 export type ListDirectory = (path: string) => string[];
@@ -95,6 +96,19 @@ export class Descriptors {
     }
     this.remember(owner, fd);
     return this.#last = fd;
+  }
+
+  /**
+   * Whether `fd` is for certain the socket's that has this setter. If the setter does not show it, as while a
+   * write waits, every other descriptor is looked at.
+   */
+  isCertain(fd: number, local: NetAddr, setNoDelay: (on: boolean) => unknown): boolean {
+    try {
+      if (follows(this.#kernel, fd, setNoDelay)) return true;
+    } catch {
+      // The setter has failed.
+    }
+    return this.#isOnly(fd, local);
   }
 
   /**
@@ -235,6 +249,21 @@ export class Descriptors {
     if (length !== 28 || familyIn(bytes) !== this.#family6) return undefined;
     return text(bytes, isMapped(bytes, 8) ? 20 : 8, 24, port);
   }
+}
+
+/** Whether TCP_NODELAY of a descriptor changes with a socket's own setter, so that it is the socket's. */
+export function follows(
+  kernel: Kernel,
+  fd: number,
+  setNoDelay: (on: boolean) => unknown,
+): boolean {
+  const { IPPROTO_TCP, TCP_NODELAY } = constants;
+  const noDelay = () => readInt(kernel, fd, IPPROTO_TCP!, TCP_NODELAY!) > 0;
+  const before = noDelay();
+  setNoDelay(!before);
+  const changed = noDelay() !== before;
+  setNoDelay(before);
+  return changed;
 }
 
 /** The directory in which a system lists the descriptors of the current process. */

@@ -1,3 +1,4 @@
+import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { connect, listen } from "@holdfast/tcp";
@@ -154,3 +155,28 @@ function start(options: object) {
     [Symbol.dispose]: () => void child.kill("SIGKILL"),
   };
 }
+
+test(
+  "reusePort: an accept costs the same with many open connections",
+  skip(cannotSet("reusePort")),
+  async () => {
+    using listener = await listen({ hostname, port: 0, timeout, reusePort: true });
+    const { port } = listener.addr;
+    const open: Disposable[] = [];
+    const cost = async (count: number) => {
+      const before = process.cpuUsage();
+      for (let i = 0; i < count; i++) {
+        open.push(...await Promise.all([connect({ hostname, port, timeout }), listener.accept()]));
+      }
+      const { user, system } = process.cpuUsage(before);
+      return (user + system) / count;
+    };
+    await cost(50);
+    for (const one of open.splice(0)) one[Symbol.dispose]();
+    const few = await cost(50);
+    await cost(350);
+    const many = await cost(50);
+    for (const one of open) one[Symbol.dispose]();
+    assert(many < 2.5 * few, `${few.toFixed()} us, then ${many.toFixed()} us`);
+  },
+);

@@ -6,6 +6,7 @@ import type { Handle, NativeSetters } from "../../adapter.ts";
 import type { NetAddr } from "../../kernel/address.ts";
 import { unsupported } from "../../kernel/obstacle.ts";
 import { constants } from "../../kernel/constants.ts";
+import { follows } from "../../kernel/descriptors.ts";
 import { Refusal } from "../../kernel/system_error.ts";
 import { closed, readInt, refused, writeInt } from "../../kernel/tcp_socket.ts";
 import { handle as nodeHandle, openedHandle as nodeOpened } from "../node/handle.ts";
@@ -87,7 +88,7 @@ function connectionHandle(conn: DenoConn, fd: () => number): Handle {
  */
 export function descriptorOf(conn: DenoConn): number {
   const { localAddr, remoteAddr, setNoDelay } = conn;
-  const isOwners = setNoDelay && follows((on) => setNoDelay.call(conn, on));
+  const isOwners = setNoDelay && ownerOf((on) => setNoDelay.call(conn, on));
   return descriptors().connection(conn, localAddr, remoteAddr, isOwners);
 }
 
@@ -96,18 +97,13 @@ function openedDescriptor(conn: DenoConn): number {
   return descriptors().connection(conn, conn.localAddr, conn.remoteAddr, () => true);
 }
 
-/** Tells whether a descriptor is a socket's own, by changing TCP_NODELAY of the socket and reading it. */
-function follows(setNoDelay: (on: boolean) => void): (fd: number) => boolean {
+/** Tells whether a descriptor is the own one of a connection with this setter. */
+function ownerOf(setNoDelay: (on: boolean) => void): (fd: number) => boolean {
   return (fd) => {
     const { kernel } = loadKernel();
     if (kernel === undefined) return false;
-    const noDelay = () => readInt(kernel, fd, constants.IPPROTO_TCP!, constants.TCP_NODELAY!) > 0;
-    const before = noDelay();
     try {
-      setNoDelay(!before);
-      const changed = noDelay() !== before;
-      setNoDelay(before);
-      return changed;
+      return follows(kernel, fd, setNoDelay);
     } catch (error) {
       // The setter fails while a write waits. Then the socket is open, and no more can be known.
       return (error as Error).name !== "BadResource";

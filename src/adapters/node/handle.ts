@@ -126,11 +126,12 @@ function socketDescriptor(socket: NodeSocket, search: Search): number {
     search === undefined || localAddress === undefined || localPort === undefined ||
     remoteAddress === undefined || remotePort === undefined
   ) throw noDescriptor();
-  return search().connection(
-    socket,
-    { transport: "tcp", hostname: localAddress, port: localPort },
-    { transport: "tcp", hostname: remoteAddress, port: remotePort },
-  );
+  const all = search();
+  const local = { transport: "tcp", hostname: localAddress, port: localPort } as const;
+  const remote = { transport: "tcp", hostname: remoteAddress, port: remotePort } as const;
+  const isOwners = binding.setNoDelay &&
+    ((fd: number) => all.isCertain(fd, local, (on) => binding.setNoDelay!(on)));
+  return all.connection(socket, local, remote, isOwners);
 }
 
 /** The binding of a socket that is connected over TCP. */
