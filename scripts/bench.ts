@@ -175,7 +175,7 @@ async function write(measured: Partial<Report>): Promise<void> {
   const folder = values.write ? "docs" : directory;
   const file = (name: string) => join(folder, name);
   await mkdir(folder, { recursive: true });
-  const report: Report = { machine: "", command: "", tables: [] };
+  let report: Report = { machine: "", command: "", tables: [] };
   if (values.write) {
     const before = await readFile(file("performance.json"), "utf8").catch(() => "{}");
     Object.assign(report, JSON.parse(before));
@@ -187,7 +187,10 @@ async function write(measured: Partial<Report>): Promise<void> {
   if (profiles !== undefined) {
     report.profiles = { ...profiles, tables: merged(report.profiles?.tables, profiles.tables) };
   }
-  await writeFile(file("performance.json"), `${json(report)}\n`);
+  const text = json(report);
+  await writeFile(file("performance.json"), `${text}\n`);
+  // What is written is rounded, and the next run starts from it, so all of it is shown rounded in the same way.
+  report = JSON.parse(text);
   await writeFile(file("performance.svg"), plot(report));
   if (!values.write) return;
   if (report.profiles !== undefined) {

@@ -49,7 +49,8 @@ export interface SocketOptions {
    * heard from, plus at most one probe interval (an eighth of it, at least a second). That holds while
    * the connection is idle, has data in flight, or waits before a closed window. A peer that answers
    * is never given up. From 4,000 on, an outage shorter than 3/4 of it does not end the connection
-   * (before Linux 6.15 only while idle). At least 2,000. Linux.
+   * (before Linux 6.15 only while idle). While idle, a fraction of a second counts as a whole one. At
+   * least 2,000. Linux.
    *
    * It sets keepalive, `TCP_RTO_MAX_MS` (Linux 6.15) and, when the peer is gone, `TCP_USER_TIMEOUT`. So
    * it cannot be given together with `keepAlive` or `userTimeout`, and setting either of them later

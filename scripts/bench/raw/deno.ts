@@ -1,6 +1,6 @@
 /** `Deno.connect` and `Deno.listen`. */
 
-import { keeping, take, trip } from "../echoing.ts";
+import { keeping, take, trip } from "../operations.ts";
 import { many } from "../peer.ts";
 import { ca } from "../../../tests/support/certificate.ts";
 import type { Raw, RawBytes, Streams } from "./api.ts";

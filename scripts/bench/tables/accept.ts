@@ -3,7 +3,7 @@
  * accepted, since a process that sleeps now and then would be measured by chance.
  */
 
-import { listening } from "../echoing.ts";
+import { listening } from "../operations.ts";
 import { compare, type Contest } from "../measure.ts";
 import type { Peer } from "../peer.ts";
 import type { RawListener } from "../raw/api.ts";

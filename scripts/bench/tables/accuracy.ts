@@ -1,7 +1,7 @@
 /** How late timeouts fire, with 10,000 of mixed length pending and nothing else to do. */
 
 import { type TcpConnection, TimeoutError } from "../../../mod.ts";
-import { dial } from "../echoing.ts";
+import { dial } from "../operations.ts";
 import { quantile } from "../measure.ts";
 import { type Row, valueRow } from "../row.ts";
 import type { Tools } from "../worker.ts";

@@ -1,7 +1,7 @@
 /** Bulk transfer one way and both ways, with a limit on every call. */
 
 import type { TcpConnection } from "../../../mod.ts";
-import { chunk, dial, take } from "../echoing.ts";
+import { chunk, dial, take } from "../operations.ts";
 import type { Contest } from "../measure.ts";
 import { round } from "../peer.ts";
 import type { Bare, RawBytes } from "../raw/api.ts";

@@ -1,6 +1,6 @@
 /** Connecting, setting keepalive with all three values, closing. */
 
-import { dial, inLanes } from "../echoing.ts";
+import { dial, inLanes } from "../operations.ts";
 import { compare, type Contest } from "../measure.ts";
 import { rateRow, type Row } from "../row.ts";
 import type { Tools } from "../worker.ts";

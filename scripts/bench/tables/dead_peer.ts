@@ -2,7 +2,7 @@
 
 import type { ConnectOptions } from "../../../mod.ts";
 import { timers } from "../../../src/time/timers.ts";
-import { dial } from "../echoing.ts";
+import { dial } from "../operations.ts";
 import { load, sleep } from "../measure.ts";
 import { many } from "../peer.ts";
 import { type Row, valueRow } from "../row.ts";

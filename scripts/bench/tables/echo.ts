@@ -1,6 +1,6 @@
 /** Echo round trips with a limit on every read and write, beside the raw API. */
 
-import { besides, dial, echoContest } from "../echoing.ts";
+import { besides, dial, echoContest } from "../operations.ts";
 import { compare, type Contest } from "../measure.ts";
 import { cpuRow, type Row } from "../row.ts";
 import type { Tools } from "../worker.ts";

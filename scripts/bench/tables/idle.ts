@@ -2,7 +2,7 @@
 
 import { countNativeTimers } from "../../../tests/support/native_timers.ts";
 import { Alarm, timers } from "../../../src/time/timers.ts";
-import { dial } from "../echoing.ts";
+import { dial } from "../operations.ts";
 import { compare, type Side } from "../measure.ts";
 import { type Memory, waiting } from "../memory.ts";
 import { cpuRow, type Row, valueRow } from "../row.ts";

@@ -4,7 +4,7 @@
  */
 
 import type net from "node:net";
-import { dial } from "../echoing.ts";
+import { dial } from "../operations.ts";
 import { compare, type Side } from "../measure.ts";
 import { dialNet } from "../raw/callback.ts";
 import { keepAliveCalls } from "../raw/keep_alive.ts";

@@ -6,7 +6,7 @@
 import process from "node:process";
 import type { TcpConnection } from "../../../mod.ts";
 import { Child } from "../child.ts";
-import { dial, echoing, inLanes, listening } from "../echoing.ts";
+import { dial, echoing, inLanes, listening } from "../operations.ts";
 import { compare, type Costs, type Side, sleep } from "../measure.ts";
 import { openReading } from "../memory.ts";
 import type { Peer } from "../peer.ts";

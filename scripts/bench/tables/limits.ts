@@ -3,7 +3,7 @@
  * lose data when the limit runs out, which is not counted here.
  */
 
-import { dial, echoing } from "../echoing.ts";
+import { dial, echoing } from "../operations.ts";
 import { compare } from "../measure.ts";
 import type { Bare } from "../raw/api.ts";
 import { cpuRow, type Row } from "../row.ts";

@@ -1,7 +1,7 @@
 /** CPU time of a round trip and memory of a connection, with more and more connections. */
 
 import { readFileSync } from "node:fs";
-import { data, dial, trip } from "../echoing.ts";
+import { data, dial, trip } from "../operations.ts";
 import { compare } from "../measure.ts";
 import { type Memory, waiting } from "../memory.ts";
 import { many } from "../peer.ts";

@@ -1,6 +1,6 @@
 /** Bulk transfer over web streams with a limit, compared with the runtime's own streams. */
 
-import { chunk, dial } from "../echoing.ts";
+import { chunk, dial } from "../operations.ts";
 import type { Contest } from "../measure.ts";
 import { round } from "../peer.ts";
 import type { Streams } from "../raw/api.ts";

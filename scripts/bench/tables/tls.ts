@@ -3,7 +3,7 @@
 import process from "node:process";
 import type { TcpConnection } from "../../../mod.ts";
 import { ca } from "../../../tests/support/certificate.ts";
-import { besides, dial, echoContest } from "../echoing.ts";
+import { besides, dial, echoContest } from "../operations.ts";
 import { compare, type Contest, sleep } from "../measure.ts";
 import { collect, openReading } from "../memory.ts";
 import { many } from "../peer.ts";

@@ -1,4 +1,4 @@
-/** Connections of this library, and operations of several tables, on these and on raw ones. */
+/** What tables do with connections: open, accept and use them, those of this library and raw ones. */
 
 import {
   connect,
