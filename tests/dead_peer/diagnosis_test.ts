@@ -7,7 +7,8 @@ import { skip } from "../support/skip.ts";
 
 // The diagnoses with a peer that is gone are in diagnosis_rows.ts.
 
-const blind = skip(capabilities().options.tcpInfo.reason);
+const { tcpInfo } = capabilities().options;
+const blind = skip(tcpInfo.get === "none" ? tcpInfo.reason : undefined);
 
 async function diagnosisOf(call: Promise<unknown>): Promise<string> {
   const error = await call.then(() => undefined, (error: unknown) => error);

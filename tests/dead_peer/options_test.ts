@@ -1,7 +1,6 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import {
-  capabilities,
   connect,
   constants,
   getsockopt,
@@ -13,10 +12,10 @@ import {
 } from "@holdfast/tcp";
 import { keepAliveFor, probeInterval } from "../../src/options/probing.ts";
 import { timers } from "../../src/time/timers.ts";
-import { pair, sleep, spawnRuntime, testFile, until } from "../contract/support.ts";
+import { cannotSet, pair, sleep, spawnRuntime, testFile, until } from "../contract/support.ts";
 import { skip } from "../support/skip.ts";
 
-const needed = skip(capabilities().options.deadPeerTimeout.reason);
+const needed = skip(cannotSet("deadPeerTimeout"));
 
 /** TCP_RTO_MAX_MS of a socket, or `undefined` where the kernel has none (before Linux 6.15). */
 function longestBackoff(socket: TcpConnection): number | undefined {

@@ -1,15 +1,13 @@
 import process from "node:process";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
-import { capabilities, listen } from "@holdfast/tcp";
-import { patience, sleep, startRuntime, testFile, within } from "../contract/support.ts";
+import { listen } from "@holdfast/tcp";
+import { cannotSet, patience, sleep, startRuntime, testFile, within } from "../contract/support.ts";
 import { skip } from "../support/skip.ts";
-
-const { reason } = capabilities().options.deadPeerTimeout;
 
 test(
   "deadPeerTimeout: a program that is stopped for 5 T is alive, and heard at once",
-  skip(reason),
+  skip(cannotSet("deadPeerTimeout")),
   async () => {
     const deadPeerTimeout = 2_000;
     using listener = await listen({

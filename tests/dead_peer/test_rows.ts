@@ -2,13 +2,13 @@
 
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
-import { capabilities } from "@holdfast/tcp";
+import { cannotSet } from "../contract/support.ts";
 import { skip } from "../support/skip.ts";
 import { measure, type Result, type Set } from "./measure.ts";
 import { noNamespaces } from "./namespaces.ts";
 import type { Plan } from "./row.ts";
 
-const reason = capabilities().options.deadPeerTimeout.reason ?? noNamespaces();
+const reason = cannotSet("deadPeerTimeout") ?? noNamespaces();
 
 /** All rows of the set run at once, at the first test. */
 export function testRows(title: string, plans: Plan[], set: Set): void {

@@ -5,15 +5,14 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { capabilities } from "@holdfast/tcp";
-import { firstLine, startRuntime, takeLines, testFile } from "../contract/support.ts";
+import { cannotSet, firstLine, startRuntime, takeLines, testFile } from "../contract/support.ts";
 import { noNamespaces } from "../dead_peer/namespaces.ts";
 import { certificate, privateKey } from "../support/certificate.ts";
 import { skip } from "../support/skip.ts";
 import { cases } from "./cases.ts";
 import { openDiallingNetwork } from "./network.ts";
 
-const reason = capabilities().options.interface.reason ?? noNamespaces();
+const reason = cannotSet("interface") ?? noNamespaces();
 let results: Promise<Map<string, string | undefined>> | undefined;
 
 for (const { name, skipped } of cases) {
