@@ -155,9 +155,10 @@ export interface Attempt<Result = Transport> {
   readonly waitsFor?: string | undefined;
   /**
    * Ends the attempt and closes what it opened, also in SYN-SENT. `opened` then rejects with anything or
-   * stays pending. Idempotent. Has no effect once `opened` has resolved.
+   * stays pending. Idempotent. Has no effect once `opened` has resolved. If what it opened is closed only
+   * when the event loop turns, a promise of that is returned, which does not reject.
    */
-  abort(): void;
+  abort(): void | Promise<unknown>;
   /** The descriptor that is connecting right now, if it is known for certain. */
   fd?(): number | undefined;
 }

@@ -179,8 +179,8 @@ export class Dialling<Result extends Opened = Transport> extends Limited<Result>
     });
   }
 
-  protected override abandon(): void {
-    this.#attempt?.abort();
+  protected override abandon(): void | Promise<unknown> {
+    return this.#attempt?.abort();
   }
 
   protected override end(): void {

@@ -108,8 +108,8 @@ class Waiting implements Attempt {
     return this.#attempt?.fd?.();
   }
 
-  abort(): void {
+  abort(): void | Promise<unknown> {
     this.#start = undefined;
-    this.#attempt?.abort();
+    return this.#attempt?.abort();
   }
 }

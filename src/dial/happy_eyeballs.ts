@@ -88,8 +88,8 @@ class Race<Result extends Closable> implements Attempt<Result> {
   }
 
   /** A lookup cannot be cancelled, so its result is ignored. */
-  abort(): void {
-    this.#end();
+  abort(): Promise<unknown> {
+    return this.#end();
   }
 
   fd(): number | undefined {
@@ -165,11 +165,12 @@ class Race<Result extends Closable> implements Attempt<Result> {
     this.#end();
   }
 
-  #end(): void {
+  #end(): Promise<unknown> {
     this.#over = true;
     this.#stopTimer();
-    for (const attempt of this.#running) attempt.abort();
+    const endings = Array.from(this.#running, (attempt) => attempt.abort());
     this.#running.clear();
+    return Promise.all(endings);
   }
 }
 

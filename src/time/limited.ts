@@ -26,8 +26,8 @@ export abstract class Limited<Result> extends Alarm {
   /** The error of the limit, which is over now. */
   protected abstract timedOut(): Error;
 
-  /** Ends what was going on. The promise has been rejected. */
-  protected abstract abandon(): void;
+  /** Ends what was going on. If that takes a while, a promise is returned, which does not reject. */
+  protected abstract abandon(): void | Promise<unknown>;
 
   protected succeed(result: Result): void {
     this.end();
@@ -42,8 +42,11 @@ export abstract class Limited<Result> extends Alarm {
   /** Ends it with this reason, unless it is over. */
   callOff(reason: unknown): void {
     if (this.over) return;
-    this.fail(reason);
-    this.abandon();
+    this.end();
+    const ending = this.abandon();
+    const reject = () => this.#settling.reject(reason);
+    if (ending === undefined) reject();
+    else ending.then(reject);
   }
 
   /** Whether the signal has aborted. Then this is called off, if it was not yet. */

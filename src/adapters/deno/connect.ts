@@ -46,16 +46,21 @@ function dial({ hostname, port }: Target): Attempt {
   const next = kernel?.lowestFree() ?? -1;
   const opening = deno().connect({ hostname, port, signal });
   const identity = kernel && identityOf(kernel, next);
+  const opened = opening.then((conn) => {
+    if (!signal.aborted) {
+      if (identity !== undefined) descriptors().guess(conn, next, identity);
+      return new DenoTransport(conn, true);
+    }
+    conn.close();
+    throw signal.reason;
+  });
   return {
-    opened: opening.then((conn) => {
-      if (!signal.aborted) {
-        if (identity !== undefined) descriptors().guess(conn, next, identity);
-        return new DenoTransport(conn, true);
-      }
-      conn.close();
-      throw signal.reason;
-    }),
-    abort: () => controller.abort(),
+    opened,
+    /** Deno closes the socket before it rejects, which may take long while it resolves a name. */
+    abort() {
+      controller.abort();
+      return literalVersion(hostname) === undefined ? undefined : opened.then(ignore, ignore);
+    },
     fd() {
       return identity !== undefined && identityOf(kernel!, next) === identity ? next : undefined;
     },

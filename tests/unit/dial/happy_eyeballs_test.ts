@@ -29,7 +29,7 @@ function arrange(addresses: Address[]) {
       open: () => resolve({ address, close: () => log.push(`close ${address}`) } as never),
       fail: (code) => reject(Object.assign(new Error(code), { code })),
     });
-    return { opened: promise, abort: () => log.push(`abort ${address}`) };
+    return { opened: promise, abort: () => void log.push(`abort ${address}`) };
   };
   return {
     log,
