@@ -4,7 +4,7 @@ import type { Incoming, KnownEnds, Outgoing, Transport } from "../../adapter.ts"
 import type { NetAddr } from "../../kernel/address.ts";
 import { addressOf } from "../../kernel/identity.ts";
 import { netAddr, nowhere } from "../../kernel/sockaddr.ts";
-import { systemError } from "../../kernel/system_error.ts";
+import { type SystemError, systemError } from "../../kernel/system_error.ts";
 import { hasPeer, hasRoom } from "../../kernel/tcp_socket.ts";
 import { free } from "../../memory.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
@@ -36,6 +36,7 @@ export class BunTransport implements Transport, Receiver {
   #outgoing: Outgoing = nobody;
   #paused = false;
   #finished = false;
+  /** The error of a write, if it also ends reading: after it, Bun reports a normal end. */
   #failedWrite: Error | undefined = undefined;
   readonly #session: Session | undefined;
 
@@ -127,7 +128,10 @@ export class BunTransport implements Transport, Receiver {
 
   /** Reports the error of the write that has just returned -1. */
   #broken(): Error {
-    const cause = this.#failedWrite = writeError();
+    const known = writeError();
+    const cause = known ?? brokenPipe();
+    // With EPIPE the kernel says that the peer had finished before it reset: that end is a good one.
+    if (known?.code !== "EPIPE") this.#failedWrite = cause;
     this.#outgoing.failed(cause);
     return cause;
   }
@@ -217,7 +221,6 @@ export class BunTransport implements Transport, Receiver {
       return this.#fail(truncation());
     }
     if (!(incoming instanceof Early)) this.#incoming = deaf;
-    // After a failed write Bun reports a normal end.
     if (this.#failedWrite === undefined) incoming.end();
     else incoming.failed(this.#failedWrite);
   }
@@ -271,9 +274,8 @@ const fatal = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENET
  * The error of the write that has just returned -1. Bun does not show it, and the kernel reports it only
  * once, but it still is in errno.
  */
-function writeError(): Error {
+function writeError(): SystemError | undefined {
   const { kernel } = loadKernel();
-  if (kernel === undefined) return brokenPipe();
-  const error = systemError(-kernel.errno(), "write");
-  return fatal.has(error.code) ? error : brokenPipe();
+  const error = kernel && systemError(-kernel.errno(), "write");
+  return error && fatal.has(error.code) ? error : undefined;
 }
