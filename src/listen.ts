@@ -14,7 +14,6 @@ import { portHolder } from "./kernel/port_holder.ts";
 import { knownSystem } from "./kernel/system.ts";
 import { adapter } from "./runtime.ts";
 import { applyPlan, inheritPlan, supportedPlan } from "./options/apply.ts";
-import { timers } from "./time/timers.ts";
 import { TlsListener } from "./tls/listener.ts";
 import { checkListen, isUnix } from "./options/validate.ts";
 
@@ -85,9 +84,9 @@ async function listenTcp(options: ListenOptions): Promise<TcpListener> {
     const how = { deadPeerTimeout, maxPending, shared: plan.fd !== undefined };
     if (tls !== undefined) {
       const secured = new TlsListener(transport, tls, timeouts.handshake!, prepare);
-      return new Listener(secured, timeouts, () => {}, timers, how);
+      return new Listener(secured, timeouts, how);
     }
-    return new Listener(transport, timeouts, prepare, timers, how);
+    return new Listener(transport, timeouts, { ...how, prepare });
   } catch (error) {
     transport?.close();
     throw withHolder(toSocketError(error, "listen", address), plan);

@@ -132,8 +132,9 @@ export interface TcpListener extends AsyncIterable<TcpConnection> {
 /** Prepares a connection before `accept` returns it. Throws when the connection is gone. */
 export type Prepare = (transport: Transport) => void;
 
-/** Options that few callers give. */
-export interface ListenerSettings {
+/** What not every listener has. */
+interface Settings {
+  readonly prepare?: Prepare;
   readonly deadPeerTimeout?: number | undefined;
   readonly maxPending?: number;
   /** Whether another process may listen on the same socket. */
@@ -191,7 +192,7 @@ class Pauses extends CallQueue<void, Call<void>> {
 export class Listener extends Member implements TcpListener, Ours, IncomingConnections, Drainable {
   readonly timeouts: Readonly<ListenTimeouts>;
   readonly #transport: ListenerTransport;
-  readonly #prepare: Prepare;
+  readonly #prepare: Prepare | undefined;
   readonly #timers: TimerQueue;
   readonly #calls: Accepts;
   /** Connections that came before a call asked for them. */
@@ -217,9 +218,8 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
   constructor(
     transport: ListenerTransport,
     timeouts: ListenTimeouts,
-    prepare: Prepare,
+    settings: Settings = {},
     timers: TimerQueue = sharedTimers,
-    settings: ListenerSettings = {},
   ) {
     super();
     this.#transport = transport;
@@ -227,7 +227,7 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
     this.#deadPeerTimeout = settings.deadPeerTimeout;
     this.#maxPending = settings.maxPending ?? Infinity;
     this.#shared = settings.shared ?? false;
-    this.#prepare = prepare;
+    this.#prepare = settings.prepare;
     this.#timers = timers;
     this.#calls = new Accepts(transport, timers);
     this.#pauses = new Pauses(timers);
@@ -300,7 +300,7 @@ export class Listener extends Member implements TcpListener, Ours, IncomingConne
       return resetOrClose(transport);
     }
     try {
-      this.#prepare(transport);
+      this.#prepare?.(transport);
     } catch {
       // The client has gone already. That must not end a loop of accepts, so the next one is awaited.
       transport.close();

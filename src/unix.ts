@@ -10,7 +10,6 @@ import type { UnixAddr } from "./kernel/address.ts";
 import { Listener, type TcpListener } from "./listener.ts";
 import { checkConnectUnix, checkListenUnix } from "./options/validate.ts";
 import { mustBeInTime } from "./time/calls.ts";
-import { timers } from "./time/timers.ts";
 
 /**
  * A connection over a Unix socket. Methods that only make sense for TCP, such as `setOptions` and
@@ -41,14 +40,14 @@ export async function dialUnix(options: unknown): Promise<UnixConnection> {
   mustBeInTime(limits, { operation: "connect", address: target });
   const dialling = new Dialling(target, limits, undefined, () => connectUnix(path));
   const transport = await dialling.promise;
-  return new Connection(transport, timeouts, timers) as unknown as UnixConnection;
+  return new Connection(transport, timeouts) as unknown as UnixConnection;
 }
 
 export async function bindUnix(options: unknown): Promise<UnixListener> {
   const { path, backlog, timeouts } = checkListenUnix(options);
   try {
     const transport = await listenUnix(path, backlog);
-    return new Listener(transport, timeouts, () => {}) as unknown as UnixListener;
+    return new Listener(transport, timeouts) as unknown as UnixListener;
   } catch (error) {
     throw toSocketError(error, "listen", { transport: "unix", path } as unknown as Target);
   }

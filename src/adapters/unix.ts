@@ -5,7 +5,7 @@ import type { NetAddr, UnixAddr } from "../kernel/address.ts";
 import type { Stats } from "../kernel/modules.ts";
 import { openDescriptors } from "../kernel/descriptors.ts";
 import { AF_UNIX, encodeUnix, SOCK_STREAM } from "../kernel/sockaddr.ts";
-import { builtin, host } from "../kernel/system.ts";
+import { builtin, host, runtime } from "../kernel/system.ts";
 import { coded, systemError } from "../kernel/system_error.ts";
 import { sleep } from "../time/native_timers.ts";
 import { Settling } from "../time/settling.ts";
@@ -103,7 +103,7 @@ function dialOnce(path: string): Attempt {
 
 /** Returns the kernel's error for a failure of dialling, since Bun has ECONNREFUSED for nearly all. */
 function withReason(error: unknown, path: string): unknown {
-  if (host().versions.bun === undefined || codeOf(error) !== "ECONNREFUSED") return error;
+  if (runtime().name !== "bun" || codeOf(error) !== "ECONNREFUSED") return error;
   const { kernel } = loadKernel();
   if (kernel === undefined) return error;
   const fd = kernel.socket(AF_UNIX, SOCK_STREAM, 0);
@@ -211,7 +211,7 @@ function notPort(path: string): string {
 
 async function open(path: string, backlog: number | undefined): Promise<ListenerTransport> {
   // Bun would replace the file even of a live listener.
-  if (host().versions.bun !== undefined && !isAbstract(path) && fileOf(path) !== undefined) {
+  if (runtime().name === "bun" && !isAbstract(path) && fileOf(path) !== undefined) {
     throw coded("EADDRINUSE", `listen EADDRINUSE: address already in use ${path}`);
   }
   try {

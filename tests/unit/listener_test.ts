@@ -27,7 +27,7 @@ function setUp() {
   const clock = new FakeClock();
   const transport = new FakeListenerTransport();
   const timeouts = { accept: null, read: null, write: null };
-  const listener = new Listener(transport, timeouts, () => {}, new TimerQueue(clock));
+  const listener = new Listener(transport, timeouts, {}, new TimerQueue(clock));
   const loop = { seen: 0, ended: false };
   const outcome = (async () => {
     for await (const _ of listener) loop.seen++;
