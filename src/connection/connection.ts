@@ -25,7 +25,7 @@ import { Streams } from "./streams.ts";
 import type { TcpInfo } from "../kernel/tcp_info.ts";
 import { kernelFor } from "../options/support.ts";
 import { tcpInfo } from "../options/tcp_info.ts";
-import { lingering, lingerOf, lingerZero } from "../kernel/tcp_socket.ts";
+import { lingering, lingerOf, lingerOff } from "../kernel/tcp_socket.ts";
 import type { TlsInformation } from "../tls/information.ts";
 import { Settling } from "../time/settling.ts";
 import { type TimerQueue, timers as sharedTimers } from "../time/timers.ts";
@@ -317,7 +317,7 @@ export class Connection extends Member implements TcpConnection, Ours, Outgoing 
 
   close(): void {
     if (this.isClosed) return;
-    if (lingering.possible && this.#resetsOnClose()) return this.reset();
+    if (lingering.possible && this.#checkLinger() === 0) return this.reset();
     const writer = this.#lazyWriter;
     const cut = writer?.flush() ?? false;
     this.#reader.watch?.release(!cut && !writer?.waiting, this.tls !== undefined);
@@ -330,20 +330,21 @@ export class Connection extends Member implements TcpConnection, Ours, Outgoing 
   }
 
   /**
-   * With `linger: 0` a runtime still sends FIN first (Deno) or says that a TLS stream is whole. With more,
-   * Linux would block the runtime as it closes the socket, and with it the event loop, so it is taken back.
+   * Returns the linger time in s, if it is on. With 0 a runtime still sends FIN first (Deno) or says that a TLS
+   * stream is whole. With more, Linux would block the runtime as it closes the socket, and with it the event
+   * loop, so it is taken back.
    */
-  #resetsOnClose(): boolean {
+  #checkLinger(): number | undefined {
     const { kernel } = adapter().loadKernel();
-    if (kernel === undefined) return false;
+    if (kernel === undefined) return undefined;
     try {
       const fd = adapter().handle(this.inner)!.fd();
       const linger = lingerOf(kernel, fd);
-      if (linger) lingerZero(kernel, fd, 0);
-      return linger === 0;
+      if (linger) lingerOff(kernel, fd);
+      return linger;
     } catch {
       // The kernel has ended the connection.
-      return false;
+      return undefined;
     }
   }
 

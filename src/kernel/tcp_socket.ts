@@ -176,12 +176,17 @@ export function lingerOf(kernel: Kernel, fd: number): number | undefined {
   return length === 8 && linger[0] !== 0 ? linger[1] : undefined;
 }
 
-/**
- * Makes `close` send RST, by an SO_LINGER of 0 s, or with `on` 0 leave what is unsent to the kernel.
- *
- * @throws {Refusal} The kernel refuses.
- */
-export function lingerZero(kernel: Kernel, fd: number, on: 0 | 1 = 1): void {
+/** Makes `close` send RST, by an SO_LINGER of 0 s. @throws {Refusal} The kernel refuses. */
+export function lingerZero(kernel: Kernel, fd: number): void {
+  setLinger(kernel, fd, 1);
+}
+
+/** Makes `close` leave what is unsent to the kernel. @throws {Refusal} The kernel refuses. */
+export function lingerOff(kernel: Kernel, fd: number): void {
+  setLinger(kernel, fd, 0);
+}
+
+function setLinger(kernel: Kernel, fd: number, on: 0 | 1): void {
   const { SOL_SOCKET, SO_LINGER, SO_LINGER_SEC } = constants;
   const onAndZero = new Uint8Array(new Int32Array([on, 0]).buffer);
   const result = kernel.setsockopt(fd, SOL_SOCKET!, SO_LINGER_SEC ?? SO_LINGER!, onAndZero);
