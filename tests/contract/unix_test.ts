@@ -61,7 +61,9 @@ async function writeOn(socket: UnixConnection): Promise<never> {
 function inodeOf(path: string): string {
   const name = path.replace("\0", "@");
   const lines = readFileSync("/proc/net/unix", "utf8").split("\n");
-  return lines.find((line) => line.endsWith(` ${name}`))!.trim().split(/\s+/)[6]!;
+  // Node 20 fills an abstract name up with zeros, which are shown like this.
+  const shown = lines.map((line) => line.replace(/@+$/, ""));
+  return shown.find((line) => line.endsWith(` ${name}`))!.trim().split(/\s+/)[6]!;
 }
 
 async function pairOn(path: string) {
