@@ -33,7 +33,7 @@ export interface Capability {
   readonly set: Road;
   /** How it is read. */
   readonly get: Road;
-  /** What keeps it from being set or read here, and what would help. That it can only be set is no reason. */
+  /** Why it cannot be set or read, and what would help. */
   readonly reason?: string;
 }
 
@@ -182,7 +182,8 @@ function byKernel(set: Road, get: Road, obstacle: Obstacle | undefined): Capabil
 }
 
 function capability(set: Road, get: Road, obstacle?: Obstacle): Capability {
-  if (obstacle === undefined) return { set, get };
-  const { reason, remedy } = obstacle;
+  if (set !== "none" && get !== "none") return { set, get };
+  const only = { reason: `it can only be ${set === "none" ? "read" : "set"}` };
+  const { reason, remedy }: Obstacle = obstacle ?? only;
   return { set, get, reason: remedy === undefined ? reason : `${reason}; ${remedy}` };
 }
