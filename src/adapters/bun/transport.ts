@@ -4,7 +4,7 @@ import type { Incoming, KnownEnds, Outgoing, Transport } from "../../adapter.ts"
 import type { NetAddr } from "../../kernel/address.ts";
 import { addressOf } from "../../kernel/identity.ts";
 import { netAddr, nowhere } from "../../kernel/sockaddr.ts";
-import { type SystemError, systemError } from "../../kernel/system_error.ts";
+import { coded, systemError } from "../../kernel/system_error.ts";
 import { hasPeer, hasRoom } from "../../kernel/tcp_socket.ts";
 import { free } from "../../memory.ts";
 import { nativeTimers } from "../../time/native_timers.ts";
@@ -128,10 +128,9 @@ export class BunTransport implements Transport, Receiver {
 
   /** Reports the error of the write that has just returned -1. */
   #broken(): Error {
-    const known = writeError();
-    const cause = known ?? brokenPipe();
+    const cause = writeError();
     // With EPIPE the kernel says that the peer had finished before it reset: that end is a good one.
-    if (known?.code !== "EPIPE") this.#failedWrite = cause;
+    if (cause.code !== "EPIPE") this.#failedWrite = cause;
     this.#outgoing.failed(cause);
     return cause;
   }
@@ -272,10 +271,10 @@ const fatal = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENET
 
 /**
  * The error of the write that has just returned -1. Bun does not show it, and the kernel reports it only
- * once, but it still is in errno.
+ * once, but it still is in errno, unless Bun knew already that the connection was gone.
  */
-function writeError(): SystemError | undefined {
+function writeError(): Error & { readonly code: string } {
   const { kernel } = loadKernel();
   const error = kernel && systemError(-kernel.errno(), "write");
-  return error && fatal.has(error.code) ? error : undefined;
+  return error && fatal.has(error.code) ? error : coded("ECONNRESET", "write ECONNRESET");
 }
