@@ -173,9 +173,11 @@ test(
     };
     await cost(50);
     for (const one of open.splice(0)) one[Symbol.dispose]();
-    const few = await cost(50);
+    // The least of several, which other work on the machine disturbs least.
+    const least = async () => Math.min(await cost(20), await cost(20), await cost(20));
+    const few = await least();
     await cost(350);
-    const many = await cost(50);
+    const many = await least();
     for (const one of open) one[Symbol.dispose]();
     assert(many < 2.5 * few, `${few.toFixed()} us, then ${many.toFixed()} us`);
   },

@@ -18,8 +18,11 @@ import { loadKernel } from "./kernel.ts";
 const chunkSize = 65_536;
 /** A read that has to wait asks for at least this much, so that one read serves several small ones. */
 const smallest = 1_024;
-/** A write for which the kernel has room is over after this time, ms. */
-const settling = 20;
+/**
+ * A write for which the kernel has room is over after so many pauses of so many ms. On a busy machine a single
+ * one could be over before the event loop has looked at the write.
+ */
+const [pauses, pause] = [4, 5];
 /** How much is received directly in a row: copying this much takes about half a millisecond. */
 const farthest = 1_048_576;
 
@@ -198,9 +201,13 @@ export class DenoTransport implements Transport {
     this.#cut = cut;
     if (!this.writing) return this.#shut(cut);
     // Deno reports a write that the kernel took at once only some turns of the event loop later.
-    nativeTimers().setTimeout(() => {
-      if (this.writing) this.#shut(true);
-    }, settling);
+    this.#settle(pauses);
+  }
+
+  #settle(left: number): void {
+    if (!this.writing) return;
+    if (left === 0) return this.#shut(true);
+    nativeTimers().setTimeout(() => this.#settle(left - 1), pause);
   }
 
   #shut(cut: boolean): void {
