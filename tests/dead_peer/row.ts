@@ -11,8 +11,10 @@ import { sleep } from "../contract/support.ts";
 /** One row's surroundings. */
 export class Row {
   readonly number: number;
-  /** When the peer vanished. */
+  /** When the peer had vanished for certain. */
   start: number = performance.now();
+  /** By how much earlier it may have vanished, ms. */
+  uncertain = 0;
 
   constructor(number: number) {
     this.number = number;
@@ -32,8 +34,7 @@ export class Row {
 
   /** Makes the peer vanish, so that it answers nothing any more. */
   async gone(): Promise<void> {
-    await ip(`-n ${there()} route add blackhole ${this.us}/32`);
-    this.start = performance.now();
+    await this.#cut(`-n ${there()} route add blackhole ${this.us}/32`);
   }
 
   heal(): Promise<void> {
@@ -51,20 +52,27 @@ export class Row {
 
   /** Removes the peer's address, so that nothing answers for it on the cable. */
   async removeAddress(): Promise<void> {
-    await ip(`-n ${there()} addr del ${this.peer}/24 dev cable0`);
-    this.start = performance.now();
+    await this.#cut(`-n ${there()} addr del ${this.peer}/24 dev cable0`);
   }
 
   /** Removes our address, as when the network changes. */
   async loseAddress(): Promise<void> {
-    await ip(`addr del ${this.us}/24 dev cable0`);
-    this.start = performance.now();
+    await this.#cut(`addr del ${this.us}/24 dev cable0`);
   }
 
   /** Changes the peer's link address, while our kernel goes on sending to the old one. */
   async misplace(): Promise<void> {
-    await ip(`neigh replace ${this.peer} lladdr 02:00:00:00:00:99 dev cable0 nud permanent`);
+    await this.#cut(
+      `neigh replace ${this.peer} lladdr 02:00:00:00:00:99 dev cable0 nud permanent`,
+    );
+  }
+
+  /** All rows run such commands at once, so a command's end may be noticed long after it has taken effect. */
+  async #cut(command: string): Promise<void> {
+    const before = performance.now();
+    await ip(command);
     this.start = performance.now();
+    this.uncertain = this.start - before;
   }
 
   /** Asserts that the kernel's table has no connection of this row any more. */

@@ -29,7 +29,8 @@ async function run({ run, ...plan }: Plan, number: number): Promise<Result> {
     // Leaves time for what happens before the peer vanishes.
     const { ms, error } = await within(Math.min(plan.max, 30_000) + 30_000, run(row));
     const diagnosis = error instanceof TimeoutError ? error.diagnosis : undefined;
-    return { ...plan, outcome: outcomeOf(error), ms, diagnosis };
+    const min = plan.min - row.uncertain;
+    return { ...plan, min, outcome: outcomeOf(error), ms, diagnosis };
   } catch (error) {
     return { ...plan, outcome: "", ms: row.elapsed, failure: String(error) };
   }
