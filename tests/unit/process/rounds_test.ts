@@ -17,14 +17,32 @@ import { skip } from "../../support/skip.ts";
 
 const { kernel, obstacle } = adapter().loadKernel();
 
+/** A server of `node:net`, to which `connect` opens a connection. */
+async function netServer() {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const open: net.Socket[] = [];
+  return {
+    port,
+    async connect() {
+      const client = net.connect(port, "127.0.0.1");
+      const [[accepted]] = await Promise.all([once(server, "connection"), once(client, "connect")]);
+      open.push(client, accepted);
+    },
+    [Symbol.dispose]() {
+      for (const socket of open) socket.destroy();
+      server.close();
+    },
+  };
+}
+
 test(
   "a guard whose filter throws at once leaves nothing behind",
   skip(deadPeerObstacle()?.reason),
   async () => {
-    const server = net.createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const client = net.connect((server.address() as AddressInfo).port, "127.0.0.1");
-    const [accepted] = await Promise.all([once(server, "connection"), once(client, "connect")]);
+    using server = await netServer();
+    await server.connect();
     const queue = new TimerQueue({ now: () => 0, start: () => {}, stop: () => {} });
     let asked = 0;
     const matches = ({ kind }: SocketEntry) => {
@@ -34,9 +52,6 @@ test(
     const options = supportedPlan(socketPlan({ deadPeerTimeout: 5_000 }, "guard"), {});
     const plan = { options, matches, attempt: undefined, every: 10 };
     assertThrows(() => new Rounds(kernel!, plan, queue), Error, "no");
-    client.destroy();
-    accepted[0].destroy();
-    server.close();
     assertEquals([asked, queue.size], [2, 0]);
   },
 );
@@ -45,21 +60,16 @@ test(
   "a guard that a subscriber closes leaves nothing behind",
   skip(deadPeerObstacle()?.reason),
   async () => {
-    const server = net.createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port: remotePort } = server.address() as AddressInfo;
+    using server = await netServer();
+    const remotePort = server.port;
     const before = timers.size;
     const guarded = guard({ match: { remotePort }, deadPeerTimeout: 3_600_000, every: 10 });
     const close = () => guarded.close();
     diagnostics.subscribe("holdfast.guard", close);
-    const client = net.connect(remotePort, "127.0.0.1");
-    const [accepted] = await once(server, "connection");
+    await server.connect();
     await until(() => guarded.stats.applied === 1, "the guard has seen it");
     const left = [guarded.sockets.length, timers.size - before];
     diagnostics.unsubscribe("holdfast.guard", close);
-    client.destroy();
-    accepted.destroy();
-    server.close();
     assertEquals(left, [0, 0]);
   },
 );
